@@ -1,0 +1,63 @@
+"""Tensors with a JSON header in one safetensors file, sealed with a hash over both."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from scdd.artifacts.files import damaged, replacing
+from scdd.errors import ScddError
+
+KEY = "scdd"  # one metadata key: safetensors writes several in no fixed order
+
+
+def content_hash(tensors: Mapping[str, Tensor], header: Mapping[str, Any] | None = None) -> str:
+    """sha256 over header, names, dtypes, shapes and bytes; independent of the order of names."""
+    digest = hashlib.sha256(json.dumps(header or {}, sort_keys=True).encode())
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)};".encode())
+        digest.update(memoryview(tensor.numpy()).cast("B") if tensor.numel() else b"")
+    return digest.hexdigest()
+
+
+def save(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
+    """Write atomically. `header` must be JSON; equal input gives equal bytes."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    sealed = {**header, "sha256": content_hash(tensors, header)}
+    with replacing(path) as temporary:
+        save_file(tensors, temporary, metadata={KEY: json.dumps(sealed, sort_keys=True)})
+
+
+def read_header(path: Path) -> dict[str, Any]:
+    """The header alone, without a look at the tensors. Raises ScddError as `load` does."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            header: dict[str, Any] = json.loads((file.metadata() or {})[KEY])
+            return header
+    except FileNotFoundError:
+        raise ScddError(f"{path} does not exist. Run snakemake to make it.") from None
+    except (SafetensorError, OSError) as error:
+        raise damaged(path, f"is truncated or no safetensors file ({error})") from None
+    except (KeyError, json.JSONDecodeError):
+        raise ScddError(f"{path} was not written by scdd: it has no scdd header.") from None
+
+
+def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors (own memory, CPU) and header.
+
+    Raises ScddError, naming the file, where it is missing, truncated, altered or foreign.
+    """
+    header = read_header(path)
+    sealed = header.pop("sha256", None)
+    with safe_open(path, framework="pt") as file:
+        # cloned: mapped tensors may be unaligned, and a matrix product then rounds differently
+        tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
+    if content_hash(tensors, header) != sealed:
+        raise damaged(path, "was altered after it was written (its hash differs)")
+    return tensors, header
