@@ -1,0 +1,32 @@
+"""The frozen config.json of an artifact: all that a job may know of the configuration."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from scdd.artifacts.files import read_json
+from scdd.errors import ScddError
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """One artifact's identity. `params` has every default filled in; `parents` are digests."""
+
+    stage: str
+    version: int
+    label: str
+    digest: str
+    params: dict[str, Any]
+    parents: dict[str, str]
+
+
+def read_frozen(path: Path, stage: str) -> Frozen:
+    """Raises ScddError where the file is missing, damaged or of another stage."""
+    content = read_json(path)
+    try:
+        frozen = Frozen(**content)
+    except TypeError as error:
+        raise ScddError(f"{path} is no frozen config of scdd ({error}).") from None
+    if frozen.stage != stage:
+        raise ScddError(f"{path} is the config of stage {frozen.stage!r}, not of {stage!r}.")
+    return frozen

@@ -1,0 +1,72 @@
+"""Checkpoints: a state dict and what is needed to build the network again."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from scdd.artifacts import tensors
+from scdd.artifacts.classes import class_hash, require_same_classes
+from scdd.errors import ScddError
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What `scdd.models.build` needs beside the class count. stem: 'imagenet' or 'small'."""
+
+    arch: str
+    width: float
+    stem: str
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A network at rest. `kind` is 'backbone' (no classifier) or 'classifier' (with `fc`)."""
+
+    kind: str
+    architecture: Architecture
+    classes: tuple[str, ...]
+    state: dict[str, Tensor]
+    digest: str
+
+
+def save_checkpoint(path: Path, checkpoint: Checkpoint, env: Mapping[str, Any]) -> None:
+    """Raises ScddError, naming the tensor, where a value is not finite."""
+    for name, tensor in checkpoint.state.items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise ScddError(f"{path} was not written: {name} has values that are not finite.")
+    header = {
+        "kind": checkpoint.kind,
+        "architecture": asdict(checkpoint.architecture),
+        "classes": list(checkpoint.classes),
+        "class_hash": class_hash(checkpoint.classes),
+        "digest": checkpoint.digest,
+        "env": dict(env),
+    }
+    tensors.save(path, checkpoint.state, header)
+
+
+def load_checkpoint(
+    path: Path,
+    *,
+    kind: str,
+    architecture: Architecture | None = None,
+    classes: tuple[str, ...] | None = None,
+    classes_of: object = "the dataset",
+) -> Checkpoint:
+    """Raises ScddError where the file is damaged, or of another kind, architecture or class list.
+
+    `architecture` and `classes` are what the caller expects; None accepts any.
+    """
+    state, header = tensors.load(path)
+    if header.get("kind") != kind:
+        raise ScddError(f"{path} is a {header.get('kind')!r} file, but a {kind!r} is needed.")
+    found = Architecture(**header["architecture"])
+    if architecture is not None and found != architecture:
+        raise ScddError(f"{path} holds {found}, but the configuration asks for {architecture}.")
+    if classes is not None:
+        require_same_classes(header["classes"], path, classes, classes_of)
+    return Checkpoint(kind, found, tuple(header["classes"]), state, header["digest"])

@@ -1,0 +1,84 @@
+"""Crop, resize and flip of whole batches on the device, each image with its own box.
+
+A bilinear resize is a product with one small matrix an axis, so a batch of different crops is
+two batched matrix products: no Python loop, no per-image kernels, the same code on every device.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+
+def _axis_weights(start: Tensor, length: Tensor, extent: int, size: int, antialias: bool) -> Tensor:
+    """[n, size, extent] weights that resample [start, start + length) of an axis to `size`."""
+    start, length = start[:, None, None].float(), length[:, None, None].float()
+    scale = length / size
+    support = scale.clamp(min=1.0) if antialias else torch.ones_like(scale)
+    out = torch.arange(size, device=start.device)[None, :, None] + 0.5
+    pixel = torch.arange(extent, device=start.device)[None, None, :] + 0.5
+    # without antialiasing the sample point is clamped to the crop, as torch's interpolate does
+    centre = start + (out * scale)
+    if not antialias:
+        centre = torch.minimum(torch.maximum(centre, start + 0.5), start + length - 0.5)
+    weights = (1.0 - ((pixel - centre) / support).abs()).clamp(min=0.0)
+    weights = weights * ((pixel > start) & (pixel < start + length))
+    return weights / weights.sum(-1, keepdim=True).clamp(min=1e-12)
+
+
+def crop_resize(
+    images: Tensor,
+    boxes: Tensor,
+    size: int,
+    flip: Tensor | None = None,
+    *,
+    antialias: bool = True,
+) -> Tensor:
+    """Crop each image to its own box, resize it to `size` x `size`, mirror where `flip` says so.
+
+    images: float [n, c, H, W]; boxes: integer [n, 4] = (top, left, height, width) in pixels;
+    flip: bool [n]. Returns float [n, c, size, size]. Equals torchvision's `resized_crop`
+    (bilinear) followed by `hflip`. A box of `size` x `size` may reach outside the image, where
+    pixels are zero: a crop after zero padding.
+    """
+    top, left, height, width = boxes.to(images.device).unbind(1)
+    rows = _axis_weights(top, height, images.shape[2], size, antialias)
+    columns = _axis_weights(left, width, images.shape[3], size, antialias)
+    if flip is not None:
+        mirror = flip.to(images.device)[:, None, None]
+        columns = torch.where(mirror, columns.flip(1), columns)
+    rows, columns = rows.to(images.dtype)[:, None], columns.to(images.dtype)[:, None]
+    return rows @ images @ columns.transpose(-1, -2)
+
+
+def padded_crop_boxes(n: int, resolution: int, pad: int, draw: torch.Generator) -> Tensor:
+    """Boxes int64 [n, 4] of `resolution`-sized crops from images padded by `pad` on each side."""
+    corner = torch.randint(-pad, pad + 1, (n, 2), generator=draw)
+    return torch.cat([corner, torch.full((n, 2), resolution)], dim=1)
+
+
+def resized_crop_boxes(
+    n: int,
+    resolution: int,
+    scale: tuple[float, float],
+    draw: torch.Generator,
+    ratio: tuple[float, float] = (3 / 4, 4 / 3),
+) -> Tensor:
+    """Boxes int64 [n, 4] as torchvision's RandomResizedCrop draws them on square images.
+
+    scale: range of the crop's share of the area; ratio: range of width / height. Ten tries an
+    image; where none fits, the whole image.
+    """
+    tries = 10
+    area = resolution**2 * torch.empty(n, tries).uniform_(*scale, generator=draw)
+    aspect = torch.empty(n, tries).uniform_(*map(math.log, ratio), generator=draw).exp()
+    width = (area * aspect).sqrt().round().long()
+    height = (area / aspect).sqrt().round().long()
+    fits = (width > 0) & (width <= resolution) & (height > 0) & (height <= resolution)
+    first = fits.long().argmax(1, keepdim=True)
+    width, height = width.gather(1, first)[:, 0], height.gather(1, first)[:, 0]
+    place = torch.rand(2, n, generator=draw)
+    top = (place[0] * (resolution - height + 1)).long()
+    left = (place[1] * (resolution - width + 1)).long()
+    boxes = torch.stack([top, left, height, width], dim=1)
+    return torch.where(fits.any(1)[:, None], boxes, torch.tensor([0, 0, resolution, resolution]))

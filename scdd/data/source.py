@@ -1,0 +1,121 @@
+"""Reading a dataset's artifact: batches of uint8 images on the device, from memory or from files."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+from scdd.artifacts.dataset import DatasetInfo, load_info, load_split
+from scdd.errors import ScddError
+
+DECODERS = 8  # threads that decode image files
+AHEAD = 4  # batches decoded ahead of their use
+
+
+def decode(path: Path, size: int) -> Tensor:
+    """One image file as uint8 [3, size, size]: shorter side to `size`, then the centre.
+
+    Raises ScddError, naming the file, where it is unreadable.
+    """
+    try:
+        with Image.open(path) as opened:
+            image = opened.convert("RGB")
+    except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
+        raise ScddError(f"{path} is no readable image ({error}). Mend or remove it.") from None
+    width, height = image.size
+    short = min(width, height)
+    left, top = (width - short) // 2, (height - short) // 2
+    box = (left, top, left + short, top + short)
+    if short != size:
+        image = image.resize((size, size), Image.Resampling.BILINEAR, box=box)
+    else:
+        image = image.crop(box)
+    return torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1).contiguous()
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split of a dataset: labels int64 [n] (CPU), and pixels or the files that hold them."""
+
+    labels: Tensor
+    pixels: Tensor | None
+    files: tuple[Path, ...]
+    resolution: int
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def to(self, device: torch.device) -> "Split":
+        """The split with its pixels, if it has any, on the device."""
+        pixels = None if self.pixels is None else self.pixels.to(device)
+        return Split(self.labels, pixels, self.files, self.resolution)
+
+    def images(self, index: Tensor) -> Tensor:
+        """uint8 [len(index), 3, R, R], where the pixels are: on their device or the CPU."""
+        if self.pixels is not None:
+            return self.pixels[index.to(self.pixels.device)]
+        return torch.stack([decode(self.files[i], self.resolution) for i in index.tolist()])
+
+    def batches(
+        self, order: Tensor, size: int, device: torch.device, *, drop_last: bool = False
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Pairs of index int64 [b] (CPU) and images uint8 [b, 3, R, R] (device), in `order`."""
+        parts = list(order.split(size))
+        if drop_last and parts and len(parts[-1]) < size:
+            parts.pop()
+        if self.pixels is not None:
+            for index in parts:
+                yield index, self.images(index).to(device)
+            return
+        with ThreadPoolExecutor(DECODERS) as pool:
+            waiting = []
+            for index in [*parts, *[None] * AHEAD]:
+                if index is not None:
+                    files = [self.files[i] for i in index.tolist()]
+                    sizes = [self.resolution] * len(files)
+                    waiting.append((index, pool.map(decode, files, sizes)))
+                if waiting and (index is None or len(waiting) > AHEAD):
+                    done, decoded = waiting.pop(0)
+                    yield done, torch.stack(list(decoded)).to(device, non_blocking=True)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset's artifact, opened. `root` is where files of an image folder live now."""
+
+    info: DatasetInfo
+    folder: Path
+    root: Path
+
+    @cached_property
+    def train(self) -> Split:
+        return self._split("train")
+
+    @cached_property
+    def val(self) -> Split:
+        return self._split("val")
+
+    def _split(self, name: str) -> Split:
+        labels, content = load_split(self.folder / f"{name}.safetensors")
+        if isinstance(content, Tensor):
+            return Split(labels, content, (), self.info.resolution)
+        files = tuple(self.root / file for file in content)
+        return Split(labels, None, files, self.info.resolution)
+
+
+def open_dataset(info: Path, root: Path) -> Dataset:
+    """Open the artifact of which `info` is the dataset.json; splits are read when used."""
+    return Dataset(load_info(info), info.parent, root)
+
+
+def normalise(images: Tensor, info: DatasetInfo) -> Tensor:
+    """uint8 [n, 3, H, W] to float32 with the dataset's mean and std removed."""
+    mean = torch.tensor(info.mean, device=images.device)[:, None, None]
+    std = torch.tensor(info.std, device=images.device)[:, None, None]
+    return (images.float() / 255 - mean) / std
