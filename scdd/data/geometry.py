@@ -5,6 +5,7 @@ two batched matrix products: no Python loop, no per-image kernels, the same code
 """
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -82,3 +83,30 @@ def resized_crop_boxes(
     left = (place[1] * (resolution - width + 1)).long()
     boxes = torch.stack([top, left, height, width], dim=1)
     return torch.where(fits.any(1)[:, None], boxes, torch.tensor([0, 0, resolution, resolution]))
+
+
+@dataclass(frozen=True)
+class View:
+    """How an image is cropped and mirrored before a network sees it.
+
+    crop: 'none', 'padded' (zero padding by `pad`, then a crop of the image's size) or 'resized'
+    (a crop of `scale` of the area, resized back). flip: mirror left-right with probability 1/2.
+    """
+
+    crop: str
+    pad: int
+    scale: tuple[float, float]
+    flip: bool
+
+
+def draw_views(view: View, n: int, resolution: int, draw: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Boxes int64 [n, 4] and flips bool [n] (CPU) for `n` images, ready for `crop_resize`."""
+    match view.crop:
+        case "padded":
+            boxes = padded_crop_boxes(n, resolution, view.pad, draw)
+        case "resized":
+            boxes = resized_crop_boxes(n, resolution, view.scale, draw)
+        case _:
+            boxes = torch.tensor([0, 0, resolution, resolution]).repeat(n, 1)
+    flips = torch.rand(n, generator=draw) < 0.5
+    return boxes, flips & view.flip

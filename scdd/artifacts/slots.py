@@ -1,0 +1,36 @@
+"""Where the images of a class lie: fixed slot ranges, class blocks and file names.
+
+Slot ranges are cut at the same points whatever the configuration, so that a larger IPC only adds
+files. Pure Python: the plan uses it too.
+"""
+
+from pathlib import Path
+
+POINTS = (0, 1, 10, 20, 30, 40, 50, 100, 150, 200)
+STEP = 100  # beyond the last point
+
+Range = tuple[int, int]
+
+
+def slot_ranges(ipc: int) -> list[Range]:
+    """The half-open slot ranges that hold `ipc` images a class; the last may reach beyond."""
+    points = list(POINTS)
+    while points[-1] < ipc:
+        points.append(points[-1] + STEP)
+    cut = [(a, b) for a, b in zip(points, points[1:], strict=False) if a < ipc]
+    return cut
+
+
+def blocks(count: int, size: int) -> list[Range]:
+    """Half-open blocks of `size` items, the last one shorter: classes, or epochs of a store."""
+    return [(start, min(start + size, count)) for start in range(0, count, size)]
+
+
+def range_name(span: Range) -> str:
+    """`(10, 20)` as `0010-0019`."""
+    return f"{span[0]:04d}-{span[1] - 1:04d}"
+
+
+def shard_path(folder: Path, slots: Range, index: int) -> Path:
+    """The shard of class `index` with the images of `slots`."""
+    return folder / f"slots_{range_name(slots)}" / f"class_{index:04d}.safetensors"
