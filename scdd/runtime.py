@@ -32,6 +32,14 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     return made
 
 
+def span(text: str) -> tuple[int, int]:
+    """The half-open range `a:b` of a command line, 0 <= a < b."""
+    start, _, end = text.partition(":")
+    if not (start.isdigit() and end.isdigit() and int(start) < int(end)):
+        raise argparse.ArgumentTypeError(f"{text!r} is no range a:b with a < b")
+    return int(start), int(end)
+
+
 def run(
     stage: str,
     arguments: argparse.ArgumentParser,

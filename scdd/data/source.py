@@ -119,3 +119,17 @@ def normalise(images: Tensor, info: DatasetInfo) -> Tensor:
     mean = torch.tensor(info.mean, device=images.device)[:, None, None]
     std = torch.tensor(info.std, device=images.device)[:, None, None]
     return (images.float() / 255 - mean) / std
+
+
+def denormalise(images: Tensor, info: DatasetInfo) -> Tensor:
+    """The inverse of `normalise`: clamped to valid pixels and rounded to uint8."""
+    mean = torch.tensor(info.mean, device=images.device)[:, None, None]
+    std = torch.tensor(info.std, device=images.device)[:, None, None]
+    return ((images.float() * std + mean).clamp(0, 1) * 255).round().to(torch.uint8)
+
+
+def valid_range(info: DatasetInfo, device: torch.device) -> tuple[Tensor, Tensor]:
+    """The normalised values of black and of white, float32 [3, 1, 1] each."""
+    mean = torch.tensor(info.mean, device=device)[:, None, None]
+    std = torch.tensor(info.std, device=device)[:, None, None]
+    return (0 - mean) / std, (1 - mean) / std
