@@ -1,0 +1,88 @@
+"""Colour jitter and grey for whole batches on the device, each image with its own factors.
+
+Drawing and applying are apart: factors are drawn on the CPU for as many images as one likes (the
+squeeze draws an epoch at once), applying them is arithmetic without a branch on their values.
+torchvision draws the order of the operations for each image; here it is one order a batch.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+BRIGHTNESS, CONTRAST, SATURATION, HUE, GREY = range(5)
+
+
+@dataclass(frozen=True)
+class Jitter:
+    """torchvision's ColorJitter with probability `p`, then RandomGrayscale with `grey_p`.
+
+    strengths: of brightness, contrast, saturation, hue; factors are uniform in 1 ± strength (not
+    below 0), the hue's shift in ± strength. A strength of 0 leaves the operation out.
+    """
+
+    strengths: tuple[float, float, float, float]
+    p: float
+    grey_p: float
+
+
+def draw_factors(jitter: Jitter, n: int, draw: torch.Generator) -> Tensor:
+    """float32 [n, 5]: factors of brightness, contrast and saturation, shift of hue (a share of the
+    circle), grey (0 or 1). An image that the jitter spares has factors 1, 1, 1 and shift 0."""
+    strengths = torch.tensor(jitter.strengths)
+    neutral = torch.tensor([1.0, 1.0, 1.0, 0.0])
+    low = torch.maximum(neutral - strengths, torch.tensor([0.0, 0.0, 0.0, -0.5]))
+    factors = low + torch.rand(n, 4, generator=draw) * (neutral + strengths - low)
+    jittered = torch.rand(n, 1, generator=draw) < jitter.p
+    grey = torch.rand(n, 1, generator=draw) < jitter.grey_p
+    return torch.cat([torch.where(jittered, factors, neutral), grey.float()], dim=1)
+
+
+def draw_order(jitter: Jitter, draw: torch.Generator) -> list[int]:
+    """The operations to apply to a batch, in a random order; grey, if any, comes last."""
+    order = torch.randperm(4, generator=draw).tolist()
+    order = [operation for operation in order if jitter.strengths[operation] > 0]
+    return [*order, GREY] if jitter.grey_p > 0 else order
+
+
+def luminance(images: Tensor) -> Tensor:
+    """[n, 1, H, W], with torchvision's weights (ITU-R 601-2)."""
+    red, green, blue = images.split(1, dim=1)
+    return 0.2989 * red + 0.587 * green + 0.114 * blue
+
+
+def shift_hue(images: Tensor, shift: Tensor) -> Tensor:
+    """Turn the hue of RGB in [0, 1] by `shift` [n] of the circle (HSV, continuous form)."""
+    value, minimum = images.amax(1, keepdim=True), images.amin(1, keepdim=True)
+    chroma = value - minimum
+    red, green, blue = images.split(1, dim=1)
+    sector = torch.where(
+        value == red,
+        green - blue,
+        torch.where(value == green, blue - red, red - green),
+    ) / torch.where(chroma == 0, 1.0, chroma)
+    sector = sector + torch.where(value == red, 0.0, torch.where(value == green, 2.0, 4.0))
+    offsets = torch.tensor([5.0, 3.0, 1.0], device=images.device)[:, None, None]
+    turned = (offsets + sector + 6 * shift[:, None, None, None]) % 6
+    return value - chroma * torch.minimum(turned, 4 - turned).clamp(0, 1)
+
+
+def colour(images: Tensor, factors: Tensor, order: list[int]) -> Tensor:
+    """Apply `order`'s operations with each image's `factors` (of `draw_factors`, on the device).
+
+    images: float [n, 3, H, W] in [0, 1], as is what comes back.
+    """
+    for operation in order:
+        factor = factors[:, operation, None, None, None]
+        if operation == BRIGHTNESS:
+            images = (images * factor).clamp(0, 1)
+        elif operation == CONTRAST:
+            mean = luminance(images).mean((1, 2, 3), keepdim=True)
+            images = torch.lerp(mean, images, factor).clamp(0, 1)
+        elif operation == SATURATION:
+            images = torch.lerp(luminance(images), images, factor).clamp(0, 1)
+        elif operation == HUE:
+            images = shift_hue(images, factors[:, HUE])
+        else:
+            images = torch.where(factor > 0, luminance(images), images)
+    return images
