@@ -1,0 +1,138 @@
+"""Mixed views of whole batches on the device: drawn per epoch, stored, and replayed bit for bit.
+
+The teacher that labels an epoch and the student that trains on it both take their pixels from
+`views`. On the CPU the bits do not depend on the batch size (tests/test_relabel.py); on a GPU that
+is certain for crops without resizing, where every sum has one term, and a resized crop may round
+differently in another batch size.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from functools import cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from scdd.artifacts.dataset import DatasetInfo
+from scdd.data.geometry import View, crop_resize, draw_views
+from scdd.data.source import Split
+from scdd.rng import generator
+
+
+@dataclass(frozen=True)
+class Transform:
+    """How an epoch's pixels come about. mix: 'none', 'mixup', 'cutmix' (Beta(alpha, alpha))."""
+
+    view: View
+    mix: str
+    alpha: float
+
+
+@dataclass(frozen=True)
+class Draws:
+    """What one epoch's views of `n` images drew, in the types the label store keeps.
+
+    crop: int16 [n, 4] and box: int16 [n, 4] (the pixels CutMix takes from the partner), both
+    (top, left, height, width); flip: bool [n]; partner: int32 [n], an index into the whole set;
+    lam: float32 [n], the image's own share in (0, 1].
+    """
+
+    crop: Tensor
+    flip: Tensor
+    partner: Tensor
+    lam: Tensor
+    box: Tensor
+
+    def to(self, device: torch.device) -> "Draws":
+        moved = {field.name: getattr(self, field.name) for field in fields(self)}
+        return Draws(**{name: t.to(device, non_blocking=True) for name, t in moved.items()})
+
+
+def transform_of(params: dict) -> Transform:
+    """From the keys `view`, `mix` and `alpha` of a frozen config."""
+    view = {**params["view"], "scale": tuple(params["view"]["scale"])}
+    return Transform(View(**view), params["mix"], params["alpha"])
+
+
+def cutmix_boxes(lam: Tensor, resolution: int, draw: torch.Generator) -> Tensor:
+    """Boxes int64 [n, 4] of share 1 - lam around a uniform centre, cut at the image's edges
+    (CutMix, arXiv 1905.04899, section 3.1 and its code's rounding)."""
+    half = (resolution * (1 - lam).sqrt()).long() // 2
+    centre = torch.randint(resolution, (2, len(lam)), generator=draw)
+    low, high = (centre - half).clamp(min=0), (centre + half).clamp(max=resolution)
+    return torch.cat([low, high - low]).T
+
+
+def draw_epoch(transform: Transform, n: int, resolution: int, seed: int, epoch: int) -> Draws:
+    """The draws (CPU) of one epoch, a function of the arguments alone: any epoch can be made by
+    itself. The partners are a permutation of the whole set."""
+    draw = generator(seed, "views", epoch)
+    crop, flip = draw_views(transform.view, n, resolution, draw)
+    partner, lam, box = torch.arange(n), torch.ones(n), torch.zeros(n, 4)
+    if transform.mix != "none":
+        partner = torch.randperm(n, generator=draw)
+        # torch's Beta takes no generator
+        numbers = np.random.default_rng(int(torch.randint(2**62, (), generator=draw)))
+        lam = torch.from_numpy(numbers.beta(transform.alpha, transform.alpha, n)).float()
+    if transform.mix == "cutmix":
+        box = cutmix_boxes(lam, resolution, draw)
+        lam = 1 - box[:, 2] * box[:, 3] / resolution**2
+    return Draws(crop.short(), flip, partner.int(), lam, box.short())
+
+
+@cache
+def _statistics(
+    mean: tuple[float, ...], std: tuple[float, ...], device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Kept on the device: making them for each batch would wait for a copy."""
+    columns = torch.tensor([mean, std], device=device)[:, :, None, None]
+    return columns[0], columns[1]
+
+
+def mixed(images: Tensor, pick: Tensor, draws: Draws, mix: str, info: DatasetInfo) -> Tensor:
+    """Normalised float32 [b, 3, R, R] of uint8 `images`, which are those of index `pick`.
+
+    pick: int64 [b], or with mixing [2b]: the images, then the partner of each. Do not call this
+    under autocast, which would round the pixels.
+    """
+    mean, std = _statistics(info.mean, info.std, images.device)
+    views = crop_resize(images.float() / 255, draws.crop[pick], images.shape[-1], draws.flip[pick])
+    views = (views - mean) / std
+    if mix == "none":
+        return views
+    own, other = views.chunk(2)
+    rows = pick[: len(own)]
+    if mix == "mixup":
+        lam = draws.lam[rows][:, None, None, None]
+        return lam * own + (1 - lam) * other
+    at = torch.arange(images.shape[-1], device=images.device)
+    top, left, height, width = draws.box[rows].unbind(1)
+    inside = [
+        (at >= start[:, None]) & (at < (start + length)[:, None])
+        for start, length in ((top, height), (left, width))
+    ]
+    return torch.where(inside[0][:, None, :, None] & inside[1][:, None, None, :], other, own)
+
+
+def views(
+    split: Split, order: Tensor, size: int, draws: Draws, mix: str, info: DatasetInfo
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Batches of index int64 [b] and mixed views float32 [b, 3, R, R], in `order`, on the draws'
+    device. A last batch of one image joins the one before: BatchNorm cannot train on one value.
+    """
+    device = draws.lam.device
+    tail = len(order) % size
+    parts = list(order.split(size))
+    if tail == 1 and len(parts) > 1:
+        parts[-2:] = [torch.cat(parts[-2:])]
+    if mix != "none":
+        partner = draws.partner.to(order.device)
+        parts = [torch.cat([part, partner[part].long()]) for part in parts]
+    # the joined part is longer than the rest and read by itself
+    for group in (parts[:-1], parts[-1:]):
+        if group:
+            for index, images in split.batches(torch.cat(group), len(group[0]), device):
+                pick = index.to(device)
+                count = len(pick) if mix == "none" else len(pick) // 2
+                yield pick[:count], mixed(images, pick, draws, mix, info)

@@ -1,0 +1,171 @@
+"""The label store: its size, its seals and what it refuses."""
+
+import hashlib
+import json
+import struct
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from scdd.artifacts.labels import LabelStore, Origin, open_store, save_shard, shard_bytes
+from scdd.errors import ScddError
+
+IMAGES, CLASSES = 6, ("a", "b", "c")
+ORIGIN = Origin("d1", "i1", CLASSES, "t1", {"mix": "none"}, "float16", 0)
+NAMES = {"crop", "flip", "partner", "lam", "box", "logits"}
+
+
+def tensors(epochs: int, images: int = IMAGES, classes: int = 3) -> dict[str, Tensor]:
+    draw = torch.Generator().manual_seed(epochs)
+    return {
+        "crop": torch.randint(-4, 32, (epochs, images, 4), generator=draw, dtype=torch.int16),
+        "flip": torch.rand(epochs, images, generator=draw) < 0.5,
+        "partner": torch.randint(images, (epochs, images), generator=draw, dtype=torch.int32),
+        "lam": torch.rand(epochs, images, generator=draw),
+        "box": torch.randint(0, 32, (epochs, images, 4), generator=draw, dtype=torch.int16),
+        "logits": torch.randn(epochs, images, classes, generator=draw).half(),
+    }
+
+
+def write(folder: Path, first: int, stop: int, origin: Origin = ORIGIN) -> dict[str, Tensor]:
+    made = tensors(stop - first)
+    path = folder / f"epochs_{first:04d}-{stop - 1:04d}.safetensors"
+    save_shard(path, made, origin, (first, stop), {})
+    return made
+
+
+def read(folder: Path, epochs: int, **changes: object) -> LabelStore:
+    expected = {"images": "i1", "classes": CLASSES, **changes}
+    return open_store(folder, epochs=epochs, **expected)  # type: ignore[arg-type]
+
+
+def data_start(path: Path) -> int:
+    return 8 + struct.unpack("<Q", path.read_bytes()[:8])[0]
+
+
+def test_every_epoch_comes_back_from_its_shard(tmp_path: Path) -> None:
+    made = {0: write(tmp_path, 0, 3), 3: write(tmp_path, 3, 5)}
+    store = read(tmp_path, 5)
+    for epoch, (first, row) in enumerate([(0, 0), (0, 1), (0, 2), (3, 0), (3, 1)]):
+        held = store.epoch(epoch)
+        assert set(held) == NAMES
+        for name in NAMES:
+            assert held[name].dtype == made[first][name].dtype
+            assert torch.equal(held[name], made[first][name][row])
+
+
+@pytest.mark.parametrize("classes", [3, 10])
+def test_an_image_and_epoch_takes_25_bytes_and_2_a_class(tmp_path: Path, classes: int) -> None:
+    path = tmp_path / "epochs_0000-0003.safetensors"
+    names = tuple(map(str, range(classes)))
+    origin = Origin("d", "i", names, "t", {}, "float16", 0)
+    save_shard(path, tensors(4, 7, classes), origin, (0, 4), {})
+    stored = path.stat().st_size - data_start(path)
+    assert stored == 4 * 7 * (2 * classes + 25) == shard_bytes(4, 7, classes)
+
+
+def test_equal_input_gives_equal_bytes(tmp_path: Path) -> None:
+    hashes = []
+    for name in ("one", "two"):
+        write(tmp_path / name, 0, 3)
+        (path,) = (tmp_path / name).iterdir()
+        hashes.append(hashlib.sha256(path.read_bytes()).hexdigest())
+    assert hashes[0] == hashes[1]
+
+
+def test_an_altered_epoch_is_found_when_it_is_read_and_no_other(tmp_path: Path) -> None:
+    write(tmp_path, 0, 3)
+    (path,) = tmp_path.iterdir()
+    content = bytearray(path.read_bytes())
+    header = json.loads(content[8 : data_start(path)])
+    start = data_start(path) + header["logits"]["data_offsets"][0]
+    content[start + 1 * IMAGES * 3 * 2] ^= 1  # one bit of epoch 1's logits
+    path.write_bytes(content)
+    store = read(tmp_path, 3)
+    store.epoch(0)
+    store.epoch(2)
+    with pytest.raises(ScddError, match=rf"{path}.*altered.*epoch 1.*run snakemake"):
+        store.epoch(1)
+
+
+def test_a_truncated_shard_is_refused_when_the_store_opens(tmp_path: Path) -> None:
+    write(tmp_path, 0, 3)
+    (path,) = tmp_path.iterdir()
+    path.write_bytes(path.read_bytes()[:-5])
+    with pytest.raises(ScddError, match=rf"{path}.*truncated.*run snakemake"):
+        read(tmp_path, 3)
+
+
+def test_an_altered_header_is_refused(tmp_path: Path) -> None:
+    write(tmp_path, 0, 3)
+    (path,) = tmp_path.iterdir()
+    content = path.read_bytes()
+    assert content.count(rb"\"images\": \"i1\"") == 1
+    path.write_bytes(content.replace(rb"\"images\": \"i1\"", rb"\"images\": \"i2\""))
+    with pytest.raises(ScddError, match=rf"{path}.*header"):
+        read(tmp_path, 3, images="i2")
+
+
+def test_a_renamed_shard_is_refused(tmp_path: Path) -> None:
+    write(tmp_path, 3, 6)
+    (path,) = tmp_path.iterdir()
+    path.rename(tmp_path / "epochs_0000-0002.safetensors")
+    with pytest.raises(ScddError, match=r"epochs_0000-0002.*\[3, 6\]"):
+        read(tmp_path, 3)
+
+
+@pytest.mark.parametrize(
+    ("what", "other"),
+    [
+        ("images", "i2"),
+        ("teacher", "t2"),
+        ("digest", "d2"),
+        ("transform", {"mix": "cutmix"}),
+    ],
+)
+def test_labels_of_something_else_are_refused_naming_both(
+    tmp_path: Path, what: str, other: object
+) -> None:
+    write(tmp_path, 0, 3)
+    with pytest.raises(ScddError) as error:
+        read(tmp_path, 3, **{what: other})
+    assert str(getattr(ORIGIN, what)) in str(error.value)
+    assert str(other) in str(error.value)
+
+
+def test_another_class_order_is_refused(tmp_path: Path) -> None:
+    write(tmp_path, 0, 3)
+    with pytest.raises(ScddError, match="class order differs"):
+        read(tmp_path, 3, classes=("b", "a", "c"))
+
+
+def test_a_shard_of_another_store_is_refused(tmp_path: Path) -> None:
+    write(tmp_path, 0, 3)
+    write(tmp_path, 3, 6, Origin("d1", "i9", CLASSES, "t1", {"mix": "none"}, "float16", 0))
+    with pytest.raises(ScddError, match=r"epochs_0003-0005.*i9.*i1"):
+        read(tmp_path, 3)
+
+
+@pytest.mark.parametrize(("ranges", "missing"), [([(0, 3)], 3), ([(0, 3), (6, 9)], 3), ([], 0)])
+def test_too_few_epochs_are_refused(
+    tmp_path: Path, ranges: list[tuple[int, int]], missing: int
+) -> None:
+    for first, stop in ranges:
+        write(tmp_path, first, stop)
+    with pytest.raises(ScddError, match=rf"epoch {missing}, but 7 epochs"):
+        read(tmp_path, 7)
+
+
+def test_a_large_store_opens_without_reading_its_tensors(tmp_path: Path) -> None:
+    made = tensors(10, 20_000, 100)
+    origin = Origin("d", "i1", tuple(map(str, range(100))), "t", {}, "float16", 0)
+    save_shard(tmp_path / "epochs_0000-0009.safetensors", made, origin, (0, 10), {})  # 45 MB
+    took = []
+    for _ in range(5):  # the quickest: other programs may hold the machine
+        started = time.perf_counter()
+        open_store(tmp_path, epochs=10, images="i1", classes=origin.classes)
+        took.append(time.perf_counter() - started)
+    assert min(took) < 0.02
