@@ -2,4 +2,4 @@
 
 
 class ScddError(Exception):
-    """Shown as a single line without a traceback. The text names the culprit and says what to do."""
+    """Shown as one line, without a traceback: it names the culprit and says what to do."""

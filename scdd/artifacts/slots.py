@@ -4,6 +4,7 @@ Slot ranges are cut at the same points whatever the configuration, so that a lar
 files. Pure Python: the plan uses it too.
 """
 
+from itertools import pairwise
 from pathlib import Path
 
 POINTS = (0, 1, 10, 20, 30, 40, 50, 100, 150, 200)
@@ -17,8 +18,7 @@ def slot_ranges(ipc: int) -> list[Range]:
     points = list(POINTS)
     while points[-1] < ipc:
         points.append(points[-1] + STEP)
-    cut = [(a, b) for a, b in zip(points, points[1:], strict=False) if a < ipc]
-    return cut
+    return [(a, b) for a, b in pairwise(points) if a < ipc]
 
 
 def blocks(count: int, size: int) -> list[Range]:
@@ -34,3 +34,8 @@ def range_name(span: Range) -> str:
 def shard_path(folder: Path, slots: Range, index: int) -> Path:
     """The shard of class `index` with the images of `slots`."""
     return folder / f"slots_{range_name(slots)}" / f"class_{index:04d}.safetensors"
+
+
+def losses_path(folder: Path, slots: Range, block: Range) -> Path:
+    """The loss history of one recovery job: a class block and a slot range."""
+    return folder / f"slots_{range_name(slots)}" / f"losses_{range_name(block)}.csv"

@@ -1,4 +1,4 @@
-"""Reading a dataset's artifact: batches of uint8 images on the device, from memory or from files."""
+"""Reading a dataset's artifact: uint8 batches on the device, from memory or from files."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor

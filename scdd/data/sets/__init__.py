@@ -1,0 +1,63 @@
+"""One module a dataset: its `FACTS`, known before any file is read, and its `load` function.
+
+These modules import nothing heavy at their top, because the plan reads their facts.
+"""
+
+import importlib
+import pkgutil
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a dataset without its files.
+
+    classes: names in order, their number where only the files have the names, or None (a user's
+    own folder). family: whose published parameters apply ('cifar', 'tiny', 'imagenet'), None for
+    by resolution. train: training images; per_class: those of the smallest class; None: unknown.
+    needs: the folder that must exist below the data root, None where nothing is needed.
+    """
+
+    classes: tuple[str, ...] | int | None
+    resolution: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    family: str | None
+    train: int | None
+    per_class: int | None
+    needs: str | None
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A dataset in memory: class names in order; a split is (labels, images or file names).
+
+    labels: list of int; images: uint8 numpy array [n, H, W, 3]; file names: relative to the root.
+    """
+
+    classes: tuple[str, ...]
+    splits: dict[str, tuple[list[int], Any]]
+
+
+def names() -> list[str]:
+    """Every dataset's name, as the config spells it."""
+    return sorted(
+        module.name.replace("_", "-")
+        for module in pkgutil.iter_modules(__path__)
+        if module.name[0] != "_"
+    )
+
+
+def module(name: str) -> ModuleType:
+    return importlib.import_module(f"{__name__}.{name.replace('-', '_')}")
+
+
+def class_folders(root: Path) -> list[str]:
+    """The class folders below `root`/train in sorted order; none where there is no such folder."""
+    train = root / "train"
+    return (
+        sorted(entry.name for entry in train.iterdir() if entry.is_dir()) if train.is_dir() else []
+    )

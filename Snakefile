@@ -1,0 +1,43 @@
+# SC-DD: from images to the table of a paper.
+#
+#   data → squeeze → probe → recover → imageset → relabel → validate → tables
+#
+# `scdd.plan` turns the configuration into artifacts; the rules say how each is made of its parents.
+# An artifact lies at results/<stage>/<label>-<digest>/, where the digest stands for everything that
+# made it: a changed parameter gives new folders, an old value finds its old ones.
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+# a given --configfile stands alone: mixed with the default's keys it would be neither of the two
+if not workflow.overwrite_configfiles:
+
+    configfile: "config.yaml"
+
+
+include: "rules/common.smk"
+include: "rules/freeze.smk"
+include: "rules/data.smk"
+include: "rules/squeeze.smk"
+include: "rules/probe.smk"
+include: "rules/recover.smk"
+include: "rules/baselines.smk"
+include: "rules/imageset.smk"
+include: "rules/relabel.smk"
+include: "rules/validate.smk"
+include: "rules/tables.smk"
+
+
+# It has no output, so it runs every time: the copies without a digest are never those of an
+# earlier configuration, and every run ends with the table on the screen.
+rule all:
+    default_target: True
+    input:
+        [node.folder / "main.md" for node in plan.of("tables")],
+    log:
+        "logs/all.log",
+    conda:
+        "envs/scdd.yaml"
+    localrule: True
+    shell:
+        "python -m scdd.publish {input} 2> {log}"

@@ -1,0 +1,96 @@
+# The plan of this run, and how a rule finds an artifact's parents in it.
+import re
+
+from snakemake.exceptions import WorkflowError
+
+from scdd.artifacts.report import inputs as report_inputs, outputs as report_outputs
+from scdd.artifacts.slots import range_name
+from scdd.errors import ScddError
+from scdd.plan import code, load
+from scdd.plan.stages import RESULTS
+
+
+try:
+    plan = load.for_run(config, workflow.is_main_process)
+except ScddError as error:
+    raise WorkflowError(str(error)) from None
+if workflow.is_main_process:
+    code.write_prints(plan.nodes.values())
+
+
+# A job parses this file again: it must find the plan that the driver froze, not make its own.
+envvars:
+    load.VARIABLE,
+
+
+# jobs must find this checkout's programs wherever the run takes place
+shell.prefix(f"export PYTHONPATH='{workflow.basedir}'; ")
+
+
+THREADS = plan.machine["threads"]
+DEVICE = plan.machine["device"]
+
+
+wildcard_constraints:
+    node=r"[^/]+",
+    slots=r"\d+-\d+",
+    epochs=r"\d+-\d+",
+
+
+def node_of(stage, wildcards):
+    return plan.nodes[f"{stage}/{wildcards.node}"]
+
+
+def code_of(stage):
+    """The print of the code that makes an artifact of `stage`."""
+    return lambda wildcards: code.print_path(node_of(stage, wildcards))
+
+
+def parent(stage, *roles, file):
+    """`file` of the artifact that is reached from one of `stage` by way of `roles`."""
+
+    def find(wildcards):
+        node = node_of(stage, wildcards)
+        for role in roles:
+            node = plan.parent(node, role)
+        return node.folder / file
+
+    return find
+
+
+def dataset(stage, *files):
+    """dataset.json, and `files` beside it, of the dataset that an artifact descends from."""
+
+    def find(wildcards):
+        folder = plan.data_of(node_of(stage, wildcards)).folder
+        return [folder / file for file in ("dataset.json", *files)]
+
+    return find
+
+
+def root_of(stage):
+    """Where the dataset's files are, as an argument."""
+    return lambda wildcards: plan.roots[plan.data_of(node_of(stage, wildcards)).key]["root"]
+
+
+def only(nodes):
+    """A wildcard constraint that lets through these artifacts and no others."""
+    return "|".join(re.escape(node.name) for node in nodes) or "none"
+
+
+def half_open(name):
+    """`0010-0019` as `10:20`."""
+    first, last = map(int, name.split("-"))
+    return f"{first}:{last + 1}"
+
+
+def training_set(wildcards):
+    """What a student is trained on: soft labels and their images, images alone, or the dataset."""
+    node = node_of("validate", wildcards)
+    if "labels" in node.parents:
+        labels = plan.parent(node, "labels")
+        files = plan.label_shards(labels, node.params["epochs"])
+        return {"labels": files, "images": plan.parent(labels, "images").folder / "set.json"}
+    if "images" in node.parents:
+        return {"images": plan.parent(node, "images").folder / "set.json"}
+    return {"train": plan.parent(node, "data").folder / "train.safetensors"}

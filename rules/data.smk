@@ -1,0 +1,19 @@
+rule data:
+    input:
+        config="results/data/{node}/config.json",
+        code=code_of("data"),
+    output:
+        info="results/data/{node}/dataset.json",
+        train="results/data/{node}/train.safetensors",
+        val="results/data/{node}/val.safetensors",
+    log:
+        "logs/data/{node}/data.log",
+    params:
+        root=root_of("data"),
+        download=lambda w: "--download" if plan.roots[f"data/{w.node}"]["download"] else "",
+    threads: THREADS
+    conda:
+        "../envs/scdd.yaml"
+    shell:
+        "python -m scdd.data --config {input.config} --root {params.root:q} {params.download}"
+        " --out {output.info} --device cpu 2> {log}"

@@ -1,0 +1,19 @@
+# One small file stands between the image files and everything after them.
+rule imageset:
+    input:
+        config="results/imageset/{node}/config.json",
+        code=code_of("imageset"),
+        data=dataset("imageset"),
+        shards=lambda w: plan.shards(node_of("imageset", w)),
+    output:
+        "results/imageset/{node}/set.json",
+    log:
+        "logs/imageset/{node}/imageset.log",
+    params:
+        source=parent("imageset", "source", file=""),
+    threads: THREADS
+    conda:
+        "../envs/scdd.yaml"
+    shell:
+        "python -m scdd.imageset --config {input.config} --data {input.data[0]}"
+        " --source {params.source} --device cpu --out {output} 2> {log}"

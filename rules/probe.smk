@@ -1,0 +1,23 @@
+rule probe:
+    input:
+        config="results/probe/{node}/config.json",
+        code=code_of("probe"),
+        data=dataset("probe", "train.safetensors", "val.safetensors"),
+        backbone=parent("probe", "backbone", file="backbone.safetensors"),
+    output:
+        probe="results/probe/{node}/probe.safetensors",
+        metrics="results/probe/{node}/metrics.json",
+    log:
+        "logs/probe/{node}/probe.log",
+    params:
+        device=DEVICE,
+        root=root_of("probe"),
+    threads: THREADS
+    resources:
+        gpu=1,
+    conda:
+        "../envs/scdd.yaml"
+    shell:
+        "python -m scdd.probe --config {input.config} --data {input.data[0]}"
+        " --root {params.root:q} --device {params.device} --backbone {input.backbone}"
+        " --out {output.probe} --metrics {output.metrics} 2> {log}"

@@ -1,0 +1,36 @@
+# One rule a class block: the outputs of a rule are a fixed list, and a job makes one image file for
+# each class of its block. The plan knows the blocks before the first job starts.
+for block in sorted({b for node in plan.of("recover") for b in plan.class_blocks(node)}):
+
+    rule:
+        name:
+            f"recover_{block[0]:04d}_{block[1] - 1:04d}"
+        input:
+            config="results/recover/{node}/config.json",
+            code=code_of("recover"),
+            data=dataset("recover"),
+            teacher=parent("recover", "teacher", file="probe.safetensors"),
+        output:
+            shards=[
+                f"results/recover/{{node}}/slots_{{slots}}/class_{index:04d}.safetensors"
+                for index in range(*block)
+            ],
+            losses=f"results/recover/{{node}}/slots_{{slots}}/losses_{range_name(block)}.csv",
+        log:
+            f"logs/recover/{{node}}/slots_{{slots}}_classes_{range_name(block)}.log",
+        params:
+            device=DEVICE,
+            classes="{}:{}".format(*block),
+            slots=lambda w: half_open(w.slots),
+            folder=lambda w, output: Path(output[0]).parents[1],
+        wildcard_constraints:
+            node=only(n for n in plan.of("recover") if block in plan.class_blocks(n)),
+        threads: THREADS
+        resources:
+            gpu=1,
+        conda:
+            "../envs/scdd.yaml"
+        shell:
+            "python -m scdd.recover --config {input.config} --data {input.data[0]}"
+            " --teacher {input.teacher} --classes {params.classes} --slots {params.slots}"
+            " --device {params.device} --out {params.folder} 2> {log}"

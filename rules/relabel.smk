@@ -1,0 +1,23 @@
+rule relabel:
+    input:
+        config="results/relabel/{node}/config.json",
+        code=code_of("relabel"),
+        data=dataset("relabel"),
+        images=parent("relabel", "images", file="set.json"),
+        teacher=parent("relabel", "teacher", file="probe.safetensors"),
+    output:
+        "results/relabel/{node}/epochs_{epochs}.safetensors",
+    log:
+        "logs/relabel/{node}/epochs_{epochs}.log",
+    params:
+        device=DEVICE,
+        epochs=lambda w: half_open(w.epochs),
+    threads: THREADS
+    resources:
+        gpu=1,
+    conda:
+        "../envs/scdd.yaml"
+    shell:
+        "python -m scdd.relabel --config {input.config} --data {input.data[0]}"
+        " --images {input.images} --teacher {input.teacher} --epochs {params.epochs}"
+        " --device {params.device} --out {output} 2> {log}"

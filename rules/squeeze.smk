@@ -1,0 +1,22 @@
+rule squeeze:
+    input:
+        config="results/squeeze/{node}/config.json",
+        code=code_of("squeeze"),
+        data=dataset("squeeze", "train.safetensors"),
+    output:
+        backbone="results/squeeze/{node}/backbone.safetensors",
+        history="results/squeeze/{node}/history.csv",
+    log:
+        "logs/squeeze/{node}/squeeze.log",
+    params:
+        device=DEVICE,
+        root=root_of("squeeze"),
+    threads: THREADS
+    resources:
+        gpu=1,
+    conda:
+        "../envs/scdd.yaml"
+    shell:
+        "python -m scdd.squeeze --config {input.config} --data {input.data[0]}"
+        " --root {params.root:q} --device {params.device}"
+        " --out {output.backbone} --history {output.history} 2> {log}"

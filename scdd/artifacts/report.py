@@ -1,0 +1,47 @@
+"""Which files the tables' program makes. Pure Python: the workflow declares them as outputs."""
+
+import re
+from collections import Counter
+from pathlib import PurePosixPath
+from typing import Any
+
+TABLES = ("main.csv", "main.md", "main.tex", "all.csv")
+
+
+def grids(params: dict[str, Any]) -> dict[str, str]:
+    """File name of each grid picture -> the set.json that it shows, in the order of the cells.
+
+    `params` are the frozen ones of stage 'tables'. Image sets that would share a name (one
+    method, one IPC, several recoveries) have their digest in it.
+    """
+    stems: dict[str, str] = {}
+    for cell in params["cells"]:
+        if cell["images"] is not None:
+            method = re.sub(r"[^A-Za-z0-9.+_-]", "-", cell["method"])
+            stems.setdefault(cell["images"], f"images_{method}_ipc{cell['ipc']}")
+    shared = Counter(stems.values())
+    names = {}
+    for images, stem in stems.items():
+        digest = PurePosixPath(images).parent.name.rpartition("-")[2]
+        names[f"{stem}.png" if shared[stem] == 1 else f"{stem}_{digest}.png"] = images
+    return names
+
+
+def outputs(params: dict[str, Any]) -> list[str]:
+    """Names of all files of the report, relative to its folder."""
+    made = [*TABLES, *grids(params)]
+    if params["probes"] or params["recoveries"]:
+        made += ["losses.png", "losses.svg"]
+    if any(cell["ipc"] is not None for cell in params["cells"]):
+        made += ["accuracy.png", "accuracy.svg"]
+    return made
+
+
+def inputs(params: dict[str, Any]) -> list[str]:
+    """Everything the report is made of, relative to the results folder."""
+    files = [params["data"], *grids(params).values()]
+    for part in (*params["cells"], *params["probes"]):
+        files += [part["metrics"], part["history"]]
+    for recovery in params["recoveries"]:
+        files += recovery["losses"]
+    return files

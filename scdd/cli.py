@@ -1,0 +1,115 @@
+"""The console command: what would be made, what is there, what nobody needs."""
+
+import argparse
+import shutil
+import sys
+from collections import Counter
+from pathlib import Path
+
+from pydantic_core import PydanticUndefined
+
+from scdd.errors import ScddError
+from scdd.plan import schema
+from scdd.plan.config import read_yaml
+from scdd.plan.load import plan_of
+from scdd.plan.stages import RESULTS, VERSIONS, Node, Plan
+
+
+def targets(plan: Plan, node: Node) -> list[Path]:
+    """The files by which one sees that an artifact is finished."""
+    match node.stage:
+        case "data":
+            return [node.folder / "dataset.json"]
+        case "squeeze":
+            return [node.folder / "backbone.safetensors"]
+        case "probe":
+            return [node.folder / "probe.safetensors"]
+        case "imageset":
+            return [node.folder / "set.json"]
+        case "validate":
+            return [node.folder / "metrics.json"]
+        case "tables":
+            return [node.folder / "main.md"]
+        case "relabel":
+            users = [n for n in plan.of("validate") if node.key in n.parents.values()]
+            return plan.label_shards(node, max(n.params["epochs"] for n in users))
+        case _:
+            users = [n for n in plan.of("imageset") if node.key in n.parents.values()]
+            return plan.shards(max(users, key=lambda n: n.params["ipc"]))
+
+
+def show_plan(args: argparse.Namespace) -> None:
+    """List every artifact of a configuration: stage, digest, path, and how much of it exists."""
+    plan = plan_of(read_yaml(args.configfile))
+    for stage in VERSIONS:
+        for node in plan.of(stage):
+            files = targets(plan, node)
+            there = sum(file.exists() for file in files)
+            state = "done" if there == len(files) else f"{there}/{len(files)}" if there else "-"
+            print(f"{stage:9s} {node.digest} {state:>9s}  {node.folder}")
+    counts = Counter(node.stage for node in plan.nodes.values())
+    print(", ".join(f"{counts[stage]} {stage}" for stage in VERSIONS if counts[stage]))
+
+
+def show_keys(_: argparse.Namespace) -> None:
+    """Print every key of the configuration with its default and meaning."""
+    sections = {"": schema.Experiment, "dataset.": schema.Dataset, "backbone.": schema.Network}
+    sections |= {"methods.<name>.": schema.Method}
+    sections |= {f"squeeze.{name}.": model for name, model in schema.SQUEEZES.items()}
+    sections |= {"probe.": schema.Probe, "recover.": schema.Recover, "sampling.": schema.Sampling}
+    sections |= {"protocol.<name>.": schema.Protocol, "protocol.whole.": schema.Whole}
+    sections |= {"*.view.": schema.View, "figures.": schema.Figures, "machine.": schema.Machine}
+    for prefix, model in sections.items():
+        for name, field in model.model_fields.items():
+            default = "required" if field.default is PydanticUndefined else field.default
+            if not isinstance(default, schema.Section):
+                print(f"{prefix + name:42s} {field.description or ''} [{default}]")
+
+
+def collect_garbage(args: argparse.Namespace) -> None:
+    """List the artifacts that none of the configurations names; delete them with --delete."""
+    named = {
+        node.folder for file in args.configfile for node in plan_of(read_yaml(file)).nodes.values()
+    }
+    folders = [f for stage in VERSIONS for f in sorted((RESULTS / stage).glob("*-*")) if f.is_dir()]
+    lost = [folder for folder in folders if folder not in named]
+    total = 0
+    for folder in lost:
+        size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+        total += size
+        print(f"{size / 2**20:10.1f} MiB  {folder}")
+        if args.delete:
+            shutil.rmtree(folder)
+    done = "deleted" if args.delete else "to be deleted with --delete"
+    print(f"{len(lost)} artifacts, {total / 2**20:.1f} MiB, {done}")
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="scdd", description=__doc__)
+    commands = parser.add_subparsers(required=True)
+    command = commands.add_parser("plan", help=show_plan.__doc__)
+    command.add_argument("--configfile", type=Path, default=Path("config.yaml"))
+    command.set_defaults(run=show_plan)
+    command = commands.add_parser("keys", help=show_keys.__doc__)
+    command.set_defaults(run=show_keys)
+    command = commands.add_parser("gc", help=collect_garbage.__doc__)
+    command.add_argument(
+        "--configfile",
+        type=Path,
+        nargs="+",
+        default=[Path("config.yaml"), *sorted(Path("experiments").glob("*.yaml"))],
+        help="the configurations whose artifacts are kept (default: config.yaml, experiments/*)",
+    )
+    command.add_argument("--delete", action="store_true", help="delete what is listed")
+    command.set_defaults(run=collect_garbage)
+    args = parser.parse_args(argv)
+    try:
+        args.run(args)
+    except ScddError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,104 @@
+"""Write a dataset's artifact: its class list in order, and its pixels or the list of its files.
+
+Everything after this stage reads the artifact, so every stage sees the same classes in the same
+order, and a dataset that fits in memory is decoded once.
+"""
+
+import hashlib
+import sys
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from scdd import runtime
+from scdd.artifacts.config import Frozen
+from scdd.artifacts.dataset import SPLITS, DatasetInfo, save_info, save_split
+from scdd.data.sets import module
+from scdd.data.source import decode
+from scdd.errors import ScddError
+
+IN_MEMORY = 4 * 2**30  # bytes of pixels up to which a split is decoded into one file
+
+
+def choose_classes(
+    found: tuple[str, ...], wanted: list[str] | int | None, where: object
+) -> list[str]:
+    """The class subset in its order: all, the first so many, or those named."""
+    if wanted is None:
+        return list(found)
+    if isinstance(wanted, int):
+        if wanted > len(found):
+            raise ScddError(f"dataset.classes: {wanted}, but {where} has {len(found)} classes.")
+        return list(found[:wanted])
+    missing = [name for name in wanted if name not in found]
+    if missing:
+        raise ScddError(f"dataset.classes: {where} has no class {missing[0]!r}.")
+    return wanted
+
+
+def pixels(content: Any, root: Path, size: int, what: str) -> Tensor:
+    """uint8 [n, 3, size, size] from an array [n, H, W, 3] or from file names."""
+    if isinstance(content, list):
+        files = runtime.track(content, f"decode {what}")
+        return torch.stack([decode(root / file, size) for file in files])
+    if content.shape[1:3] != (size, size):
+        resized = (
+            Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR)
+            for image in content
+        )
+        content = np.stack([np.asarray(image) for image in resized])
+    return torch.from_numpy(content).permute(0, 3, 1, 2).contiguous()
+
+
+def work(args: Namespace, config: Frozen, device: torch.device) -> None:
+    params, size = config.params, config.params["resolution"]
+    loaded = module(params["name"]).load(args.root, args.download)
+    classes = choose_classes(loaded.classes, params["classes"], args.root)
+    position = {loaded.classes.index(name): place for place, name in enumerate(classes)}
+    counts, fingerprint = {}, hashlib.sha256()
+    for split in SPLITS:
+        labels, content = loaded.splits[split]
+        kept = [i for i, label in enumerate(labels) if label in position]
+        chosen = torch.tensor([position[labels[i]] for i in kept])
+        if isinstance(content, list):
+            held: Any = [content[i] for i in kept]
+            fingerprint.update(
+                "".join(f"{file} {(args.root / file).stat().st_size}\n" for file in held).encode()
+            )
+        else:
+            held = content[kept]
+        if len(kept) * 3 * size * size <= IN_MEMORY:
+            held = pixels(held, args.root, size, split)
+        fingerprint.update(
+            save_split(args.out.parent / f"{split}.safetensors", chosen, held).encode()
+        )
+        counts[split] = len(kept)
+        runtime.say(f"{split}: {len(kept)} images of {len(classes)} classes")
+    info = DatasetInfo(
+        name=params["name"],
+        classes=tuple(classes),
+        resolution=size,
+        mean=tuple(params["mean"]),
+        std=tuple(params["std"]),
+        fingerprint=fingerprint.hexdigest()[:16],
+        digest=config.digest,
+        **counts,
+    )
+    save_info(args.out, info, runtime.environment(device))
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = runtime.parser(__doc__)
+    parser.add_argument("--root", type=Path, required=True, help="where the dataset's files are")
+    parser.add_argument("--download", action="store_true", help="fetch the files if they lack")
+    parser.add_argument("--out", type=Path, required=True, help="dataset.json to write")
+    return runtime.run("data", parser, work, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,23 @@
+"""What CIFAR-10 and CIFAR-100 share: torchvision reads and checks the original files."""
+
+from pathlib import Path
+from typing import Any
+
+from scdd.data.sets import Loaded
+from scdd.errors import ScddError
+
+
+def load(kind: type[Any], root: Path, download: bool) -> Loaded:
+    """Raises ScddError, naming the folder, where torchvision finds the files missing or altered."""
+    splits, classes = {}, ()
+    for name in ("train", "val"):
+        try:
+            part = kind(root, train=name == "train", download=download)
+        except (RuntimeError, OSError, EOFError) as error:
+            raise ScddError(
+                f"{root / kind.base_folder} is missing, incomplete or altered ({error}). Unpack "
+                "the original python version there, or set dataset.download: true."
+            ) from None
+        splits[name] = (list(part.targets), part.data)
+        classes = tuple(part.classes)
+    return Loaded(classes, splits)

@@ -1,0 +1,42 @@
+"""A user's own images: `train/<class>/*` and `val/<class>/*` below the data root."""
+
+from pathlib import Path
+
+from scdd.data.sets import Facts, Loaded, class_folders
+from scdd.errors import ScddError
+
+FACTS = Facts(
+    classes=None,
+    resolution=224,
+    mean=(0.485, 0.456, 0.406),
+    std=(0.229, 0.224, 0.225),
+    family=None,
+    train=None,
+    per_class=None,
+    needs="train",
+)
+SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".tif", ".tiff"}
+
+
+def load(root: Path, download: bool) -> Loaded:
+    """File names in sorted order. Raises ScddError for an empty class or a class without `val`."""
+    classes = class_folders(root)
+    if not classes:
+        raise ScddError(f"{root / 'train'} has no class folders with images.")
+    splits = {}
+    for split in ("train", "val"):
+        labels: list[int] = []
+        files: list[str] = []
+        for index, name in enumerate(classes):
+            folder = root / split / name
+            found = sorted(_images(folder)) if folder.is_dir() else []
+            if not found:
+                raise ScddError(f"{folder} has no images. Add some, or leave the class out.")
+            labels += [index] * len(found)
+            files += [file.relative_to(root).as_posix() for file in found]
+        splits[split] = (labels, files)
+    return Loaded(tuple(classes), splits)
+
+
+def _images(folder: Path) -> list[Path]:
+    return [file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES]

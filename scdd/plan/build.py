@@ -1,0 +1,350 @@
+"""From experiments to the plan: names resolved, presets filled in, every stage added once."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from scdd.data import sets
+from scdd.errors import ScddError
+from scdd.plan.config import merge, nearest, parse, preset, preset_names
+from scdd.plan.methods import METHODS, Kind
+from scdd.plan.schema import (
+    ARCHITECTURES,
+    SQUEEZES,
+    Experiment,
+    Method,
+    Network,
+    Probe,
+    Protocol,
+    Recover,
+    Relabel,
+    Train,
+    Whole,
+)
+from scdd.plan.stages import RESULTS, Node, Plan
+
+
+def build(experiments: Iterable[Experiment]) -> Plan:
+    """The plan of all experiments together. Raises ScddError for what no job could do."""
+    plan = Plan()
+    seen: list[str] = []
+    for experiment in experiments:
+        if experiment.experiment in seen:
+            raise ScddError(f"two experiments are named {experiment.experiment!r}.")
+        seen.append(experiment.experiment)
+        _Builder(plan, experiment).build()
+        plan.machine = experiment.machine.model_dump()
+    return plan
+
+
+class _Builder:
+    """Adds one experiment's nodes to the plan; its fields are what the stages share."""
+
+    def __init__(self, plan: Plan, config: Experiment) -> None:
+        self.plan, self.config = plan, config
+        name = config.dataset.name
+        if name not in sets.names():
+            raise ScddError(f"dataset.name: unknown {name!r}. {nearest(name, sets.names())}")
+        self.facts: sets.Facts = sets.module(name).FACTS
+        self.resolution = config.dataset.resolution or self.facts.resolution
+        self.family = self.facts.family or _family(name, self.resolution)
+        self.methods = [(method, _kind(method)) for method in config.methods]
+        self.notes: list[str] = []
+        self._check_names()
+        self.data = self._data()
+        self.probes = {
+            method.name: self._probe(method, kind) for method, kind in self.methods if kind.squeeze
+        }
+        self.cells: list[dict[str, Any]] = []
+
+    def _check_names(self) -> None:
+        config = self.config
+        names = [method.name for method in config.methods]
+        if len(set(names)) < len(names):
+            raise ScddError("methods: a name stands twice; give each entry a name of its own.")
+        for name in config.squeeze:
+            if name not in SQUEEZES:
+                raise ScddError(f"unknown key squeeze.{name}. {nearest(name, SQUEEZES)}")
+        known = {*preset_names("protocol"), *config.protocols}
+        for name in config.protocol:
+            if name not in known:
+                raise ScddError(f"unknown key protocol.{name}. {nearest(name, known)}")
+        bundles = {*preset_names("protocol"), *config.protocol} - {"whole"}
+        for name in config.protocols:
+            if name not in bundles:
+                raise ScddError(f"protocols: unknown {name!r}. {nearest(name, bundles)}")
+
+    def _preset(self, *path: str) -> dict[str, Any]:
+        """Published values; those that neither paper nor code states go into the table's notes."""
+        found = preset(*path, self.family)
+        assumed = [key for key, source in found.sources.items() if source == "assumed"]
+        note = f"{' '.join(path)}: neither paper nor code states {', '.join(assumed)}; assumed."
+        if assumed and note not in self.notes:
+            self.notes.append(note)
+        return found.values
+
+    def _network(self, network: Network, where: str) -> dict[str, Any]:
+        if network.arch not in ARCHITECTURES:
+            raise ScddError(
+                f"{where}: unknown arch {network.arch!r}. {nearest(network.arch, ARCHITECTURES)}"
+            )
+        stem = "small" if self.resolution <= 64 else "imagenet"
+        return {**network.model_dump(), "stem": network.stem.replace("auto", stem)}
+
+    def _data(self) -> Node:
+        dataset = self.config.dataset
+        root = Path(dataset.root)
+        if self.facts.needs is not None and not dataset.download:
+            needed = root / self.facts.needs
+            if not needed.is_dir():
+                raise ScddError(
+                    f"dataset.root: the folder {needed} does not exist; {dataset.name} is read "
+                    "from there."
+                )
+        classes, count = _classes(self.facts, dataset.classes, root)
+        params = {
+            "name": dataset.name,
+            "classes": classes,
+            "resolution": self.resolution,
+            "mean": dataset.mean or self.facts.mean,
+            "std": dataset.std or self.facts.std,
+        }
+        node = self.plan.add("data", f"{dataset.name}-{self.resolution}", params, {})
+        self.plan.roots[node.key] = {"root": dataset.root, "download": dataset.download}
+        self.plan.classes[node.key] = count
+        return node
+
+    def _probe(self, method: Method, kind: Kind) -> Node:
+        """A recovering method's teacher: the squeezed backbone with its linear classifier."""
+        name = kind.squeeze or ""
+        chosen = method.backbone or self.config.backbone
+        network = self._network(chosen, "backbone")
+        values = merge(
+            self._preset("squeeze", name), self.config.squeeze.get(name, {}), method.squeeze
+        )
+        squeeze = parse(SQUEEZES[name], values, f"squeeze.{name}")
+        label = f"{self.data.label}-{name}-{chosen.label}"
+        backbone = self.plan.add_section("squeeze", label, squeeze, {"data": self.data}, **network)
+        values = merge(self._preset("probe"), self.config.probe, method.probe)
+        probe = parse(Probe, values, "probe")
+        return self.plan.add_section("probe", label, probe, {"backbone": backbone})
+
+    def _source(self, method: Method, kind: Kind) -> Node:
+        """Where a method's images come from: a recovery or a baseline."""
+        if kind.preset is None:
+            return self.plan.add_section(
+                "baselines",
+                f"{self.data.label}-{kind.images}",
+                self.config.sampling,
+                {"data": self.data},
+                method=kind.images,
+            )
+        values = merge(self._preset("recover", kind.preset), self.config.recover, method.recover)
+        recover = parse(Recover, values, "recover")
+        count = self.plan.classes[self.data.key]
+        if recover.block > count:
+            raise ScddError(
+                f"recover.block: {recover.block}, but there are {count} classes. "
+                f"Set it to {count} or less."
+            )
+        teacher = self.probes[method.name]
+        return self.plan.add_section("recover", teacher.label, recover, {"teacher": teacher})
+
+    def _images(self, method: Method, kind: Kind, source: Node, ipc: int) -> Node:
+        most = self.facts.per_class
+        if kind.images == "random" and most is not None and ipc > most:
+            raise ScddError(
+                f"ipc: {ipc}, but the smallest class of {self.config.dataset.name} has {most} "
+                f"training images, and method {method.name!r} takes real ones."
+            )
+        params = {"method": source.params.get("method", "recover"), "ipc": ipc}
+        return self.plan.add("imageset", f"{source.label}-ipc{ipc}", params, {"source": source})
+
+    def _teacher(self, method: Method) -> str:
+        """The method whose probe labels this method's images: its own, or the first there is."""
+        name = method.teacher or (method.name if method.name in self.probes else None)
+        if name is None and self.probes:
+            name = next(iter(self.probes))
+        if name not in self.probes:
+            wanted = f"no method {name!r} with a probe" if name else "no method has a probe"
+            raise ScddError(f"methods.{method.name}: needs a teacher, and {wanted} is listed.")
+        return name
+
+    def _students(self, label: str) -> Iterable[tuple[Network, dict[str, Any], int, str]]:
+        for student in self.config.students:
+            network = self._network(student, "students")
+            for seed in self.config.seeds:
+                yield student, network, seed, f"{label}-{student.label}-seed{seed}"
+
+    def _cell(self, method: Method, kind: Kind, node: Node, **more: Any) -> None:
+        folder = node.folder.relative_to(RESULTS)
+        files = {name: str(folder / f) for name, f in OF_VALIDATE.items()}
+        cell = {"method": method.name, "title": kind.title, **more, **files}
+        self.cells.append(cell)
+
+    def _validate_whole(self, method: Method, kind: Kind) -> None:
+        """The upper bound: students trained on the whole training set with its own labels."""
+        values = merge(self._preset("protocol", "whole"), self.config.protocol.get("whole", {}))
+        section = parse(Whole, values, "protocol.whole")
+        for student, network, seed, label in self._students(f"{self.data.label}-whole"):
+            node = self.plan.add_section(
+                "validate",
+                label,
+                section,
+                {"data": self.data},
+                student=network,
+                labels="hard",
+                seed=seed,
+            )
+            self._cell(
+                method,
+                kind,
+                node,
+                images=None,
+                ipc=None,
+                student=student.label,
+                protocol="whole",
+                teacher=None,
+                seed=seed,
+            )
+
+    def _validate(self, method: Method, kind: Kind, images: Node, name: str) -> None:
+        """Students of one image set by one protocol, with soft labels or the classes alone."""
+        values = merge(self._preset("protocol", name), self.config.protocol.get(name, {}))
+        protocol = parse(Protocol, values, f"protocol.{name}")
+        train = Train(**protocol.model_dump(include=set(Train.model_fields)))
+        relabel = Relabel(**protocol.model_dump(include=set(Relabel.model_fields)))
+        if kind.labels == "soft":
+            teacher: str | None = self._teacher(method)
+            parents = {"images": images, "teacher": self.probes[teacher]}  # type: ignore[index]
+            labels = self.plan.add_section("relabel", images.label, relabel, parents)
+            of, more = {"labels": labels}, {}
+        else:
+            teacher, of = None, {"images": images}
+            views = relabel.model_dump(mode="json", include={"view", "mix", "alpha"})
+            more = {**views, "mix": "none"}
+        for student, network, seed, label in self._students(images.label):
+            node = self.plan.add_section(
+                "validate",
+                label,
+                train,
+                of,
+                **more,
+                student=network,
+                labels=kind.labels,
+                seed=seed,
+            )
+            self._cell(
+                method,
+                kind,
+                node,
+                images=str(images.folder.relative_to(RESULTS) / "set.json"),
+                ipc=images.params["ipc"],
+                student=student.label,
+                protocol=name,
+                teacher=teacher,
+                seed=seed,
+            )
+
+    def build(self) -> None:
+        recoveries = []
+        for method, kind in self.methods:
+            if kind.images == "whole":
+                self._validate_whole(method, kind)
+                continue
+            source = self._source(method, kind)
+            ipcs = method.ipc or self.config.ipc
+            for ipc in ipcs:
+                images = self._images(method, kind, source, ipc)
+                for protocol in self.config.protocols:
+                    self._validate(method, kind, images, protocol)
+            if source.stage == "recover":
+                losses = self.plan.losses(source, max(ipcs))
+                recoveries.append(
+                    {
+                        "method": method.name,
+                        "title": kind.title,
+                        "losses": [str(path.relative_to(RESULTS)) for path in losses],
+                    }
+                )
+        self._tables(recoveries)
+
+    def _tables(self, recoveries: list[dict[str, Any]]) -> None:
+        titles = {method.name: kind.title for method, kind in self.methods}
+        probes = []
+        for name, probe in self.probes.items():
+            backbone = self.plan.parent(probe, "backbone")
+            probes.append(
+                {
+                    "method": name,
+                    "title": titles[name],
+                    "metrics": str(probe.folder.relative_to(RESULTS) / "metrics.json"),
+                    "history": str(backbone.folder.relative_to(RESULTS) / "history.csv"),
+                }
+            )
+        params = {
+            "experiment": self.config.experiment,
+            "dataset": self.config.dataset.name,
+            "classes": self.plan.classes[self.data.key],
+            "train_images": None,
+            "data": str(self.data.folder.relative_to(RESULTS) / "dataset.json"),
+            "cells": self.cells,
+            "probes": probes,
+            "recoveries": recoveries,
+            "notes": self.notes,
+            "figures": self.config.figures.model_dump(),
+        }
+        self.plan.add("tables", self.config.experiment, params, {"data": self.data})
+
+
+OF_VALIDATE = {"metrics": "metrics.json", "history": "history.csv"}
+
+
+def _kind(method: Method) -> Kind:
+    base = method.like or method.name
+    if base not in METHODS:
+        where = f"methods.{method.name}.like" if method.like else "methods"
+        raise ScddError(f"{where}: unknown method {base!r}. {nearest(base, METHODS)}")
+    kind = METHODS[base]
+    own = method.title or (method.name if method.like else kind.title)
+    return replace(kind, title=own)
+
+
+def _family(name: str, resolution: int) -> str:
+    """Whose published parameters fit images of this size; digits have none."""
+    if name == "digits":
+        return "digits"
+    return "cifar" if resolution <= 40 else "tiny" if resolution <= 96 else "imagenet"
+
+
+def _classes(
+    facts: sets.Facts, wanted: int | tuple[str, ...] | None, root: Path
+) -> tuple[list[str] | int | None, int]:
+    """The class subset as far as it is known before the first job, and how many classes it has.
+
+    None stands for all classes of a dataset that has a name; a user's folder has none, so that
+    its class list is part of its identity.
+    """
+    known = facts.classes
+    names = list(known) if isinstance(known, tuple) else sets.class_folders(root)
+    if not names and not isinstance(known, int):
+        raise ScddError(f"dataset.root: {root / 'train'} has no class folders.")
+    count = len(names) or int(known)  # type: ignore[arg-type]
+    if wanted is None:
+        if isinstance(known, int) and count != known:
+            raise ScddError(
+                f"dataset.root: {root / 'train'} has {count} class folders, not {known}. "
+                "Set dataset.classes to use a subset."
+            )
+        return (names if known is None else None), count
+    if isinstance(wanted, int):
+        if wanted > count:
+            raise ScddError(f"dataset.classes: {wanted}, but there are {count} classes.")
+        return (names[:wanted] or wanted), wanted
+    for name in wanted:
+        if names and name not in names:
+            raise ScddError(f"dataset.classes: no class {name!r}. {nearest(name, names)}")
+    if len(set(wanted)) < len(wanted):
+        raise ScddError("dataset.classes: a class stands twice.")
+    return list(wanted), len(wanted)

@@ -1,0 +1,106 @@
+"""The code of a stage as an input: prints that change when, and only when, the code does.
+
+Snakemake does not see the modules that a program imports. A print is one small file with a hash
+of the syntax trees, without comments and docstrings, of all modules that a program reaches.
+"""
+
+import ast
+import hashlib
+import importlib.util
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from scdd.artifacts.files import write_text
+from scdd.plan.stages import RESULTS, Node
+
+# How files are laid out and what is printed does not change results; where it does, raise VERSIONS.
+NEUTRAL = ("scdd.artifacts", "scdd.runtime", "scdd.errors")
+# Stages whose program loads a module by name: the parameter that names it.
+BY_NAME = {
+    "data": ("scdd.data.sets", "name"),
+    "squeeze": ("scdd.squeeze", "method"),
+    "baselines": ("scdd.baselines", "method"),
+}
+
+
+def print_path(node: Node) -> Path:
+    """The print that `node`'s job takes as an input."""
+    return RESULTS / "code" / f"{'.'.join((node.stage, *_chosen(node)))}.txt"
+
+
+def _chosen(node: Node) -> list[str]:
+    if node.stage not in BY_NAME:
+        return []
+    return [node.params[BY_NAME[node.stage][1]].replace("-", "_")]
+
+
+def write_prints(nodes: list[Node]) -> None:
+    """Write the prints that changed, and leave the others' times alone."""
+    for path, node in {print_path(node): node for node in nodes}.items():
+        roots = [f"scdd.{node.stage}", f"scdd.{node.stage}.__main__"]
+        roots += [f"{BY_NAME[node.stage][0]}.{name}" for name in _chosen(node)]
+        lines = [f"{name} {tree_hash(_file(name))}" for name in sorted(reach(roots))]
+        text = "\n".join(lines) + "\n"
+        if not path.exists() or path.read_text() != text:
+            write_text(path, text)
+
+
+def reach(roots: list[str]) -> set[str]:
+    """The modules of this package that `roots` import, directly or not, less the neutral ones."""
+    seen: set[str] = set()
+    waiting = [name for name in roots if _file(name)]
+    while waiting:
+        name = waiting.pop()
+        if name in seen or name.startswith(NEUTRAL):
+            continue
+        seen.add(name)
+        waiting += imports(_file(name))
+    return seen
+
+
+@cache
+def _file(name: str) -> Path | None:
+    """The source of a module of this package, None where there is none."""
+    try:
+        spec = importlib.util.find_spec(name)
+    except ModuleNotFoundError:
+        return None
+    return Path(spec.origin) if spec and spec.origin else None
+
+
+@cache
+def _tree(file: Path) -> ast.Module:
+    return ast.parse(file.read_text(encoding="utf-8"))
+
+
+@cache
+def imports(file: Path) -> list[str]:
+    """Every `scdd` module that a file's import statements name, wherever they stand."""
+    found: list[str] = []
+    for node in ast.walk(_tree(file)):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.append(node.module)
+            found += [f"{node.module}.{alias.name}" for alias in node.names]
+    return [name for name in found if name.split(".")[0] == "scdd" and _file(name)]
+
+
+@cache
+def tree_hash(file: Path) -> str:
+    """A hash of a file's syntax tree; the same under every Python that can read the file."""
+    return hashlib.sha256(repr(_bare(_tree(file))).encode()).hexdigest()[:16]
+
+
+def _bare(node: Any) -> Any:
+    """Nested tuples of what is set in the tree, without docstrings."""
+    if isinstance(node, list):
+        return [_bare(item) for item in node]
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    fields = [(name, value) for name, value in ast.iter_fields(node) if value not in (None, [])]
+    with_docstring = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+    if isinstance(node, with_docstring) and ast.get_docstring(node, clean=False) is not None:
+        fields = [(n, v[1:] if n == "body" else v) for n, v in fields]
+    return (type(node).__name__, [(name, _bare(value)) for name, value in fields])

@@ -1,0 +1,79 @@
+"""Where a plan comes from: configuration files, or the file the driver froze for its jobs."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from scdd.artifacts.files import read_json, write_json, write_text
+from scdd.errors import ScddError
+from scdd.plan.build import build
+from scdd.plan.config import parse, read_yaml
+from scdd.plan.identity import digest
+from scdd.plan.schema import Experiment
+from scdd.plan.stages import RESULTS, Node, Plan
+
+VARIABLE = "SCDD_PLAN"  # names the frozen plan to the jobs of a run
+
+
+def plan_of(config: Mapping[str, Any]) -> Plan:
+    """The plan of one configuration: an experiment, or `experiments:`, a list of their files.
+
+    Raises ScddError for anything wrong with it.
+    """
+    if "experiments" not in config:
+        return build([parse(Experiment, config, "")])
+    other = sorted(set(config) - {"experiments"})
+    if other:
+        raise ScddError(f"unknown key {other[0]}: beside 'experiments' there can be no other key.")
+    files = [Path(str(name)) for name in config["experiments"]]
+    experiments = []
+    for file in files:
+        try:
+            experiments.append(parse(Experiment, read_yaml(file), ""))
+        except ScddError as error:
+            raise ScddError(f"{file}: {error}") from None
+    return build(experiments)
+
+
+def freeze(plan: Plan) -> Path:
+    """Write the plan under its own digest, for the jobs of this run; returns the file's path."""
+    content = {
+        "nodes": [asdict(node) for node in plan.nodes.values()],
+        "roots": plan.roots,
+        "classes": plan.classes,
+        "machine": plan.machine,
+    }
+    path = RESULTS / "plans" / f"{digest(content)}.json"
+    if not path.exists():
+        write_json(path, content)
+    return path
+
+
+def thaw(path: Path) -> Plan:
+    """The plan that `freeze` wrote."""
+    content = read_json(path)
+    nodes = [Node(**node) for node in content.pop("nodes")]
+    return Plan(nodes={node.key: node for node in nodes}, **content)
+
+
+def for_run(config: Mapping[str, Any], is_driver: bool) -> Plan:
+    """The plan of this run: the driver makes and freezes it, its jobs read what it froze.
+
+    A job parses the Snakefile again, perhaps hours later and after the config was edited; reading
+    the frozen plan, it still does what it was submitted for.
+    """
+    if not is_driver and (frozen := os.environ.get(VARIABLE)):
+        return thaw(Path(frozen))
+    plan = plan_of(config)
+    os.environ[VARIABLE] = str(freeze(plan).resolve())
+    return plan
+
+
+def write_config(path: Path) -> None:
+    """Write one artifact's config.json, found in the run's frozen plan by its folder's name."""
+    plan = thaw(Path(os.environ[VARIABLE]))
+    node = plan.nodes[f"{path.parent.parent.name}/{path.parent.name}"]
+    write_text(path, json.dumps(node.frozen(), indent=2) + "\n")

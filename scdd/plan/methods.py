@@ -1,0 +1,25 @@
+"""The built-in methods: how each makes its images and what labels them."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A built-in method. `images`: 'recover', 'whole' or a module of scdd.baselines."""
+
+    title: str
+    images: str
+    squeeze: str | None = None
+    preset: str | None = None
+    labels: str = "soft"
+
+
+METHODS = {
+    "scdd": Kind("SC-DD (MoCo v2)", "recover", squeeze="mocov2", preset="scdd-paper"),
+    "sre2l": Kind("SRe2L (supervised)", "recover", squeeze="supervised", preset="sre2l"),
+    "untrained": Kind("Untrained backbone", "recover", squeeze="untrained", preset="scdd-paper"),
+    "random": Kind("Random real", "random"),
+    "random-hard": Kind("Random real, hard labels", "random", labels="hard"),
+    "noise": Kind("Noise", "noise"),
+    "whole": Kind("Whole data", "whole"),
+}

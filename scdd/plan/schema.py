@@ -1,0 +1,301 @@
+"""Every key of the configuration: its type, range, default and meaning.
+
+A model's fields are one stage's parameters; the frozen config of an artifact holds them all. A
+field added later carries `as_before=...`: the value under which results are what they were without
+the field. While it has that value it stays out of the digest, so an update keeps old results.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=60)]
+Channels = tuple[Positive, Positive, Positive]
+Precision = Literal["float32", "bf16"]
+# the names that scdd.models builds; listed here so that a plan needs no torch
+ARCHITECTURES = ("resnet10", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
+
+
+class Section(BaseModel):
+    """Unknown keys are errors; values are checked on the way in and fixed afterwards."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+    def identity(self) -> dict[str, Any]:
+        """The parameters that stand in the digest: all but later ones that are 'as before'."""
+        kept: dict[str, Any] = {}
+        for key, value in self.model_dump(mode="json").items():
+            if (type(self).model_fields[key].json_schema_extra or {}) == {"as_before": value}:
+                continue
+            own = getattr(self, key)
+            kept[key] = own.identity() if isinstance(own, Section) else value
+        return kept
+
+
+class View(Section):
+    """How an image is cropped and mirrored before a network sees it."""
+
+    crop: Literal["none", "padded", "resized"] = Field(
+        "padded", description="no crop; a crop after zero padding; a crop that is resized back"
+    )
+    pad: int = Field(4, ge=0, description="pixels of zero padding on each side (crop: padded)")
+    scale: tuple[Positive, Positive] = Field(
+        (0.08, 1.0), description="range of the crop's share of the area (crop: resized)"
+    )
+    flip: bool = Field(True, description="mirror left-right with probability 1/2")
+
+    @model_validator(mode="after")
+    def _scale_is_a_range(self) -> "View":
+        if not self.scale[0] <= self.scale[1] <= 1:
+            raise ValueError(f"scale {list(self.scale)} is no range within 0 and 1")
+        return self
+
+
+def _named(value: Any) -> Any:
+    return {"arch": value} if isinstance(value, str) else value
+
+
+class Network(Section):
+    """A backbone or student. A bare name stands for its `arch`."""
+
+    arch: str = Field("resnet18", description="resnet10, 18, 34, 50, 101 or 152")
+    width: Positive = Field(1.0, description="factor on the number of channels")
+    stem: Literal["auto", "small", "imagenet"] = Field(
+        "auto", description="small: 3x3, no pooling; auto: small up to 64 pixels, imagenet above"
+    )
+
+    @property
+    def label(self) -> str:
+        return self.arch if self.width == 1 else f"{self.arch}-w{self.width:g}"
+
+
+class Training(Section):
+    """What all squeezes that train have in common: SGD with momentum, cosine schedule."""
+
+    epochs: Count = Field(200, description="passes over the training set")
+    batch: Count = Field(256, description="images a step")
+    lr: Positive = Field(0.06, description="peak learning rate")
+    momentum: Share = Field(0.9, description="SGD's momentum")
+    weight_decay: NotNegative = Field(5e-4, description="L2 penalty")
+    warmup_epochs: int = Field(0, ge=0, description="epochs of linear warm-up")
+    seed: Seed = Field(0, description="of the weights, views and batch order of this squeeze")
+    precision: Precision = Field("float32", description="bf16: autocast, statistics in float32")
+    view: View = View(crop="resized", scale=(0.2, 1.0))
+    jitter: tuple[NotNegative, NotNegative, NotNegative, Annotated[float, Field(ge=0, le=0.5)]] = (
+        Field((0.4, 0.4, 0.4, 0.1), description="brightness, contrast, saturation, hue")
+    )
+    jitter_p: Share = Field(0.8, description="probability of colour jitter")
+    grey_p: Share = Field(0.2, description="probability of turning an image grey")
+
+
+class MoCoV2(Training):
+    """MoCo v2 (arXiv 2003.04297): queue, momentum encoder, MLP head."""
+
+    method: Literal["mocov2"] = "mocov2"
+    queue: Count = Field(4096, description="keys kept as negatives")
+    ema: Share = Field(0.99, description="momentum of the key encoder")
+    temperature: Positive = Field(0.1, description="of the contrastive loss")
+    dim: Count = Field(128, description="output of the MLP head")
+    symmetric: bool = Field(True, description="both views are queries in turn")
+    bn_groups: Count = Field(8, description="groups of BN statistics, in place of shuffling BN")
+
+    @model_validator(mode="after")
+    def _sizes_fit(self) -> "MoCoV2":
+        if self.queue % self.batch:
+            raise ValueError(f"queue {self.queue} is no multiple of batch {self.batch}")
+        if self.batch % self.bn_groups or self.batch // self.bn_groups < 2:
+            raise ValueError(
+                f"batch {self.batch} does not split into {self.bn_groups} BN groups of 2 or more"
+            )
+        return self
+
+
+class Supervised(Training):
+    """Cross-entropy with labels: SRe2L's squeeze."""
+
+    method: Literal["supervised"] = "supervised"
+    jitter_p: Share = Field(0.0, description="probability of colour jitter")
+    grey_p: Share = Field(0.0, description="probability of turning an image grey")
+
+
+class Untrained(Section):
+    """A freshly initialised network: a control."""
+
+    method: Literal["untrained"] = "untrained"
+    seed: Seed = Field(0, description="of the weights")
+
+
+SQUEEZES: dict[str, type[Section]] = {
+    "mocov2": MoCoV2,
+    "supervised": Supervised,
+    "untrained": Untrained,
+}
+
+
+class Probe(Section):
+    """The linear classifier on the frozen backbone: SGD with steps of 1/10."""
+
+    views: Literal["clean", "augmented"] = Field(
+        "augmented", description="clean: features computed once; augmented: anew every epoch"
+    )
+    view: View = View(crop="resized", scale=(0.2, 1.0))
+    epochs: Count = Field(100, description="passes over the training set")
+    batch: Count = Field(512, description="images a step")
+    lr: Positive = Field(30.0, description="learning rate")
+    momentum: Share = Field(0.9, description="SGD's momentum")
+    weight_decay: NotNegative = Field(0.0, description="L2 penalty")
+    milestones: tuple[Share, ...] = Field((0.6, 0.8), description="when lr falls, as shares")
+    seed: Seed = Field(0, description="of the classifier's weights and batch order")
+
+
+class Recover(Section):
+    """Recovering images by matching BatchNorm statistics and class scores."""
+
+    iterations: Count = Field(1000, description="Adam steps an image")
+    lr: Positive = Field(0.4, description="peak learning rate, cosine to 0")
+    betas: tuple[Share, Share] = Field((0.5, 0.9), description="Adam's")
+    r_bn: NotNegative = Field(0.005, description="factor of the BN-statistics loss")
+    first_bn_multiplier: NotNegative = Field(10.0, description="factor of its first layer")
+    tv_l2: NotNegative = Field(0.0, description="factor of the total variation")
+    l2_scale: NotNegative = Field(0.0, description="factor of the images' L2 norm")
+    jitter: int = Field(4, ge=0, description="largest circular shift, in pixels")
+    crop: tuple[Positive, Positive] | None = Field(
+        None, description="range of area of the random resized crop of a batch; null: no crop"
+    )
+    flip: bool = Field(False, description="mirror the batch with probability 1/2")
+    block: Count = Field(100, description="classes in a batch: part of the method")
+    seed: Seed = Field(0, description="of start noise, crops and shifts")
+    precision: Precision = Field("float32", description="bf16: autocast, statistics in float32")
+
+    @model_validator(mode="after")
+    def _crop_is_a_range(self) -> "Recover":
+        if self.crop and not self.crop[0] <= self.crop[1] <= 1:
+            raise ValueError(f"crop {list(self.crop)} is no range within 0 and 1")
+        return self
+
+
+class Sampling(Section):
+    """Images that are not recovered: random real ones, or noise."""
+
+    seed: Seed = Field(0, description="of the choice of images")
+
+
+class Relabel(Section):
+    """The views of each epoch and how their soft labels are kept."""
+
+    view: View = View()
+    mix: Literal["none", "mixup", "cutmix"] = Field(
+        "mixup", description="how a view is mixed with that of a partner from the whole set"
+    )
+    alpha: Positive = Field(0.8, description="lambda is drawn from Beta(alpha, alpha)")
+    seed: Seed = Field(0, description="of the views; all students of a set share them")
+    form: Literal["float16"] = Field("float16", description="how logits are kept")
+    epochs_per_shard: Count = Field(100, description="epochs in one label file")
+
+
+class Train(Section):
+    """How a student is trained."""
+
+    batch: Count = Field(64, description="images a step")
+    epochs: Count = Field(200, description="passes over the distilled set")
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    lr: Positive = Field(0.001, description="peak learning rate")
+    momentum: Share = Field(0.9, description="SGD's momentum")
+    weight_decay: NotNegative = Field(0.01, description="AdamW's decay or SGD's L2 penalty")
+    warmup_epochs: int = Field(0, ge=0, description="epochs of linear warm-up")
+    eta: Positive = Field(1.0, description="lr = .5 lr0 (1 + cos(pi e / epochs / eta)); 1: to 0")
+    temperature: Positive = Field(20.0, description="of the KL divergence")
+    precision: Precision = Field("float32", description="bf16: autocast")
+
+
+class Protocol(Relabel, Train):
+    """An evaluation protocol: views, soft labels and the student's training."""
+
+
+class Whole(Train):
+    """Training on the whole training set with hard labels: the upper bound."""
+
+    view: View = View()
+    mix: Literal["none", "mixup", "cutmix"] = Field("none", description="mixing of the views")
+    alpha: Positive = Field(1.0, description="lambda is drawn from Beta(alpha, alpha)")
+
+
+class Dataset(Section):
+    """Which images. A bare name stands for its `name`."""
+
+    name: str = Field("digits", description="digits, cifar10, cifar100, tiny-imagenet, ...")
+    root: str = Field("data", description="folder of the files; in no digest")
+    download: bool = Field(False, description="let torchvision fetch the files; in no digest")
+    classes: Count | tuple[str, ...] | None = Field(
+        None, description="a subset: the first so many classes, or names in the order wanted"
+    )
+    resolution: Count | None = Field(None, description="pixels a side; null: the dataset's own")
+    mean: Channels | None = Field(None, description="by channel in [0, 1]; null: the dataset's own")
+    std: Channels | None = Field(None, description="by channel in [0, 1]; null: the dataset's own")
+
+
+class Method(Section):
+    """One column of the table. A bare name stands for a built-in method."""
+
+    name: Name = Field(..., description="in file names and on the command line")
+    like: str | None = Field(None, description="the built-in method that this one varies")
+    title: str | None = Field(None, description="in tables and figures")
+    teacher: str | None = Field(None, description="method whose probe labels the images")
+    backbone: Annotated[Network, BeforeValidator(_named)] | None = None
+    squeeze: dict[str, Any] = Field({}, description="overrides for this method alone")
+    probe: dict[str, Any] = Field({}, description="overrides for this method alone")
+    recover: dict[str, Any] = Field({}, description="overrides for this method alone")
+    ipc: tuple[Count, ...] | None = Field(None, description="fewer IPCs than the experiment's")
+
+
+class Figures(Section):
+    """Looks only: changing them trains nothing."""
+
+    grid_columns: Count = Field(10, description="images of a class in the picture")
+    grid_classes: Count = Field(10, description="classes in the picture")
+    scale: Count = Field(2, description="enlargement of the images' pixels")
+    dpi: Count = Field(120, description="of the PNG figures")
+
+
+class Machine(Section):
+    """How this machine runs the jobs. In no digest, but in every header."""
+
+    device: str = Field("auto", description="auto, cpu or cuda")
+    threads: Count = Field(1, description="CPU threads of a job; changes float rounding")
+
+
+def _method(value: Any) -> Any:
+    return {"name": value} if isinstance(value, str) else value
+
+
+class Experiment(Section):
+    """One experiment: a configuration file."""
+
+    experiment: Name = Field(..., description="names the folder of its tables")
+    dataset: Annotated[
+        Dataset, BeforeValidator(lambda v: {"name": v} if isinstance(v, str) else v)
+    ] = Dataset()
+    backbone: Annotated[Network, BeforeValidator(_named)] = Network()
+    methods: tuple[Annotated[Method, BeforeValidator(_method)], ...] = Field(
+        ..., min_length=1, description="scdd, sre2l, random, random-hard, noise, untrained, whole"
+    )
+    ipc: tuple[Count, ...] = Field(..., min_length=1, description="images per class")
+    students: tuple[Annotated[Network, BeforeValidator(_named)], ...] = Field(
+        (Network(),), min_length=1, description="networks trained on the distilled images"
+    )
+    protocols: tuple[Name, ...] = Field(
+        ("scdd-paper",), min_length=1, description="evaluation protocols"
+    )
+    seeds: tuple[Seed, ...] = Field((0, 1, 2), min_length=1, description="of the students")
+    squeeze: dict[str, dict[str, Any]] = Field({}, description="overrides by squeeze method")
+    probe: dict[str, Any] = Field({}, description="overrides for every probe")
+    recover: dict[str, Any] = Field({}, description="overrides for every recovery")
+    sampling: Sampling = Sampling()
+    protocol: dict[str, dict[str, Any]] = Field({}, description="overrides by protocol name")
+    figures: Figures = Figures()
+    machine: Machine = Machine()

@@ -1,0 +1,137 @@
+"""Artifacts: what each is made with, from what, and where it lies."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from scdd.artifacts.slots import Range, blocks, losses_path, range_name, shard_path, slot_ranges
+from scdd.plan.identity import digest
+from scdd.plan.schema import Section
+
+# Raised by hand when a stage's results would change: everything made by it is then made anew.
+VERSIONS = {
+    "data": 1,
+    "squeeze": 1,
+    "probe": 1,
+    "recover": 1,
+    "baselines": 1,
+    "imageset": 1,
+    "relabel": 1,
+    "validate": 1,
+    "tables": 1,
+}
+RESULTS = Path("results")
+
+
+@dataclass(frozen=True)
+class Node:
+    """One artifact. `parents` maps a role ('data', 'teacher', ...) to another node's `key`."""
+
+    stage: str
+    label: str
+    digest: str
+    params: dict[str, Any]
+    parents: dict[str, str]
+
+    @property
+    def name(self) -> str:
+        return f"{self.label}-{self.digest}"
+
+    @property
+    def key(self) -> str:
+        return f"{self.stage}/{self.name}"
+
+    @property
+    def folder(self) -> Path:
+        return RESULTS / self.stage / self.name
+
+    def frozen(self) -> dict[str, Any]:
+        """The content of the artifact's config.json: `scdd.artifacts.config.Frozen`."""
+        return {"version": VERSIONS[self.stage], **asdict(self)}
+
+
+@dataclass
+class Plan:
+    """Everything that is to be made, by key; the tables' nodes are the targets.
+
+    `roots` and `classes` tell, for each dataset, where its files are and how many classes it has.
+    """
+
+    nodes: dict[str, Node] = field(default_factory=dict)
+    roots: dict[str, dict[str, Any]] = field(default_factory=dict)
+    classes: dict[str, int] = field(default_factory=dict)
+    machine: dict[str, Any] = field(default_factory=dict)
+
+    def add(
+        self,
+        stage: str,
+        label: str,
+        params: Mapping[str, Any],
+        parents: Mapping[str, Node],
+        identity: Mapping[str, Any] | None = None,
+    ) -> Node:
+        """The node with this identity: a new one, or the one that another experiment made."""
+        name = digest(
+            {
+                "stage": stage,
+                "version": VERSIONS[stage],
+                "params": params if identity is None else identity,
+                "parents": {role: node.digest for role, node in parents.items()},
+            }
+        )
+        keys = {role: node.key for role, node in parents.items()}
+        node = Node(stage, label, name, dict(params), keys)
+        return self.nodes.setdefault(node.key, node)
+
+    def add_section(
+        self, stage: str, label: str, section: Section, parents: Mapping[str, Node], **more: Any
+    ) -> Node:
+        """`add` with the parameters of a checked section of the configuration."""
+        params = {**section.model_dump(mode="json"), **more}
+        return self.add(stage, label, params, parents, {**section.identity(), **more})
+
+    def of(self, stage: str) -> list[Node]:
+        return [node for node in self.nodes.values() if node.stage == stage]
+
+    def parent(self, node: Node, role: str) -> Node:
+        return self.nodes[node.parents[role]]
+
+    def data_of(self, node: Node) -> Node:
+        """The dataset that `node` descends from."""
+        while node.stage != "data":
+            node = self.nodes[next(iter(node.parents.values()))]
+        return node
+
+    def class_count(self, node: Node) -> int:
+        return self.classes[self.data_of(node).key]
+
+    def class_blocks(self, source: Node) -> list[Range]:
+        """The class blocks whose images are made together; a baseline has one block."""
+        count = self.class_count(source)
+        return blocks(count, source.params.get("block", count))
+
+    def shards(self, images: Node) -> list[Path]:
+        """The image files of an image set."""
+        folder = self.parent(images, "source").folder
+        return [
+            shard_path(folder, slots, index)
+            for slots in slot_ranges(images.params["ipc"])
+            for index in range(self.class_count(images))
+        ]
+
+    def losses(self, source: Node, ipc: int) -> list[Path]:
+        """The loss histories of a recovery up to `ipc`."""
+        return [
+            losses_path(source.folder, slots, block)
+            for slots in slot_ranges(ipc)
+            for block in self.class_blocks(source)
+        ]
+
+    def label_shards(self, labels: Node, epochs: int) -> list[Path]:
+        """The soft-label files that hold the first `epochs` epochs."""
+        size = labels.params["epochs_per_shard"]
+        whole = -(-epochs // size) * size
+        return [
+            labels.folder / f"epochs_{range_name(span)}.safetensors" for span in blocks(whole, size)
+        ]
