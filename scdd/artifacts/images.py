@@ -1,0 +1,198 @@
+"""Synthetic images: shards by class and slot range, and the set.json that makes a set of them.
+
+A shard is `images` uint8 [n, 3, R, R], the slots [a, a + n) of one class. A set names its shards
+one by one, each with its class, slots and hash, so that it can draw on several recoveries.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from scdd.artifacts import tensors
+from scdd.artifacts.classes import class_hash, require_same_classes
+from scdd.artifacts.files import damaged, read_json, sha256, write_json
+from scdd.artifacts.slots import Range, shard_path, slot_ranges
+from scdd.errors import ScddError
+
+
+@dataclass(frozen=True)
+class ShardEntry:
+    """One shard of a set. `path` is relative to the set's folder; `sha256` is the file's."""
+
+    path: str
+    name: str
+    slots: Range
+    sha256: str
+
+
+@dataclass(frozen=True)
+class SetInfo:
+    """A set without its pixels. `content` is the hash over class order and all pixels used."""
+
+    method: str
+    digest: str
+    classes: tuple[str, ...]
+    ipc: int
+    resolution: int
+    content: str
+    shards: tuple[ShardEntry, ...]
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Images uint8 [N, 3, R, R] and labels int64 [N], N = classes * ipc, in memory of the CPU.
+
+    Class-major: slot s of class c is image c * ipc + s.
+    """
+
+    images: Tensor
+    labels: Tensor
+    classes: tuple[str, ...]
+    ipc: int
+    method: str
+    content: str
+
+
+def save_shard(
+    folder: Path,
+    slots: Range,
+    classes: Sequence[str],
+    index: int,
+    images: Tensor,
+    *,
+    record: Mapping[str, Any],
+) -> None:
+    """Write the images uint8 [n, 3, R, R] of class `index` to its place below `folder`.
+
+    Fewer images than slots say that no more exist. `record` (digest, seed, env and what else made
+    the images) goes into the header.
+    """
+    header = {
+        "kind": "shard",
+        "class": classes[index],
+        "index": index,
+        "class_hash": class_hash(classes),
+        "slots": [slots[0], slots[0] + len(images)],
+        "resolution": images.shape[-1],
+        **record,
+    }
+    tensors.save(shard_path(folder, slots, index), {"images": images}, header)
+
+
+def _check(path: Path, header: Mapping[str, Any], name: str, classes: Sequence[str]) -> None:
+    """Raises ScddError unless the header is that of a shard of class `name` in this order."""
+    found = (header.get("kind"), header.get("class"), header.get("class_hash"))
+    wanted = ("shard", name, class_hash(classes))
+    if found != wanted:
+        raise damaged(path, f"holds {found}, but {wanted} (kind, class, class order) is needed")
+
+
+def _hash_start(classes: Sequence[str]) -> "hashlib._Hash":
+    return hashlib.sha256(json.dumps(list(classes)).encode())
+
+
+def make_set(
+    path: Path,
+    source: Path,
+    classes: Sequence[str],
+    *,
+    ipc: int,
+    resolution: int,
+    method: str,
+    digest: str,
+    made_by: Collection[str],
+) -> SetInfo:
+    """Write the set.json at `path` of the first `ipc` slots of all classes below `source`.
+
+    made_by: digests, of which every shard must have one. Raises ScddError, naming the shard, where
+    one is missing, damaged, of another class order or artifact, or has too few images.
+    """
+    content = _hash_start(classes)
+    shards = []
+    for index, name in enumerate(classes):
+        for first, end in slot_ranges(ipc):
+            shard = shard_path(source, (first, end), index)
+            held, header = tensors.load(shard)
+            _check(shard, header, name, classes)
+            if header["digest"] not in made_by:
+                raise damaged(shard, f"is of artifact {header['digest']}, not of {list(made_by)}")
+            used, images = min(end, ipc) - first, held["images"]
+            if header["slots"][0] != first or images.shape[1:] != (3, resolution, resolution):
+                shape = tuple(images.shape)
+                raise damaged(shard, f"has slots {header['slots']} and images of shape {shape}")
+            if len(images) < used:
+                raise ScddError(
+                    f"{shard}: class {name!r} has {first + len(images)} images, but ipc is {ipc}. "
+                    "Lower ipc."
+                )
+            content.update(memoryview(images[:used].numpy()))
+            relative = Path(os.path.relpath(shard.resolve(), path.parent.resolve())).as_posix()
+            slots = (header["slots"][0], header["slots"][1])
+            shards.append(ShardEntry(relative, name, slots, sha256(shard)))
+    info = SetInfo(
+        method, digest, tuple(classes), ipc, resolution, content.hexdigest(), tuple(shards)
+    )
+    write_json(path, {"kind": "images", **asdict(info), "class_hash": class_hash(classes)})
+    return info
+
+
+def open_set(path: Path) -> SetInfo:
+    """The set without its pixels. Raises ScddError where set.json is missing or damaged."""
+    fields = read_json(path)
+    try:
+        kind, stated = fields.pop("kind"), fields.pop("class_hash")
+        shards = tuple(
+            ShardEntry(**{**entry, "slots": tuple(entry["slots"])}) for entry in fields["shards"]
+        )
+        info = SetInfo(**{**fields, "classes": tuple(fields["classes"]), "shards": shards})
+    except (KeyError, TypeError, AttributeError) as error:
+        raise damaged(path, f"is no image set of scdd ({error})") from None
+    if kind != "images" or class_hash(info.classes) != stated:
+        raise damaged(path, "has a class list that does not fit its hash")
+    return info
+
+
+def _verified(shard: Path, entry: ShardEntry, info: SetInfo) -> Tensor:
+    if not shard.exists():
+        raise ScddError(f"{shard} does not exist. Run snakemake again to make it.")
+    if sha256(shard) != entry.sha256:
+        raise damaged(shard, "is truncated, altered or remade since its image set was made")
+    held, header = tensors.load(shard, verify=False)
+    _check(shard, header, entry.name, info.classes)
+    if tuple(header["slots"]) != entry.slots:
+        raise damaged(shard, f"has slots {header['slots']}, not {list(entry.slots)}")
+    return held["images"]
+
+
+def load_set(
+    path: Path, classes: Sequence[str] | None = None, classes_of: object = "the dataset"
+) -> ImageSet:
+    """All images of the set.json at `path`; `classes` is the order that the caller expects.
+
+    Raises ScddError, naming the file, where the set or a shard is missing, truncated, altered, or
+    of another class order or slot range.
+    """
+    info = open_set(path)
+    if classes is not None:
+        require_same_classes(info.classes, path, classes, classes_of)
+    count, size = len(info.classes), info.resolution
+    images = torch.empty(count, info.ipc, 3, size, size, dtype=torch.uint8)
+    filled = torch.zeros(count, info.ipc, dtype=torch.bool)
+    place = {name: index for index, name in enumerate(info.classes)}
+    for entry in info.shards:
+        pixels = _verified(path.parent / entry.path, entry, info)
+        first, end = entry.slots[0], min(entry.slots[1], info.ipc)
+        images[place[entry.name], first:end] = pixels[: end - first]
+        filled[place[entry.name], first:end] = True
+    if not bool(filled.all()):
+        missing = int((~filled).sum())
+        raise damaged(path, f"names no shard for {missing} of its images")
+    labels = torch.arange(count).repeat_interleave(info.ipc)
+    return ImageSet(images.flatten(0, 1), labels, info.classes, info.ipc, info.method, info.content)

@@ -1,0 +1,41 @@
+"""Make one image set (set.json) of the shards that a recovery or a baseline has left.
+
+Everything after the images depends on this small file alone; it names the shards by hash.
+"""
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from scdd import runtime
+from scdd.artifacts.config import Frozen
+from scdd.artifacts.dataset import load_info
+from scdd.artifacts.images import make_set
+
+
+def work(args: argparse.Namespace, config: Frozen, _: torch.device) -> None:
+    info = load_info(args.data)
+    made = make_set(
+        args.out,
+        args.source,
+        info.classes,
+        ipc=config.params["ipc"],
+        resolution=info.resolution,
+        method=config.params["method"],
+        digest=config.digest,
+        made_by=list(config.parents.values()),
+    )
+    runtime.say(f"{len(made.classes)} classes, {made.ipc} images each, content {made.content[:16]}")
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = runtime.parser(__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="dataset.json")
+    parser.add_argument("--source", type=Path, required=True, help="the folder of the shards")
+    parser.add_argument("--out", type=Path, required=True, help="set.json")
+    return runtime.run("images", parser, work, argv)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,1 @@
+"""Recovery: images optimised from noise until a frozen teacher sees its own BN statistics."""

@@ -1,0 +1,107 @@
+"""Recover synthetic images of a block of classes, for a range of slots, from a teacher.
+
+Writes below --out one shard a class and losses_<block>.csv, beside the shards, with the losses of
+each slot at about a hundred iterations.
+"""
+
+import argparse
+import math
+from dataclasses import fields
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from scdd import models, runtime
+from scdd.artifacts.config import Frozen
+from scdd.artifacts.dataset import load_info
+from scdd.artifacts.files import write_text
+from scdd.artifacts.images import save_shard
+from scdd.artifacts.network import load_checkpoint
+from scdd.artifacts.slots import Range, blocks, range_name, shard_path
+from scdd.data.source import denormalise, valid_range
+from scdd.errors import ScddError
+from scdd.recover.engine import Settings, draw_unit, recover_units
+
+CURVE = 100  # iterations of a unit that the losses' file keeps, about
+
+
+def settings_of(params: dict) -> Settings:
+    values = {field.name: params[field.name] for field in fields(Settings)}
+    values["betas"] = tuple(values["betas"])
+    values["crop"] = None if values["crop"] is None else tuple(values["crop"])
+    return Settings(**values)
+
+
+def block_index(span: Range, size: int, classes: int) -> int:
+    """Which block `span` is. Raises ScddError where it is none, or a block exceeds the classes."""
+    if size > classes:
+        raise ScddError(
+            f"recover.block is {size}, but there are {classes} classes: set it to {classes}."
+        )
+    cut = blocks(classes, size)
+    if span not in cut:
+        raise ScddError(f"--classes {span[0]}:{span[1]} is no block of recover.block {size}: {cut}")
+    return cut.index(span)
+
+
+def losses_csv(first_slot: int, losses: Tensor) -> str:
+    """losses: float32 [units, T, 3]. A header and rows of slot, iteration, loss, ce, bn."""
+    steps = losses.shape[1]
+    kept = sorted({*range(0, steps, math.ceil(steps / CURVE)), steps - 1})
+    rows = ["slot,iteration,loss,ce,bn"]
+    for slot, curve in enumerate(losses.tolist(), start=first_slot):
+        rows += [f"{slot},{step}," + ",".join(f"{v:.6g}" for v in curve[step]) for step in kept]
+    return "\n".join(rows) + "\n"
+
+
+def work(args: argparse.Namespace, config: Frozen, device: torch.device) -> None:
+    info, settings = load_info(args.data), settings_of(config.params)
+    seed, size = config.params["seed"], config.params["block"]
+    block = block_index(args.classes, size, len(info.classes))
+    teacher = load_checkpoint(
+        args.teacher, kind="classifier", classes=info.classes, classes_of=args.data
+    )
+    network = models.build(teacher.architecture, len(info.classes))
+    network.load_state_dict(teacher.state)
+    if device.type == "cuda":
+        network = network.to(memory_format=torch.channels_last)
+    indices, slots = range(*args.classes), range(*args.slots)
+    units = [
+        draw_unit(settings, len(indices), info.resolution, seed=seed, block=block, slot=s)
+        for s in slots
+    ]
+    images, losses = recover_units(
+        network.to(device),
+        torch.tensor(indices, device=device),
+        units,
+        settings,
+        valid_range(info, device),
+        progress=lambda steps: runtime.track(steps, f"{len(indices)} images of classes {block}"),
+    )
+    record = {
+        "digest": config.digest,
+        "seed": seed,
+        "teacher": teacher.digest,
+        "env": runtime.environment(device),
+    }
+    shards = denormalise(images, info).cpu()
+    for row, index in enumerate(indices):
+        save_shard(args.out, args.slots, info.classes, index, shards[:, row], record=record)
+    folder = shard_path(args.out, args.slots, 0).parent
+    name = f"losses_{range_name(args.classes)}.csv"
+    write_text(folder / name, losses_csv(args.slots[0], losses))
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = runtime.parser(__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="dataset.json")
+    parser.add_argument("--teacher", type=Path, required=True, help="the probe's checkpoint")
+    parser.add_argument("--classes", type=runtime.span, required=True, help="a block, e.g. 0:100")
+    parser.add_argument("--slots", type=runtime.span, required=True, help="a range, e.g. 1:10")
+    parser.add_argument("--out", type=Path, required=True, help="the folder of the shards")
+    return runtime.run("recover", parser, work, argv)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,188 @@
+"""Shards, image sets and their guards."""
+
+import hashlib
+import json
+import shutil
+
+import pytest
+import torch
+
+from scdd import imageset
+from scdd.artifacts.dataset import DatasetInfo, save_info
+from scdd.artifacts.images import load_set, make_set, open_set, save_shard
+from scdd.artifacts.slots import slot_ranges
+from scdd.errors import ScddError
+
+CLASSES, SIZE, IPC = ("ant", "bee", "cat"), 4, 12
+RECORD = {"digest": "made1", "seed": 5, "env": {}}
+
+
+def pixels(index: int, slot: int) -> torch.Tensor:
+    draw = torch.Generator().manual_seed(1000 * index + slot)
+    return torch.randint(0, 256, (3, SIZE, SIZE), dtype=torch.uint8, generator=draw)
+
+
+def write_shards(folder, classes=CLASSES, ipc=IPC, exist=1000):
+    for index in range(len(classes)):
+        for first, end in slot_ranges(ipc):
+            images = torch.stack([pixels(index, s) for s in range(first, min(end, exist))])
+            save_shard(folder, (first, end), classes, index, images, record=RECORD)
+
+
+def make(folder, **changes):
+    arguments = {"ipc": IPC, "resolution": SIZE, "method": "SC-DD", "digest": "set1"}
+    arguments |= {"made_by": ["made1"], **changes}
+    return make_set(folder / "set" / "set.json", folder / "made", CLASSES, **arguments)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    write_shards(tmp_path / "made")
+    make(tmp_path)
+    return tmp_path
+
+
+def shard(folder, slots="0001-0009", index=1):
+    return folder / "made" / f"slots_{slots}" / f"class_{index:04d}.safetensors"
+
+
+def test_a_set_is_class_major_and_takes_the_first_slots(folder):
+    made = load_set(folder / "set" / "set.json")
+    assert made.images.shape == (3 * IPC, 3, SIZE, SIZE)
+    assert made.images.dtype == torch.uint8
+    assert made.labels.tolist() == [0] * IPC + [1] * IPC + [2] * IPC
+    assert (made.classes, made.ipc, made.method) == (CLASSES, IPC, "SC-DD")
+    for index in range(3):
+        for slot in range(IPC):
+            assert made.images[index * IPC + slot].equal(pixels(index, slot))
+
+
+def test_content_is_the_hash_of_class_order_and_pixels(folder):
+    images = [pixels(index, slot) for index in range(3) for slot in range(IPC)]
+    expected = hashlib.sha256(b'["ant", "bee", "cat"]' + torch.stack(images).numpy().tobytes())
+    assert open_set(folder / "set" / "set.json").content == expected.hexdigest()
+
+
+def test_set_json_names_each_shard_by_relative_path_and_hash(folder):
+    content = json.loads((folder / "set" / "set.json").read_text())
+    assert len(content["shards"]) == 3 * 3
+    entry = content["shards"][4]
+    assert entry["path"] == "../made/slots_0001-0009/class_0001.safetensors"
+    assert entry["slots"] == [1, 10]
+    assert entry["name"] == "bee"
+    assert entry["sha256"] == hashlib.sha256(shard(folder).read_bytes()).hexdigest()
+
+
+def test_a_set_can_be_moved_with_its_shards(folder, tmp_path):
+    before = load_set(folder / "set" / "set.json").images
+    for name in ("set", "made"):
+        shutil.move(folder / name, tmp_path / "elsewhere" / name)
+    assert load_set(tmp_path / "elsewhere" / "set" / "set.json").images.equal(before)
+
+
+def test_a_smaller_ipc_is_a_prefix(folder):
+    large = load_set(folder / "set" / "set.json").images.unflatten(0, (3, IPC))
+    make(folder, ipc=3)
+    small = load_set(folder / "set" / "set.json").images.unflatten(0, (3, 3))
+    assert small.equal(large[:, :3])
+
+
+def test_open_set_needs_no_shard(folder):
+    shutil.rmtree(folder / "made")
+    assert open_set(folder / "set" / "set.json").ipc == IPC
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[:-7])
+
+
+def alter(path):
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("harm", [truncate, alter, lambda path: path.unlink()])
+@pytest.mark.parametrize("reader", ["load", "make"])
+def test_a_damaged_or_missing_shard_is_named_with_the_way_out(folder, harm, reader):
+    harm(shard(folder))
+    with pytest.raises(ScddError, match=r"class_0001\.safetensors .*[Rr]un snakemake"):
+        load_set(folder / "set" / "set.json") if reader == "load" else make(folder)
+
+
+def test_shards_of_another_class_order_are_refused(folder):
+    write_shards(folder / "made", ("bee", "ant", "cat"))
+    with pytest.raises(ScddError, match="class order"):
+        make(folder)
+
+
+def test_shards_of_another_artifact_are_refused(folder):
+    with pytest.raises(ScddError, match="made1"):
+        make(folder, made_by=["made2"])
+
+
+def test_shards_of_another_resolution_are_refused(folder):
+    with pytest.raises(ScddError, match=r"class_0000\.safetensors"):
+        make(folder, resolution=8)
+
+
+def test_a_shard_of_another_slot_range_is_refused(folder):
+    shutil.copy(shard(folder, "0001-0009"), shard(folder, "0010-0019"))
+    with pytest.raises(ScddError, match=r"0010-0019.*slots \[1, 10\]"):
+        make(folder)
+
+
+def test_a_short_shard_serves_the_images_it_has(tmp_path):
+    write_shards(tmp_path / "made", exist=12)
+    make(tmp_path, ipc=12)
+    assert load_set(tmp_path / "set" / "set.json").images[11].equal(pixels(0, 11))
+    with pytest.raises(ScddError, match="'ant' has 12 images, but ipc is 13"):
+        make(tmp_path, ipc=13)
+
+
+def test_a_set_of_another_class_order_than_expected_is_refused_naming_both(folder):
+    with pytest.raises(ScddError, match=r"set\.json.*dataset\.json"):
+        load_set(folder / "set" / "set.json", ("ant", "cat", "bee"), "dataset.json")
+
+
+def test_a_set_with_an_edited_class_list_is_refused(folder):
+    path = folder / "set" / "set.json"
+    path.write_text(path.read_text().replace('"cat"', '"cow"'))
+    with pytest.raises(ScddError, match="hash"):
+        open_set(path)
+
+
+def test_a_set_that_lost_a_shards_entry_is_refused(folder):
+    path = folder / "set" / "set.json"
+    content = json.loads(path.read_text())
+    content["shards"].pop()
+    path.write_text(json.dumps(content))
+    with pytest.raises(ScddError, match="2 of its images"):
+        load_set(path)
+
+
+def test_equal_input_gives_equal_bytes(folder):
+    files = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    write_shards(folder / "made")
+    make(folder)
+    assert files == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_program_makes_the_set(folder):
+    info = DatasetInfo("pets", CLASSES, SIZE, (0.5,) * 3, (0.2,) * 3, 9, 9, "", "d")
+    save_info(folder / "dataset.json", info, {})
+    config = {
+        "stage": "images",
+        "version": 1,
+        "label": "sc-dd",
+        "digest": "set1",
+        "params": {"method": "SC-DD", "ipc": IPC},
+        "parents": {"recover": "made1"},
+    }
+    (folder / "config.json").write_text(json.dumps(config))
+    expected = (folder / "set" / "set.json").read_bytes()
+    (folder / "set" / "set.json").unlink()
+    arguments = {"config": "config.json", "data": "dataset.json", "source": "made"}
+    arguments["out"] = "set/set.json"
+    assert imageset.main([f"--{key}={folder / name}" for key, name in arguments.items()]) == 0
+    assert (folder / "set" / "set.json").read_bytes() == expected

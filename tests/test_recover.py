@@ -1,0 +1,368 @@
+"""The recovery's units, settings and program."""
+
+import csv
+import dataclasses
+import json
+import math
+
+import pytest
+import torch
+from safetensors import safe_open
+from torch import nn
+from torchvision.transforms import functional as tv
+
+from scdd import rng
+from scdd.artifacts.dataset import DatasetInfo, save_info
+from scdd.artifacts.network import Architecture, Checkpoint, save_checkpoint
+from scdd.data.source import denormalise, valid_range
+from scdd.errors import ScddError
+from scdd.models import build
+from scdd.recover import __main__ as program
+from scdd.recover.engine import (
+    BatchNormLoss,
+    Settings,
+    draw_unit,
+    objective,
+    recover_unit,
+    recover_units,
+)
+
+CLASSES, SIZE = 5, 8
+PLAIN = Settings(
+    iterations=4,
+    lr=0.1,
+    betas=(0.5, 0.9),
+    r_bn=0.05,
+    first_bn_multiplier=10.0,
+    tv_l2=0.0,
+    l2_scale=0.0,
+    jitter=2,
+    crop=None,
+    flip=False,
+    precision="float32",
+)
+INFO = DatasetInfo(
+    name="dots",
+    classes=tuple("abcde"),
+    resolution=SIZE,
+    mean=(0.5, 0.4, 0.3),
+    std=(0.2, 0.25, 0.3),
+    train=0,
+    val=0,
+    fingerprint="",
+    digest="d",
+)
+VALID = valid_range(INFO, torch.device("cpu"))
+LABELS = torch.arange(CLASSES)
+NET = Architecture("resnet10", 0.125, "small")
+
+
+@pytest.fixture
+def network() -> nn.Module:
+    made = build(NET, CLASSES, torch.Generator().manual_seed(0))
+    draw = torch.Generator().manual_seed(1)
+    for module in made.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.normal_(0, 0.1, generator=draw)
+            module.running_var.uniform_(0.5, 1.5, generator=draw)
+    return made.eval()
+
+
+def unit_of(settings: Settings, slot: int = 0, seed: int = 3):
+    return draw_unit(settings, CLASSES, SIZE, seed=seed, block=0, slot=slot)
+
+
+def recovered(network: nn.Module, settings: Settings, slot: int = 0) -> torch.Tensor:
+    return recover_unit(network, LABELS, unit_of(settings, slot), settings, VALID)[0]
+
+
+def test_a_units_numbers_depend_on_seed_block_and_slot_alone():
+    one = draw_unit(PLAIN, CLASSES, SIZE, seed=1, block=2, slot=3)
+    draw_unit(PLAIN, CLASSES, SIZE, seed=1, block=2, slot=4)
+    again = draw_unit(PLAIN, CLASSES, SIZE, seed=1, block=2, slot=3)
+    assert one.start.equal(again.start)
+    assert one.shifts.equal(again.shifts)
+    draw = rng.generator(1, "recover", 2, 3)
+    assert one.start.equal(torch.randn(CLASSES, 3, SIZE, SIZE, generator=draw))
+    for other in ({"seed": 2}, {"block": 1}, {"slot": 2}):
+        key = {"seed": 1, "block": 2, "slot": 3, **other}
+        assert not one.start.equal(draw_unit(PLAIN, CLASSES, SIZE, **key).start)
+
+
+def test_shifts_are_uniform_with_both_ends():
+    unit = unit_of(dataclasses.replace(PLAIN, iterations=3000, jitter=4))
+    share = torch.bincount(unit.shifts.flatten(), minlength=5) / 6000
+    assert len(share) == 5
+    assert (share - 0.2).abs().max() < 0.03
+
+
+@pytest.mark.parametrize("group", [3, 10])
+def test_groups_of_units_give_the_bits_of_units_alone(network, group):
+    units = [unit_of(PLAIN, slot) for slot in range(10)]
+    alone = [recover_units(network, LABELS, [u], PLAIN, VALID) for u in units]
+    grouped = [
+        recover_units(network, LABELS, units[i : i + group], PLAIN, VALID)
+        for i in range(0, 10, group)
+    ]
+    for part in (0, 1):  # images, losses
+        assert torch.cat([a[part] for a in alone]).equal(torch.cat([g[part] for g in grouped]))
+
+
+def test_the_units_start_is_left_as_it_was(network):
+    unit = unit_of(PLAIN)
+    recover_unit(network, LABELS, unit, PLAIN, VALID)
+    assert unit.start.equal(unit_of(PLAIN).start)
+
+
+def test_the_same_unit_twice_gives_the_same_bits(network):
+    assert recovered(network, PLAIN).equal(recovered(network, PLAIN))
+
+
+def test_nothing_of_the_teacher_moves(network):
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    recovered(network.train(), PLAIN)
+    assert all(value.equal(before[key]) for key, value in network.state_dict().items())
+    assert not any(module._forward_pre_hooks for module in network.modules())
+
+
+def test_images_end_on_valid_pixels(network):
+    images = recovered(network, dataclasses.replace(PLAIN, lr=5.0))
+    pixels = images * torch.tensor(INFO.std)[:, None, None]
+    pixels = pixels + torch.tensor(INFO.mean)[:, None, None]
+    assert pixels.min() >= -1e-6
+    assert pixels.max() <= 1 + 1e-6
+
+
+def test_steps_are_adams_on_a_cosine(network):
+    """By hand: roll, loss, Adam's update with bias correction, clamp; the last iterate."""
+    unit, settings = unit_of(PLAIN), PLAIN
+    x = unit.start.double()
+    m, v = torch.zeros_like(x), torch.zeros_like(x)
+    for t in range(settings.iterations):
+        leaf = x.float().requires_grad_()
+        with BatchNormLoss(network.requires_grad_(False), 10.0) as bn:
+            view = leaf.roll(tuple(unit.shifts[t].tolist()), dims=(2, 3))
+            loss = objective(network, bn, view, LABELS, settings)[0]
+        grad = torch.autograd.grad(loss, leaf)[0].double()
+        m, v = 0.5 * m + 0.5 * grad, 0.9 * v + 0.1 * grad**2
+        lr = 0.5 * 0.1 * (1 + math.cos(math.pi * t / 4))
+        x = x - lr * (m / (1 - 0.5 ** (t + 1))) / ((v / (1 - 0.9 ** (t + 1))).sqrt() + 1e-8)
+        x = x.clamp(VALID[0].double(), VALID[1].double())
+    assert (recovered(network, settings) - x).abs().max() < 1e-3
+
+
+def term(network, views, **changes) -> float:
+    """The loss of `views` under changed settings, less the loss under the plain ones."""
+    with torch.no_grad(), BatchNormLoss(network, 10.0) as bn:
+        plain = objective(network, bn, views, LABELS, PLAIN)[0]
+        changed = dataclasses.replace(PLAIN, **changes)
+        return (objective(network, bn, views, LABELS, changed)[0] - plain).item()
+
+
+def test_l2_scale_weighs_the_mean_norm_of_the_images(network):
+    views = unit_of(PLAIN).start
+    expected = sum((image.double() ** 2).sum().sqrt().item() for image in views) / CLASSES
+    assert term(network, views, l2_scale=0.1) == pytest.approx(0.1 * expected, rel=1e-4)
+
+
+def test_tv_l2_weighs_the_differences_to_four_neighbours(network):
+    views = unit_of(PLAIN).start
+    expected = 0.0
+    for down, right in ((0, 1), (1, 0), (1, 1), (1, -1)):
+        squares = 0.0
+        for i in range(SIZE - down):
+            for j in range(max(0, -right), SIZE - max(0, right)):
+                step = views[:, :, i, j] - views[:, :, i + down, j + right]
+                squares += (step.double() ** 2).sum().item()
+        expected += math.sqrt(squares)
+    assert term(network, views, tv_l2=0.01) == pytest.approx(0.01 * expected, rel=1e-4)
+
+
+def test_r_bn_weighs_the_distance(network):
+    views = unit_of(PLAIN).start
+    with torch.no_grad(), BatchNormLoss(network, 10.0) as bn:
+        loss, ce, distance = objective(network, bn, views, LABELS, PLAIN).tolist()
+    assert loss == pytest.approx(ce + 0.05 * distance, rel=1e-6)
+    assert distance > 0
+
+
+def test_first_bn_multiplier_weighs_the_first_layer_only(network):
+    def distance(weight: float) -> float:
+        with torch.no_grad(), BatchNormLoss(network, weight) as bn:
+            return objective(network, bn, views, LABELS, PLAIN)[2].item()
+
+    views = unit_of(PLAIN).start
+    x = network.conv1(views).double()
+    var, mean = x.var((0, 2, 3), correction=0), x.mean((0, 2, 3))
+    layer = network.bn1
+    first = (layer.running_var - var).norm() + (layer.running_mean - mean).norm()
+    assert distance(3.0) - distance(0.0) == pytest.approx(3 * first.item(), rel=1e-4)
+
+
+def seen_views(network, settings: Settings):
+    """What the teacher is shown at each iteration, with the unit, at learning rate 0."""
+    settings = dataclasses.replace(settings, lr=0.0)
+    unit, seen = unit_of(settings), []
+    hook = network.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].clone()))
+    recover_unit(network, LABELS, unit, settings, VALID)
+    hook.remove()
+    return unit, seen
+
+
+def shifted(image, shift):
+    return image.roll(tuple(shift.tolist()), dims=(2, 3))
+
+
+def test_jitter_rolls_the_whole_batch_and_the_start_is_not_clamped_before(network):
+    unit, seen = seen_views(network, PLAIN)
+    assert seen[0].equal(shifted(unit.start, unit.shifts[0]))
+    clamped = unit.start.clamp(*VALID)
+    for step in range(1, 4):
+        assert seen[step].equal(shifted(clamped, unit.shifts[step]))
+
+
+def test_flip_mirrors_half_of_the_views(network):
+    unit, seen = seen_views(network, dataclasses.replace(PLAIN, flip=True, iterations=12))
+    assert 0 < unit.flips.sum() < 12
+    clamped = unit.start.clamp(*VALID)
+    for step in range(1, 12):
+        image = clamped.flip(3) if unit.flips[step] else clamped
+        assert seen[step].equal(shifted(image, unit.shifts[step]))
+
+
+def test_crop_resizes_one_box_of_the_whole_batch_as_torchvision(network):
+    unit, seen = seen_views(network, dataclasses.replace(PLAIN, crop=(0.2, 0.6), flip=True))
+    clamped = unit.start.clamp(*VALID)
+    for step in range(1, 4):
+        box = unit.boxes[step].tolist()
+        assert 0.15 < box[2] * box[3] / SIZE**2 < 0.7
+        image = tv.resized_crop(clamped, *box, [SIZE, SIZE], antialias=True)
+        image = image.flip(3) if unit.flips[step] else image
+        assert torch.allclose(seen[step], shifted(image, unit.shifts[step]), atol=1e-5)
+
+
+def test_bf16_stays_near_float32_and_keeps_float32_images(network):
+    settings = dataclasses.replace(PLAIN, precision="bf16")
+    images, losses = recover_unit(network, LABELS, unit_of(PLAIN), settings, VALID)
+    exact = recover_unit(network, LABELS, unit_of(PLAIN), PLAIN, VALID)[1]
+    assert images.dtype == losses.dtype == torch.float32
+    assert losses[0].tolist() == pytest.approx(exact[0].tolist(), rel=0.02)
+    assert not losses.equal(exact)
+
+
+def test_a_teacher_without_batch_norm_is_refused():
+    with pytest.raises(ScddError, match="BatchNorm2d"):
+        BatchNormLoss(nn.Sequential(nn.Flatten(), nn.Linear(3, 2)), 10.0)
+
+
+def test_a_loss_that_is_not_finite_names_unit_and_iteration(network):
+    calls = []
+
+    def spoil(_, inputs):
+        calls.append(1)
+        return (inputs[0] * float("nan"),) if len(calls) > 2 else None
+
+    network.register_forward_pre_hook(spoil)
+    with pytest.raises(ScddError, match=r"block 0, slot 7 .* iteration 2"):
+        recovered(network, PLAIN, slot=7)
+
+
+def test_recovery_lowers_the_loss(network):
+    settings = dataclasses.replace(PLAIN, iterations=60, jitter=0)
+    losses = recover_unit(network, LABELS, unit_of(settings), settings, VALID)[1]
+    assert losses[-1, 0] < 0.8 * losses[0, 0]
+
+
+# --- the program
+
+
+@pytest.fixture
+def folder(tmp_path, network):
+    save_info(tmp_path / "dataset.json", INFO, {})
+    state = {key: value.clone() for key, value in network.state_dict().items()}
+    teacher = Checkpoint("classifier", NET, INFO.classes, state, "teacher1")
+    save_checkpoint(tmp_path / "probe.safetensors", teacher, {})
+    write_config(tmp_path)
+    return tmp_path
+
+
+def write_config(folder, **changes):
+    params = {**dataclasses.asdict(PLAIN), "block": 3, "seed": 3, **changes}
+    config = {
+        "stage": "recover",
+        "version": 1,
+        "label": "sc-dd",
+        "digest": "abc",
+        "params": params,
+        "parents": {},
+    }
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+def recover(folder, classes: str, slots: str) -> int:
+    given = {
+        "config": folder / "config.json",
+        "data": folder / "dataset.json",
+        "teacher": folder / "probe.safetensors",
+        "classes": classes,
+        "slots": slots,
+        "out": folder / "out",
+        "device": "cpu",
+    }
+    return program.main([f"--{key}={value}" for key, value in given.items()])
+
+
+def test_program_writes_shards_that_are_the_engines_images(folder, network):
+    assert recover(folder, "3:5", "1:3") == 0
+    made = folder / "out" / "slots_0001-0002"
+    assert sorted(path.name for path in made.iterdir()) == [
+        "class_0003.safetensors",
+        "class_0004.safetensors",
+        "losses_0003-0004.csv",
+    ]
+    unit = draw_unit(PLAIN, 2, SIZE, seed=3, block=1, slot=2)
+    expected, _ = recover_unit(network, torch.tensor([3, 4]), unit, PLAIN, VALID)
+    with safe_open(made / "class_0004.safetensors", framework="pt") as file:
+        images = file.get_tensor("images")
+        header = json.loads(file.metadata()["scdd"])
+    assert images.dtype == torch.uint8
+    assert images.shape == (2, 3, SIZE, SIZE)
+    assert images[1].equal(denormalise(expected, INFO)[1])
+    assert header["class"] == "e"
+    assert header["slots"] == [1, 3]
+    assert header["teacher"] == "teacher1"
+    assert header["seed"] == 3
+
+
+def test_losses_are_thinned_and_keep_the_last(folder):
+    write_config(folder, iterations=251)
+    assert recover(folder, "0:3", "0:1") == 0
+    file = folder / "out" / "slots_0000-0000" / "losses_0000-0002.csv"
+    rows = list(csv.DictReader(file.open()))
+    steps = [int(row["iteration"]) for row in rows]
+    assert steps == [*range(0, 251, 3), 250]
+    for row in rows:
+        loss, ce, bn = float(row["loss"]), float(row["ce"]), float(row["bn"])
+        assert loss == pytest.approx(ce + 0.05 * bn, rel=1e-4)
+
+
+@pytest.mark.parametrize("classes", ["0:2", "0:5", "3:6"])
+def test_classes_that_are_no_block_are_refused(folder, classes, capsys):
+    assert recover(folder, classes, "0:1") == 1
+    assert "block" in capsys.readouterr().err
+
+
+def test_a_block_larger_than_the_class_count_is_refused(folder, capsys):
+    write_config(folder, block=6)
+    assert recover(folder, "0:5", "0:1") == 1
+    assert "recover.block is 6, but there are 5 classes" in capsys.readouterr().err
+
+
+def test_a_teacher_of_other_classes_is_refused_naming_both(folder, capsys):
+    other = dataclasses.replace(INFO, classes=tuple("abced"))
+    save_info(folder / "dataset.json", other, {})
+    assert recover(folder, "0:3", "0:1") == 1
+    error = capsys.readouterr().err
+    assert "probe.safetensors" in error
+    assert "dataset.json" in error
+    assert not (folder / "out").exists()
