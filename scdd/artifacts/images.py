@@ -132,7 +132,7 @@ def make_set(
                     f"{shard}: class {name!r} has {first + len(images)} images, but ipc is {ipc}. "
                     "Lower ipc."
                 )
-            content.update(memoryview(images[:used].numpy()))
+            content.update(images[:used].numpy().tobytes())
             relative = Path(os.path.relpath(shard.resolve(), path.parent.resolve())).as_posix()
             slots = (header["slots"][0], header["slots"][1])
             shards.append(ShardEntry(relative, name, slots, sha256(shard)))
