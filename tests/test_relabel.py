@@ -1,0 +1,231 @@
+"""Mixed views and the teacher's labels: against per-image loops, and replayed bit for bit."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+from toy import CLASSES, MEAN, STD, TEACHER, VIEW, command, freeze, image_set, info, write
+
+from scdd import relabel
+from scdd.artifacts.classes import class_hash
+from scdd.artifacts.images import open_set
+from scdd.artifacts.labels import open_store
+from scdd.artifacts.network import Checkpoint, save_checkpoint
+from scdd.data.geometry import View
+from scdd.data.mixing import Draws, Transform, draw_epoch, views
+from scdd.data.source import Split
+from scdd.errors import ScddError
+from scdd.models import build
+from scdd.rng import generator
+
+CPU = torch.device("cpu")
+PADDED, RESIZED = (View(crop, 2, (0.2, 1.0), True) for crop in ("padded", "resized"))
+
+
+def run(split: Split, draws: Draws, mix: str, size: int, order: Tensor | None = None) -> Tensor:
+    """Views of all images, put back in their order."""
+    order = torch.arange(len(split)) if order is None else order
+    made = list(views(split, order, size, draws, mix, info(split.resolution)))
+    index = torch.cat([part for part, _ in made])
+    assert torch.equal(index, order)
+    out = torch.empty(len(split), 3, split.resolution, split.resolution)
+    out[index] = torch.cat([batch for _, batch in made])
+    return out
+
+
+def naive(split: Split, draws: Draws, mix: str) -> Tensor:
+    """One image at a time, by torchvision; zero padding before the crop where it reaches out."""
+    import torchvision.transforms.v2.functional as tv
+
+    size, pad, seen = split.resolution, 8, []
+    assert split.pixels is not None
+    for i in range(len(split)):
+        image = tv.pad(split.pixels[i].float() / 255, [pad] * 4)
+        top, left, height, width = draws.crop[i].tolist()
+        image = tv.crop(image, top + pad, left + pad, height, width)
+        image = tv.resize(image, [size, size], antialias=True)
+        image = tv.horizontal_flip(image) if draws.flip[i] else image
+        seen.append(tv.normalize(image, list(MEAN), list(STD)))
+    made = []
+    for i in range(len(split)):
+        image, other = seen[i].clone(), seen[int(draws.partner[i])]
+        if mix == "mixup":
+            lam = draws.lam[i].item()
+            image = lam * image + (1 - lam) * other
+        if mix == "cutmix":
+            t, l, h, w = draws.box[i].tolist()  # noqa: E741
+            image[:, t : t + h, l : l + w] = other[:, t : t + h, l : l + w]
+        made.append(image)
+    return torch.stack(made)
+
+
+@pytest.mark.parametrize("mix", ["none", "mixup", "cutmix"])
+@pytest.mark.parametrize("view", [PADDED, RESIZED])
+def test_views_equal_torchvision_image_by_image(view: View, mix: str) -> None:
+    split = image_set(23, 16)
+    draws = draw_epoch(Transform(view, mix, 1.0), 23, 16, seed=3, epoch=5)
+    torch.testing.assert_close(run(split, draws, mix, 8), naive(split, draws, mix))
+
+
+@pytest.mark.parametrize("resolution", [16, 32, 56])
+@pytest.mark.parametrize("view", [PADDED, RESIZED])
+def test_replay_is_bit_equal_in_any_batch_size_and_order(view: View, resolution: int) -> None:
+    split = image_set(70, resolution)
+    draws = draw_epoch(Transform(view, "mixup", 0.8), 70, resolution, seed=0, epoch=1)
+    teacher = run(split, draws, "mixup", 256)
+    order = torch.randperm(70, generator=torch.Generator().manual_seed(0))
+    for size in (1, 3, 16, 64):
+        assert torch.equal(run(split, draws, "mixup", size, order), teacher)
+
+
+def test_no_view_and_no_mix_is_the_normalised_image() -> None:
+    split = image_set(5, 16)
+    draws = draw_epoch(Transform(View("none", 0, (1, 1), False), "none", 1.0), 5, 16, 0, 0)
+    assert torch.equal(draws.partner.long(), torch.arange(5))
+    assert bool((draws.lam == 1).all())
+    assert split.pixels is not None
+    mean, std = (torch.tensor(v)[:, None, None] for v in (MEAN, STD))
+    assert torch.equal(run(split, draws, "none", 2), (split.pixels.float() / 255 - mean) / std)
+
+
+@pytest.mark.parametrize(
+    ("n", "size", "sizes"),
+    [(9, 4, [4, 5]), (7, 3, [3, 4]), (8, 3, [3, 3, 2]), (2, 5, [2]), (1, 5, [1])],
+)
+@pytest.mark.parametrize("mix", ["none", "cutmix"])
+def test_a_last_batch_of_one_joins_the_one_before(
+    n: int, size: int, sizes: list[int], mix: str
+) -> None:
+    split = image_set(n, 8)
+    draws = draw_epoch(Transform(PADDED, mix, 1.0), n, 8, 0, 0)
+    made = views(split, torch.arange(n), size, draws, mix, info(8))
+    assert [len(batch) for _, batch in made] == sizes
+
+
+@pytest.mark.parametrize(("alpha", "variance"), [(1.0, 1 / 12), (0.8, 1 / (4 * 2.6))])
+def test_mixup_draws_beta_and_each_image_is_one_partner(alpha: float, variance: float) -> None:
+    draws = draw_epoch(Transform(PADDED, "mixup", alpha), 20_000, 8, seed=0, epoch=0)
+    assert draws.lam.mean().item() == pytest.approx(0.5, abs=0.01)
+    assert draws.lam.var().item() == pytest.approx(variance, rel=0.03)  # 1 / (4 (2 alpha + 1))
+    assert torch.equal(draws.partner.sort().values.long(), torch.arange(20_000))
+
+
+def test_cutmix_boxes_have_the_share_that_lambda_says() -> None:
+    draws = draw_epoch(Transform(PADDED, "cutmix", 1.0), 20_000, 224, seed=0, epoch=0)
+    top, left, height, width = draws.box.long().unbind(1)
+    for start, length in ((top, height), (left, width)):
+        assert bool(((start >= 0) & (length >= 0) & (start + length <= 224)).all())
+    torch.testing.assert_close(draws.lam, 1 - height * width / 224**2)
+    # before the edges cut it, a box has sides r = sqrt(1 - lam), lam uniform; a centre u in (0, 1)
+    # leaves r - r^2 / 4 of a side on average, and E[(r - r^2 / 4)^2] = 1/2 - 1/5 + 1/48
+    assert 1 - draws.lam.mean().item() == pytest.approx(1 / 2 - 1 / 5 + 1 / 48, abs=0.01)
+
+
+class Mean(nn.Module):
+    """Logits that depend on an image alone, and only in eval mode."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        assert not self.training
+        return torch.stack([x.mean((1, 2, 3)), x[:, 0, 0, 0], x[:, 1].amax((1, 2))], dim=1)
+
+
+def test_labels_are_the_teachers_logits_of_the_stored_views() -> None:
+    split, transform = image_set(11, 16), Transform(PADDED, "cutmix", 1.0)
+    made = relabel.label(Mean().eval(), split, transform, 0, (2, 4), info(16), CPU)
+    for row in range(2):
+        draws = Draws(**{name: made[name][row] for name in made if name != "logits"})
+        expected = Mean().eval()(naive(split, draws, "cutmix"))
+        torch.testing.assert_close(made["logits"][row].float(), expected, rtol=1e-3, atol=1e-3)
+
+
+def test_an_epoch_has_the_same_content_in_any_range() -> None:
+    split, transform = image_set(300, 16), Transform(RESIZED, "mixup", 0.8)
+    teacher = build(TEACHER, 3, generator(0)).eval()
+    whole = relabel.label(teacher, split, transform, 7, (0, 4), info(16), CPU)
+    part = relabel.label(teacher, split, transform, 7, (2, 4), info(16), CPU)
+    for name in whole:
+        assert torch.equal(whole[name][2:], part[name])
+    assert not torch.equal(whole["crop"][0], whole["crop"][1])
+
+
+def test_logits_too_large_for_float16_stop_the_work() -> None:
+    class Huge(Mean):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x) + 1e6
+
+    with pytest.raises(ScddError, match=r"epoch 3 .*finite"):
+        transform = Transform(PADDED, "none", 1.0)
+        relabel.label(Huge().eval(), image_set(3, 8), transform, 0, (3, 5), info(8), CPU)
+
+
+PARAMS = {
+    "view": VIEW,
+    "mix": "cutmix",
+    "alpha": 1.0,
+    "seed": 0,
+    "form": "float16",
+    "epochs_per_shard": 2,
+}
+
+
+def program(folder: Path, first: int, stop: int) -> list[str]:
+    return command(
+        folder,
+        "relabel",
+        images=folder / "images" / "set.json",
+        teacher=folder / "probe.safetensors",
+        epochs=f"{first}:{stop}",
+        out=folder / "labels" / f"epochs_{first:04d}-{stop - 1:04d}.safetensors",
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write(tmp_path, ipc=2)
+    freeze(tmp_path / "relabel.json", "relabel", PARAMS, images="s1", teacher="t1")
+    return tmp_path
+
+
+def test_the_program_writes_a_shard_and_says_its_size_first(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert relabel.main(program(folder, 0, 2)) == 0
+    assert f"= {2 * 6 * (2 * 3 + 25)} bytes" in capsys.readouterr().err
+    content = open_set(folder / "images" / "set.json").content
+    transform = {key: PARAMS[key] for key in ("view", "mix", "alpha")}
+    store = open_store(
+        folder / "labels",
+        epochs=2,
+        images=content,
+        classes=CLASSES,
+        digest="relabel",
+        teacher="t1",
+        transform=transform,
+    )
+    assert store.epoch(1)["logits"].shape == (6, 3)
+
+
+def test_more_epochs_only_add_shards_and_a_rerun_gives_the_same_bytes(folder: Path) -> None:
+    assert relabel.main(program(folder, 0, 2)) == 0
+    first = folder / "labels" / "epochs_0000-0001.safetensors"
+    before = first.read_bytes(), first.stat().st_mtime_ns
+    assert relabel.main(program(folder, 2, 4)) == 0
+    assert (first.read_bytes(), first.stat().st_mtime_ns) == before
+    first.unlink()
+    assert relabel.main(program(folder, 0, 2)) == 0
+    assert first.read_bytes() == before[0]
+
+
+def test_a_teacher_with_another_class_order_is_refused(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = ("b", "a", "c")
+    state = build(TEACHER, 3).state_dict()
+    checkpoint = Checkpoint("classifier", TEACHER, other, state, "t2")
+    save_checkpoint(folder / "probe.safetensors", checkpoint, {})
+    assert relabel.main(program(folder, 0, 2)) == 1
+    error = capsys.readouterr().err
+    assert class_hash(other) in error
+    assert class_hash(CLASSES) in error
+    assert not (folder / "labels").exists()

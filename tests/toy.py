@@ -1,0 +1,75 @@
+"""A toy problem for the tests of the later stages: three classes, told apart by their colour."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from scdd.artifacts.dataset import DatasetInfo, save_info, save_split
+from scdd.artifacts.images import make_set, save_shard
+from scdd.artifacts.network import Architecture, Checkpoint, save_checkpoint
+from scdd.data.source import Split
+from scdd.models import build
+from scdd.rng import generator
+
+CLASSES = ("a", "b", "c")
+MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
+TEACHER = Architecture("resnet10", 0.125, "small")
+VIEW = {"crop": "padded", "pad": 1, "scale": [0.08, 1.0], "flip": False}
+
+
+def info(resolution: int) -> DatasetInfo:
+    return DatasetInfo("toy", CLASSES, resolution, MEAN, STD, 0, 0, "f", "d")
+
+
+def image_set(n: int, resolution: int, seed: int = 0) -> Split:
+    """Noise, brighter in the channel of the image's class; labels 0, 1, 2, 0, 1, ..."""
+    draw = torch.Generator().manual_seed(seed)
+    labels = torch.arange(n) % 3
+    pixels = torch.randint(0, 200, (n, 3, resolution, resolution), generator=draw)
+    pixels[torch.arange(n), labels] += 55
+    return Split(labels, pixels.byte(), (), resolution)
+
+
+def freeze(path: Path, stage: str, params: dict[str, Any], **parents: str) -> None:
+    frozen = {"stage": stage, "version": 1, "label": "toy", "digest": stage, "params": params}
+    path.write_text(json.dumps({**frozen, "parents": parents}))
+
+
+def write(folder: Path, ipc: int) -> None:
+    """data/, images/set.json with `ipc` (2 to 10) training images a class, and probe.safetensors"""
+    splits = {"train": image_set(60, 8), "val": image_set(31, 8, seed=1)}
+    for name, split in splits.items():
+        assert split.pixels is not None
+        (folder / "data").mkdir(exist_ok=True)
+        save_split(folder / "data" / f"{name}.safetensors", split.labels, split.pixels)
+    save_info(folder / "data" / "dataset.json", info(8), {})
+    train = splits["train"]
+    assert train.pixels is not None
+    for index in range(3):
+        own = train.pixels[train.labels == index]
+        for slots in ((0, 1), (1, 10)):
+            record = {"digest": "r1", "seed": 0, "env": {}}
+            taken = own[slots[0] : slots[1]]
+            save_shard(folder / "recover", slots, CLASSES, index, taken, record=record)
+    make_set(
+        folder / "images" / "set.json",
+        folder / "recover",
+        CLASSES,
+        ipc=ipc,
+        resolution=8,
+        method="toy",
+        digest="s1",
+        made_by={"r1"},
+    )
+    state = build(TEACHER, 3, generator(1)).state_dict()
+    checkpoint = Checkpoint("classifier", TEACHER, CLASSES, state, "t1")
+    save_checkpoint(folder / "probe.safetensors", checkpoint, {})
+
+
+def command(folder: Path, stage: str, **options: object) -> list[str]:
+    """The common options of a stage program, and `options`."""
+    given = {"config": folder / f"{stage}.json", "data": folder / "data" / "dataset.json"}
+    given |= {"device": "cpu", **options}
+    return [text for key, value in given.items() for text in (f"--{key}", str(value))]
