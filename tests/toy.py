@@ -27,8 +27,8 @@ def image_set(n: int, resolution: int, seed: int = 0) -> Split:
     """Noise, brighter in the channel of the image's class; labels 0, 1, 2, 0, 1, ..."""
     draw = torch.Generator().manual_seed(seed)
     labels = torch.arange(n) % 3
-    pixels = torch.randint(0, 200, (n, 3, resolution, resolution), generator=draw)
-    pixels[torch.arange(n), labels] += 55
+    pixels = torch.randint(0, 150, (n, 3, resolution, resolution), generator=draw)
+    pixels[torch.arange(n), labels] += 100
     return Split(labels, pixels.byte(), (), resolution)
 
 

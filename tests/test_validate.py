@@ -1,0 +1,230 @@
+"""The student's training: formulas against naive ones, a toy problem, and the whole path."""
+
+import csv
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from toy import TEACHER, VIEW, command, freeze, image_set, info, write
+
+from scdd import relabel, validate
+from scdd.data.mixing import Transform, draw_epoch, transform_of
+from scdd.errors import ScddError
+from scdd.models import build
+from scdd.rng import generator
+from scdd.validate import Training
+
+CPU = torch.device("cpu")
+TRAINING = Training(
+    batch=8,
+    epochs=12,
+    optimizer="adamw",
+    lr=0.01,
+    momentum=0.9,
+    weight_decay=0.01,
+    warmup_epochs=0,
+    eta=1.0,
+    temperature=4.0,
+    precision="float32",
+    seed=0,
+)
+NO_VIEW = {"view": {**VIEW, "crop": "none"}, "mix": "none", "alpha": 1.0}
+
+
+def training(**changes: Any) -> Training:
+    return Training(**{**vars(TRAINING), **changes})
+
+
+def test_soft_loss_is_the_divergence_of_the_softened_classes() -> None:
+    draw = torch.Generator().manual_seed(0)
+    student, teacher = (torch.randn(5, 7, generator=draw).mul(3).tolist() for _ in range(2))
+    temperature, total = 4.0, 0.0
+    for s, t in zip(student, teacher, strict=True):
+        p, q = ([math.exp(v / temperature) for v in row] for row in (t, s))
+        p, q = [v / sum(p) for v in p], [v / sum(q) for v in q]
+        total += sum(a * math.log(a / b) for a, b in zip(p, q, strict=True)) / len(student)
+    loss = validate.soft_loss(torch.tensor(student), torch.tensor(teacher), temperature)
+    assert loss.item() == pytest.approx(total, rel=1e-5)
+
+
+def test_learning_rate_follows_the_cosine() -> None:
+    rates = [validate.learning_rate(training(epochs=10, lr=2.0), e) for e in range(10)]
+    assert rates == pytest.approx([1 + math.cos(math.pi * e / 10) for e in range(10)])
+    slow = training(epochs=200, lr=1.0, eta=2.0)
+    assert validate.learning_rate(slow, 100) == pytest.approx(0.5 * (1 + math.cos(math.pi / 4)))
+
+
+def test_warm_up_rises_linearly_to_the_peak() -> None:
+    rates = [validate.learning_rate(training(lr=1.0, warmup_epochs=4), e) for e in range(12)]
+    assert rates[:5] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
+    assert rates[5:] == pytest.approx([0.5 * (1 + math.cos(math.pi * e / 8)) for e in range(1, 8)])
+
+
+@pytest.mark.parametrize("epochs", [1, 7, 20, 300, 333])
+def test_some_twenty_even_epochs_are_evaluated_and_the_last(epochs: int) -> None:
+    watched = sorted(validate.evaluation_epochs(epochs))
+    assert watched[-1] == epochs - 1
+    assert len(watched) == min(epochs, 20)
+    gaps = {b - a for a, b in zip([-1, *watched], watched, strict=False)}
+    assert max(gaps) - min(gaps) <= 1
+
+
+class Fixed(nn.Module):
+    """Gives the rows of a table of logits, whatever it sees."""
+
+    def __init__(self, logits: Tensor) -> None:
+        super().__init__()
+        self.logits, self.seen = logits, 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        assert not self.training
+        self.seen += len(x)
+        return self.logits[self.seen - len(x) : self.seen]
+
+
+def test_accuracy_counts_every_image_once() -> None:
+    split = image_set(700, 8)  # more than one batch
+    logits = torch.rand(700, 6, generator=torch.Generator().manual_seed(0))
+    six = info(8).__class__(**{**vars(info(8)), "classes": tuple("abcdef")})
+    top1, top5 = validate.accuracy(Fixed(logits), split, six, CPU)
+    ranks = (logits.argsort(1, descending=True) == split.labels[:, None]).float().argmax(1)
+    assert top1 == pytest.approx(100 * (ranks == 0).float().mean().item())
+    assert top5 == pytest.approx(100 * (ranks < 5).float().mean().item())
+    assert validate.accuracy(Fixed(logits[:, :3]), split, info(8), CPU)[1] is None
+
+
+def test_hard_targets_share_the_classes_of_image_and_partner() -> None:
+    split = image_set(7, 8)
+    transform = Transform(transform_of(NO_VIEW).view, "mixup", 1.0)
+    feed = validate.hard_feed(split, transform, training(batch=4), info(8), CPU)
+    targets = torch.cat([target for _, target in feed(3)])
+    draws = draw_epoch(transform, 7, 8, seed=0, epoch=3)
+    order = torch.randperm(7, generator=generator(0, "order", 3))
+    for row, i in enumerate(order.tolist()):
+        expected = [0.0, 0.0, 0.0]
+        lam, partner = draws.lam[i].item(), int(draws.partner[i])
+        expected[i % 3] += lam
+        expected[partner % 3] += 1 - lam
+        assert targets[row].tolist() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("optimizer", "lr"), [("adamw", 0.01), ("sgd", 0.1)])
+def test_hard_labels_learn_the_toy_problem(optimizer: str, lr: float) -> None:
+    split, test = image_set(30, 8), image_set(60, 8, seed=1)
+    network = build(TEACHER, 3, generator(0))
+    recipe = training(optimizer=optimizer, lr=lr)
+    feed = validate.hard_feed(split, transform_of(NO_VIEW), recipe, info(8), CPU)
+    history = validate.fit(
+        network,
+        feed,
+        nn.functional.cross_entropy,
+        recipe,
+        lambda: validate.accuracy(network, test, info(8), CPU),
+        CPU,
+    )
+    assert history[-1].loss < 0.5 * history[0].loss
+    assert history[-1].top1 is not None
+    assert history[-1].top1 > 90
+
+
+def test_a_batch_beyond_the_set_takes_the_whole_set_as_one() -> None:
+    recipe = training(batch=100)
+    feed = validate.hard_feed(image_set(30, 8), transform_of(NO_VIEW), recipe, info(8), CPU)
+    assert [len(inputs) for inputs, _ in feed(0)] == [30]
+
+
+def test_a_loss_that_is_not_finite_stops_naming_the_epoch() -> None:
+    def feed(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        value = math.nan if epoch == 2 else 0.0
+        yield torch.full((2, 3), value), torch.eye(3)[:2]
+
+    network = nn.Linear(3, 3)
+    with pytest.raises(ScddError, match=r"nan in epoch 2 .*lr"):
+        validate.fit(network, feed, nn.functional.cross_entropy, TRAINING, lambda: (0.0, None), CPU)
+
+
+PARAMS = {**vars(TRAINING), "epochs": 6, "student": vars(TEACHER)}
+
+
+def run(folder: Path, name: str, params: dict[str, Any], **options: object) -> int:
+    freeze(folder / "validate.json", "validate", params, labels="relabel")
+    out = {"out": folder / name / "metrics.json", "history": folder / name / "history.csv"}
+    return validate.main(command(folder, "validate", root=folder, **out, **options))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A set of three images a class with soft labels for 6 epochs."""
+    write(tmp_path, ipc=3)
+    store = {"view": VIEW, "mix": "mixup", "alpha": 0.8, "seed": 0, "form": "float16"}
+    params = {**store, "epochs_per_shard": 3}
+    freeze(tmp_path / "relabel.json", "relabel", params, images="s1", teacher="t1")
+    for epochs in ("0:3", "3:6"):
+        first, stop = map(int, epochs.split(":"))
+        options = {
+            "images": tmp_path / "images" / "set.json",
+            "teacher": tmp_path / "probe.safetensors",
+            "epochs": epochs,
+            "out": tmp_path / "labels" / f"epochs_{first:04d}-{stop - 1:04d}.safetensors",
+        }
+        assert relabel.main(command(tmp_path, "relabel", **options)) == 0
+    return tmp_path
+
+
+def test_the_whole_path_with_soft_labels_repeats_bit_for_bit(folder: Path) -> None:
+    inputs = {"images": folder / "images" / "set.json", "labels": folder / "labels"}
+    for name in ("one", "two"):
+        assert run(folder, name, {**PARAMS, "labels": "soft"}, **inputs) == 0
+    for file in ("metrics.json", "history.csv"):
+        assert (folder / "one" / file).read_bytes() == (folder / "two" / file).read_bytes()
+    metrics = json.loads((folder / "one" / "metrics.json").read_text())
+    content = json.loads((folder / "images" / "set.json").read_text())["content"]
+    assert metrics["images"] == content
+    assert (metrics["epochs"], metrics["train_images"], metrics["seed"]) == (6, 9, 0)
+    assert metrics["digest"] == "validate"
+    rows = list(csv.DictReader((folder / "one" / "history.csv").open()))
+    assert [int(row["epoch"]) for row in rows] == list(range(6))
+    assert float(rows[-1]["top1"]) == metrics["top1"]
+    assert metrics["top5"] is None
+
+
+def test_another_seed_gives_another_student(folder: Path) -> None:
+    inputs = {"images": folder / "images" / "set.json", "labels": folder / "labels"}
+    for seed in (0, 1):
+        assert run(folder, f"{seed}", {**PARAMS, "labels": "soft", "seed": seed}, **inputs) == 0
+    texts = [(folder / f"{seed}" / "history.csv").read_text() for seed in (0, 1)]
+    assert texts[0] != texts[1]
+
+
+def test_the_whole_training_set_is_used_without_images(folder: Path) -> None:
+    assert run(folder, "whole", {**PARAMS, **NO_VIEW, "labels": "hard"}) == 0
+    metrics = json.loads((folder / "whole" / "metrics.json").read_text())
+    assert (metrics["train_images"], metrics["images"]) == (60, None)
+    assert metrics["top1"] > 90
+
+
+def test_more_epochs_than_labels_are_refused(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    inputs = {"images": folder / "images" / "set.json", "labels": folder / "labels"}
+    assert run(folder, "more", {**PARAMS, "labels": "soft", "epochs": 7}, **inputs) == 1
+    assert "no soft labels for epoch 6, but 7 epochs" in capsys.readouterr().err
+    assert not (folder / "more").exists()
+
+
+def test_labels_of_another_image_set_are_refused_naming_both(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = json.loads((folder / "images" / "set.json").read_text())["content"]
+    write(folder, ipc=2)
+    new = json.loads((folder / "images" / "set.json").read_text())["content"]
+    inputs = {"images": folder / "images" / "set.json", "labels": folder / "labels"}
+    assert run(folder, "other", {**PARAMS, "labels": "soft"}, **inputs) == 1
+    error = capsys.readouterr().err
+    assert old in error
+    assert new in error
