@@ -9,7 +9,7 @@ import torch
 
 from scdd import imageset
 from scdd.artifacts.dataset import DatasetInfo, save_info
-from scdd.artifacts.images import load_set, make_set, open_set, save_shard
+from scdd.artifacts.images import load_corner, load_set, make_set, open_set, save_shard
 from scdd.artifacts.slots import slot_ranges
 from scdd.errors import ScddError
 
@@ -90,6 +90,16 @@ def test_a_smaller_ipc_is_a_prefix(folder):
 def test_open_set_needs_no_shard(folder):
     shutil.rmtree(folder / "made")
     assert open_set(folder / "set" / "set.json").ipc == IPC
+
+
+def test_a_corner_is_read_from_its_own_shards_alone(folder):
+    shutil.rmtree(folder / "made" / "slots_0010-0019")
+    shard(folder, index=2).unlink()
+    names, images = load_corner(folder / "set" / "set.json", 2, 5)
+    assert names == CLASSES[:2]
+    assert images.equal(
+        torch.stack([torch.stack([pixels(c, s) for s in range(5)]) for c in (0, 1)])
+    )
 
 
 def truncate(path):

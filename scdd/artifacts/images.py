@@ -171,6 +171,24 @@ def _verified(shard: Path, entry: ShardEntry, info: SetInfo) -> Tensor:
     return held["images"]
 
 
+def _pixels(path: Path, info: SetInfo, classes: Sequence[str], ipc: int) -> Tensor:
+    """The first `ipc` images of `classes`, uint8 [classes, ipc, 3, R, R]; reads no other shard."""
+    size = info.resolution
+    images = torch.empty(len(classes), ipc, 3, size, size, dtype=torch.uint8)
+    filled = torch.zeros(len(classes), ipc, dtype=torch.bool)
+    place = {name: index for index, name in enumerate(classes)}
+    for entry in info.shards:
+        first, end = entry.slots[0], min(entry.slots[1], ipc)
+        if entry.name in place and first < end:
+            pixels = _verified(path.parent / entry.path, entry, info)
+            images[place[entry.name], first:end] = pixels[: end - first]
+            filled[place[entry.name], first:end] = True
+    if not bool(filled.all()):
+        missing = int((~filled).sum())
+        raise damaged(path, f"names no shard for {missing} of its images")
+    return images
+
+
 def load_set(
     path: Path, classes: Sequence[str] | None = None, classes_of: object = "the dataset"
 ) -> ImageSet:
@@ -182,17 +200,16 @@ def load_set(
     info = open_set(path)
     if classes is not None:
         require_same_classes(info.classes, path, classes, classes_of)
-    count, size = len(info.classes), info.resolution
-    images = torch.empty(count, info.ipc, 3, size, size, dtype=torch.uint8)
-    filled = torch.zeros(count, info.ipc, dtype=torch.bool)
-    place = {name: index for index, name in enumerate(info.classes)}
-    for entry in info.shards:
-        pixels = _verified(path.parent / entry.path, entry, info)
-        first, end = entry.slots[0], min(entry.slots[1], info.ipc)
-        images[place[entry.name], first:end] = pixels[: end - first]
-        filled[place[entry.name], first:end] = True
-    if not bool(filled.all()):
-        missing = int((~filled).sum())
-        raise damaged(path, f"names no shard for {missing} of its images")
-    labels = torch.arange(count).repeat_interleave(info.ipc)
+    images = _pixels(path, info, info.classes, info.ipc)
+    labels = torch.arange(len(info.classes)).repeat_interleave(info.ipc)
     return ImageSet(images.flatten(0, 1), labels, info.classes, info.ipc, info.method, info.content)
+
+
+def load_corner(path: Path, classes: int, ipc: int) -> tuple[tuple[str, ...], Tensor]:
+    """Names of the first `classes` classes and their first `ipc` images, for a look at a set.
+
+    Images uint8 [classes, ipc, 3, R, R], fewer where there are fewer. Raises as `load_set` does.
+    """
+    info = open_set(path)
+    names = info.classes[:classes]
+    return names, _pixels(path, info, names, min(ipc, info.ipc))

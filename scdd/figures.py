@@ -1,0 +1,223 @@
+"""The report's figures: grids of synthetic images, loss curves, accuracy curves.
+
+Functions from arrays and data frames to the bytes of a PNG or SVG file. Equal input gives equal
+bytes: no dates, a fixed hash salt, and no matplotlibrc of the host has a say.
+"""
+
+import contextlib
+import io
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
+from PIL import Image, ImageDraw, ImageFont
+
+STYLE = {
+    "svg.hashsalt": "scdd",
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.labelsize": 8,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "legend.fontsize": 8,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "0.9",
+    "grid.linewidth": 0.5,
+    "lines.linewidth": 1.3,
+}
+# Okabe and Ito's palette, told apart by colour-blind readers; a second round is dashed.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+REFERENCE = {"color": "0.35", "linestyle": (0, (4, 2)), "linewidth": 1.0}
+BAND = {"alpha": 0.2, "linewidth": 0}
+COLUMNS = 4  # panels side by side
+PANEL = (3.3, 2.1)  # inches, greatest width and height of one
+PAGE = 9.2  # inches, width of a row of panels
+TILE = 32  # pixels; times `scale` the least edge of an image in a grid
+GAP = 2
+NAME = 24  # characters of a class name
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One setting of the accuracy figure.
+
+    `lines` maps a title to one frame (epoch, top1) a seed; `whole` is the last epoch's mean
+    accuracy of students trained on the whole training set, None where not measured.
+    """
+
+    title: str
+    lines: dict[str, list[pd.DataFrame]]
+    whole: float | None
+
+
+def grid(images: np.ndarray, names: Sequence[str], scale: int) -> bytes:
+    """A PNG with one row a class, its name at the left, and one column a slot.
+
+    `images` are uint8 [classes, slots, 3, H, W]. They are enlarged by the least whole factor that
+    brings H to 32 * scale pixels or more, by repetition: every pixel shown is one of the image's.
+    """
+    factor = -(-TILE * scale // images.shape[3])
+    tiles = images.transpose(0, 1, 3, 4, 2).repeat(factor, axis=2).repeat(factor, axis=3)
+    rows, columns, height, width, _ = tiles.shape
+    size = min(max(height // 4, 11), 24)
+    face = Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
+    font = ImageFont.truetype(face, size, layout_engine=ImageFont.Layout.BASIC)
+    short = [name if len(name) <= NAME else name[: NAME - 1] + "…" for name in names]
+    left = round(max(font.getlength(name) for name in short)) + size
+
+    canvas = Image.new(
+        "RGB", (left + columns * (width + GAP) - GAP, rows * (height + GAP) - GAP), "white"
+    )
+    draw = ImageDraw.Draw(canvas)
+    for row, column in np.ndindex(rows, columns):
+        tile = Image.fromarray(np.ascontiguousarray(tiles[row, column]))
+        canvas.paste(tile, (left + column * (width + GAP), row * (height + GAP)))
+    for row, name in enumerate(short):
+        middle = row * (height + GAP) + height // 2
+        draw.text((left - size // 2, middle), name, fill="black", font=font, anchor="rm")
+    held = io.BytesIO()
+    canvas.save(held, "PNG", optimize=True)
+    return held.getvalue()
+
+
+def losses(
+    squeezes: dict[str, pd.DataFrame],
+    recoveries: dict[str, pd.DataFrame],
+    titles: Sequence[str],
+    dpi: int,
+) -> dict[str, bytes]:
+    """Loss of each squeeze by epoch; total, CE and BN loss of each recovery by iteration.
+
+    Frames of squeezes have epoch and loss. Those of recoveries have iteration, loss, ce and bn,
+    a line a unit (class block and slot) and iteration; drawn are mean and range over the units.
+    `titles` come first in the order of colours, so that figures agree. Returns the files' bytes by
+    format, 'png' and 'svg'.
+    """
+    parts = {"loss": "Recovery: total", "ce": "Recovery: cross-entropy", "bn": "Recovery: BN"}
+    squeezes = {title: frame for title, frame in squeezes.items() if len(frame)}  # none untrained
+    colours = _colours([*titles, *squeezes, *recoveries])
+    looks = {title: colours[title] for title in [*squeezes, *recoveries]}
+    with _style():
+        figure, panels = _panels(bool(squeezes) + (len(parts) if recoveries else 0), looks)
+        if squeezes:
+            axes = next(panels)
+            axes.set(title="Squeeze", xlabel="Epoch", ylabel="Loss")
+            for title, frame in squeezes.items():
+                _line(axes, frame["epoch"], frame["loss"], colours[title])
+        for part, name in parts.items() if recoveries else ():
+            axes = next(panels)
+            axes.set(title=name, xlabel="Iteration")
+            for title, frame in recoveries.items():
+                units = frame.groupby("iteration")[part].agg(["mean", "min", "max"])
+                _line(axes, units.index, units["mean"], colours[title])
+                axes.fill_between(
+                    units.index, units["min"], units["max"], color=colours[title]["color"], **BAND
+                )
+            _log(axes)
+        return _files(figure, dpi)
+
+
+def accuracy(panels: Sequence[Panel], titles: Sequence[str], dpi: int) -> dict[str, bytes]:
+    """Students' top-1 by epoch: mean over seeds, with a band of one standard deviation (n - 1).
+
+    `titles` are all lines' in the order of colours. Returns the files' bytes by format, 'png' and
+    'svg'.
+    """
+    looks = colours = _colours(titles)
+    if any(panel.whole is not None for panel in panels):
+        looks = colours | {"Whole data, last epoch": REFERENCE}
+    with _style():
+        figure, places = _panels(len(panels), looks, sharey=True)
+        for number, (axes, panel) in enumerate(zip(places, panels, strict=True)):
+            axes.set(title=panel.title, xlabel="Epoch")
+            if number % COLUMNS == 0:
+                axes.set_ylabel("Top-1 accuracy (%)")
+            for title, frames in panel.lines.items():
+                seeds = pd.concat(frames).dropna().groupby("epoch")["top1"]
+                mean, std = seeds.mean(), seeds.std()
+                _line(axes, mean.index, mean, colours[title])
+                axes.fill_between(
+                    mean.index, mean - std, mean + std, color=colours[title]["color"], **BAND
+                )
+            if panel.whole is not None:
+                axes.axhline(panel.whole, **REFERENCE)
+        return _files(figure, dpi)
+
+
+@contextlib.contextmanager
+def _style() -> Iterator[None]:
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(STYLE)
+        yield
+
+
+def _colours(titles: Sequence[str]) -> dict[str, dict]:
+    """How the line of each title is drawn: in the order of their first appearance."""
+    kinds = itertools.cycle(itertools.product(("-", "--"), PALETTE))
+    unique = dict.fromkeys(titles)
+    return {
+        title: {"linestyle": dash, "color": colour}
+        for title, (dash, colour) in zip(unique, kinds, strict=False)
+    }
+
+
+def _panels(
+    count: int, looks: dict[str, dict], *, sharey: bool = False
+) -> tuple[Figure, Iterator[Axes]]:
+    """A figure with `count` pairs of axes and the legend of `looks` below them."""
+    columns = min(max(count, 1), COLUMNS)
+    rows = max(-(-count // columns), 1)
+    width = min(PANEL[0] * columns, PAGE)
+    entry = 0.5 + 0.065 * max(map(len, looks), default=0)  # inches, roughly
+    entries = min(max(int(width / entry), 1), max(len(looks), 1))  # side by side
+    height = PANEL[1] * rows + 0.18 * -(-len(looks) // entries)
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False, sharey=sharey).ravel()
+    for spare in axes[count:]:
+        spare.set_axis_off()
+    for used in axes[:count]:
+        used.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    if looks:
+        handles = [Line2D([], [], label=title, **look) for title, look in looks.items()]
+        figure.legend(handles=handles, loc="outside lower center", ncols=entries)
+    return figure, iter(axes[:count])
+
+
+def _line(axes: Axes, x: Sequence[float], y: Sequence[float], look: dict) -> None:
+    few = {"marker": "o", "markersize": 2.5} if len(x) <= 12 else {}  # a lone point is no line
+    axes.plot(x, y, **look, **few)
+
+
+def _log(axes: Axes) -> None:
+    """A log axis labelled in plain numbers, at 1, 2 and 5 where there are few decades."""
+    axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 200 else (1,)))
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def _files(figure: Figure, dpi: int) -> dict[str, bytes]:
+    nameless = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
+    made = {}
+    for kind, metadata in nameless.items():
+        held = io.BytesIO()
+        figure.savefig(held, format=kind, dpi=dpi, metadata=metadata)
+        made[kind] = held.getvalue()
+    return made

@@ -1,0 +1,108 @@
+"""Figures: pixels of the grid, means and bands of the curves, equal bytes."""
+
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from scdd import figures
+
+
+def pixels(png: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(png)))
+
+
+@pytest.mark.parametrize(("edge", "scale", "factor"), [(16, 2, 4), (20, 2, 4), (32, 1, 1)])
+def test_grid_shows_each_pixel_as_a_square(edge, scale, factor):
+    images = np.random.default_rng(0).integers(0, 256, (3, 2, 3, edge, edge), dtype=np.uint8)
+    shown = pixels(figures.grid(images, ["a", "b", "c"], scale))
+    side = edge * factor
+    left = shown.shape[1] - 2 * side - figures.GAP
+    assert shown.shape == (3 * side + 2 * figures.GAP, left + 2 * side + figures.GAP, 3)
+    for row in range(3):
+        for column in range(2):
+            y, x = row * (side + figures.GAP), left + column * (side + figures.GAP)
+            tile = shown[y : y + side, x : x + side]
+            for i in range(side):  # pixel (i, j) of the tile is pixel (i // f, j // f) of the image
+                expected = images[row, column, :, i // factor, :].T
+                np.testing.assert_array_equal(tile[i, ::factor], expected)
+                np.testing.assert_array_equal(tile[i, factor - 1 :: factor], expected)
+
+
+def test_grid_writes_names_left_of_their_rows():
+    images = np.full((2, 1, 3, 32, 32), 255, np.uint8)
+    shown = pixels(figures.grid(images, ["", "class"], 2))
+    assert (shown[:64] == 255).all()
+    assert shown[66:].min() < 100
+
+
+def history(top1: list[float | None]) -> pd.DataFrame:
+    return pd.DataFrame({"epoch": range(len(top1)), "top1": top1}, dtype=float)
+
+
+def losses_frame(units: int) -> pd.DataFrame:
+    lines = [
+        (i, 3.0 / (1 + i) + u, 2.0 / (1 + i) + u, 10.0 + u) for u in range(units) for i in (0, 1)
+    ]
+    return pd.DataFrame(lines, columns=["iteration", "loss", "ce", "bn"])
+
+
+def drawn(monkeypatch) -> list:
+    """Keeps the figures that the next calls draw, in place of their bytes."""
+    kept = []
+    monkeypatch.setattr(figures, "_files", lambda figure, dpi: kept.append(figure) or {})
+    return kept
+
+
+def test_accuracy_is_the_mean_over_seeds_where_evaluated(monkeypatch):
+    kept = drawn(monkeypatch)
+    seeds = [history([None, 40.0, 60.0]), history([None, 50.0, 64.0])]
+    figures.accuracy([figures.Panel("IPC 1", {"A": seeds}, 90.0)], ["A"], 50)
+    axes = kept[0].axes[0]
+    line, whole = axes.get_lines()
+    assert line.get_xdata().tolist() == [1, 2]
+    assert line.get_ydata().tolist() == [45, 62]
+    assert set(whole.get_ydata()) == {90}
+    corners = axes.collections[0].get_paths()[0].vertices
+    spread = 10 / 2**0.5  # of 40 and 50, n - 1
+    at_first = {round(y, 6) for x, y in corners if x == 1}
+    assert at_first == {round(45 - spread, 6), round(45 + spread, 6)}
+
+
+def test_losses_show_mean_and_range_over_units(monkeypatch):
+    kept = drawn(monkeypatch)
+    squeeze = pd.DataFrame({"epoch": [0, 1], "loss": [7.0, 6.0]})
+    figures.losses({"A": squeeze}, {"A": losses_frame(3)}, ["A"], 50)
+    squeezed, total, ce, bn = kept[0].axes
+    assert squeezed.get_lines()[0].get_ydata().tolist() == [7, 6]
+    assert [axes.get_lines()[0].get_ydata().tolist() for axes in (total, ce, bn)] == [
+        [4, 2.5],
+        [3, 2],
+        [11, 11],
+    ]
+    corners = ce.collections[0].get_paths()[0].vertices
+    assert {y for x, y in corners if x == 0} == {2, 4}
+
+
+def test_one_title_has_one_colour_in_both_figures(monkeypatch):
+    kept = drawn(monkeypatch)
+    panel = figures.Panel("IPC 1", {"A": [history([1.0])], "B": [history([2.0])]}, None)
+    figures.accuracy([panel], ["A", "B"], 50)
+    figures.losses({}, {"B": losses_frame(1)}, ["A", "B"], 50)
+    of_b = kept[0].axes[0].get_lines()[1].get_color()
+    assert [axes.get_lines()[0].get_color() for axes in kept[1].axes] == [of_b] * 3
+    assert of_b != kept[0].axes[0].get_lines()[0].get_color()
+
+
+def test_a_backbone_that_was_not_trained_has_no_line():
+    empty = pd.DataFrame({"epoch": [], "loss": []}, dtype=float)
+    assert set(figures.losses({"A": empty}, {}, ["A"], 50)) == {"png", "svg"}
+
+
+def test_equal_input_gives_equal_bytes_without_a_date():
+    panel = figures.Panel("IPC 1", {"A": [history([1.0, 2.0])]}, 3.0)
+    one, other = (figures.accuracy([panel], ["A"], 50) for _ in range(2))
+    assert one == other
+    assert b"<dc:date>" not in one["svg"]
