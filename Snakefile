@@ -36,8 +36,8 @@ rule all:
         [node.folder / "main.md" for node in plan.of("tables")],
     log:
         "logs/all.log",
+    localrule: True
     conda:
         "envs/scdd.yaml"
-    localrule: True
     shell:
         "python -m scdd.publish {input} 2> {log}"

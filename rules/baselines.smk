@@ -9,21 +9,22 @@ for count in sorted({plan.class_count(node) for node in plan.of("baselines")}):
             code=code_of("baselines"),
             data=dataset("baselines", "train.safetensors"),
         output:
-            [
+            checksums=f"results/baselines/{{node}}/slots_{{slots}}/shards_{range_name((0, count))}.sha256",
+            shards=[
                 f"results/baselines/{{node}}/slots_{{slots}}/class_{index:04d}.safetensors"
                 for index in range(count)
             ],
         log:
             "logs/baselines/{node}/slots_{slots}.log",
+        wildcard_constraints:
+            node=only(n for n in plan.of("baselines") if plan.class_count(n) == count),
+        conda:
+            "../envs/scdd.yaml"
+        threads: THREADS
         params:
             root=root_of("baselines"),
             slots=lambda w: half_open(w.slots),
             folder=lambda w, output: Path(output[0]).parents[1],
-        wildcard_constraints:
-            node=only(n for n in plan.of("baselines") if plan.class_count(n) == count),
-        threads: THREADS
-        conda:
-            "../envs/scdd.yaml"
         shell:
             "python -m scdd.baselines --config {input.config} --data {input.data[0]}"
             " --root {params.root:q} --slots {params.slots} --device cpu --out {params.folder}"

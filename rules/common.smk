@@ -9,7 +9,6 @@ from scdd.errors import ScddError
 from scdd.plan import code, load
 from scdd.plan.stages import RESULTS
 
-
 try:
     plan = load.for_run(config, workflow.is_main_process)
 except ScddError as error:

@@ -8,12 +8,12 @@ rule data:
         val="results/data/{node}/val.safetensors",
     log:
         "logs/data/{node}/data.log",
+    conda:
+        "../envs/scdd.yaml"
+    threads: THREADS
     params:
         root=root_of("data"),
         download=lambda w: "--download" if plan.roots[f"data/{w.node}"]["download"] else "",
-    threads: THREADS
-    conda:
-        "../envs/scdd.yaml"
     shell:
         "python -m scdd.data --config {input.config} --root {params.root:q} {params.download}"
         " --out {output.info} --device cpu 2> {log}"

@@ -4,10 +4,10 @@ rule freeze:
         "results/{stage}/{node}/config.json",
     log:
         "logs/{stage}/{node}/freeze.log",
-    conda:
-        "../envs/scdd.yaml"
-    localrule: True
     wildcard_constraints:
         stage="data|squeeze|probe|recover|baselines|imageset|relabel|validate|tables",
+    localrule: True
+    conda:
+        "../envs/scdd.yaml"
     shell:
         "python -m scdd.plan.freeze {output} 2> {log}"

@@ -4,16 +4,16 @@ rule imageset:
         config="results/imageset/{node}/config.json",
         code=code_of("imageset"),
         data=dataset("imageset"),
-        shards=lambda w: plan.shards(node_of("imageset", w)),
+        shards=lambda w: plan.shard_inputs(node_of("imageset", w)),
     output:
         "results/imageset/{node}/set.json",
     log:
         "logs/imageset/{node}/imageset.log",
-    params:
-        source=parent("imageset", "source", file=""),
-    threads: THREADS
     conda:
         "../envs/scdd.yaml"
+    threads: THREADS
+    params:
+        source=parent("imageset", "source", file=""),
     shell:
         "python -m scdd.imageset --config {input.config} --data {input.data[0]}"
         " --source {params.source} --device cpu --out {output} 2> {log}"

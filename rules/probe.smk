@@ -9,14 +9,14 @@ rule probe:
         metrics="results/probe/{node}/metrics.json",
     log:
         "logs/probe/{node}/probe.log",
-    params:
-        device=DEVICE,
-        root=root_of("probe"),
+    conda:
+        "../envs/scdd.yaml"
     threads: THREADS
     resources:
         gpu=1,
-    conda:
-        "../envs/scdd.yaml"
+    params:
+        device=DEVICE,
+        root=root_of("probe"),
     shell:
         "python -m scdd.probe --config {input.config} --data {input.data[0]}"
         " --root {params.root:q} --device {params.device} --backbone {input.backbone}"

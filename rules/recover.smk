@@ -15,21 +15,22 @@ for block in sorted({b for node in plan.of("recover") for b in plan.class_blocks
                 f"results/recover/{{node}}/slots_{{slots}}/class_{index:04d}.safetensors"
                 for index in range(*block)
             ],
+            checksums=f"results/recover/{{node}}/slots_{{slots}}/shards_{range_name(block)}.sha256",
             losses=f"results/recover/{{node}}/slots_{{slots}}/losses_{range_name(block)}.csv",
         log:
             f"logs/recover/{{node}}/slots_{{slots}}_classes_{range_name(block)}.log",
+        wildcard_constraints:
+            node=only(n for n in plan.of("recover") if block in plan.class_blocks(n)),
+        conda:
+            "../envs/scdd.yaml"
+        threads: THREADS
+        resources:
+            gpu=1,
         params:
             device=DEVICE,
             classes="{}:{}".format(*block),
             slots=lambda w: half_open(w.slots),
             folder=lambda w, output: Path(output[0]).parents[1],
-        wildcard_constraints:
-            node=only(n for n in plan.of("recover") if block in plan.class_blocks(n)),
-        threads: THREADS
-        resources:
-            gpu=1,
-        conda:
-            "../envs/scdd.yaml"
         shell:
             "python -m scdd.recover --config {input.config} --data {input.data[0]}"
             " --teacher {input.teacher} --classes {params.classes} --slots {params.slots}"

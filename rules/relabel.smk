@@ -9,14 +9,14 @@ rule relabel:
         "results/relabel/{node}/epochs_{epochs}.safetensors",
     log:
         "logs/relabel/{node}/epochs_{epochs}.log",
-    params:
-        device=DEVICE,
-        epochs=lambda w: half_open(w.epochs),
+    conda:
+        "../envs/scdd.yaml"
     threads: THREADS
     resources:
         gpu=1,
-    conda:
-        "../envs/scdd.yaml"
+    params:
+        device=DEVICE,
+        epochs=lambda w: half_open(w.epochs),
     shell:
         "python -m scdd.relabel --config {input.config} --data {input.data[0]}"
         " --images {input.images} --teacher {input.teacher} --epochs {params.epochs}"

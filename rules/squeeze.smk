@@ -8,14 +8,14 @@ rule squeeze:
         history="results/squeeze/{node}/history.csv",
     log:
         "logs/squeeze/{node}/squeeze.log",
-    params:
-        device=DEVICE,
-        root=root_of("squeeze"),
+    conda:
+        "../envs/scdd.yaml"
     threads: THREADS
     resources:
         gpu=1,
-    conda:
-        "../envs/scdd.yaml"
+    params:
+        device=DEVICE,
+        root=root_of("squeeze"),
     shell:
         "python -m scdd.squeeze --config {input.config} --data {input.data[0]}"
         " --root {params.root:q} --device {params.device}"

@@ -10,17 +10,19 @@ for node in plan.of("tables"):
             measured=[RESULTS / file for file in report_inputs(node.params)],
         output:
             [
-                report(node.folder / name, category=node.label)
-                if name.endswith((".png", ".csv"))
-                else node.folder / name
+                (
+                    report(node.folder / name, category=node.label)
+                    if name.endswith((".png", ".csv"))
+                    else node.folder / name
+                )
                 for name in report_outputs(node.params)
             ],
         log:
             f"logs/tables/{node.name}/tables.log",
-        params:
-            folder=lambda w, output: Path(output[0]).parent,
         conda:
             "../envs/scdd.yaml"
+        params:
+            folder=lambda w, output: Path(output[0]).parent,
         shell:
             "python -m scdd.tables --config {input.config} --results results"
             " --out {params.folder} --device cpu 2> {log}"

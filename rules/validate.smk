@@ -11,6 +11,11 @@ rule validate:
         history="results/validate/{node}/history.csv",
     log:
         "logs/validate/{node}/validate.log",
+    conda:
+        "../envs/scdd.yaml"
+    threads: THREADS
+    resources:
+        gpu=1,
     params:
         device=DEVICE,
         root=root_of("validate"),
@@ -18,11 +23,6 @@ rule validate:
         labels=lambda w, input: (
             f"--labels {Path(input.labels[0]).parent}" if "labels" in input.keys() else ""
         ),
-    threads: THREADS
-    resources:
-        gpu=1,
-    conda:
-        "../envs/scdd.yaml"
     shell:
         "python -m scdd.validate --config {input.config} --data {input.data[0]}"
         " --root {params.root:q} {params.images} {params.labels} --device {params.device}"

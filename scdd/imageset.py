@@ -34,7 +34,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, required=True, help="dataset.json")
     parser.add_argument("--source", type=Path, required=True, help="the folder of the shards")
     parser.add_argument("--out", type=Path, required=True, help="set.json")
-    return runtime.run("images", parser, work, argv)
+    return runtime.run("imageset", parser, work, argv)
 
 
 if __name__ == "__main__":

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from scdd.artifacts import tensors
 from scdd.artifacts.classes import class_hash, require_same_classes
-from scdd.artifacts.files import damaged, read_json, sha256, write_json
-from scdd.artifacts.slots import Range, shard_path, slot_ranges
+from scdd.artifacts.files import damaged, read_json, sha256, write_json, write_text
+from scdd.artifacts.slots import Range, checksums_path, shard_path, slot_ranges
 from scdd.errors import ScddError
 
 
@@ -84,6 +84,13 @@ def save_shard(
         **record,
     }
     tensors.save(shard_path(folder, slots, index), {"images": images}, header)
+
+
+def save_checksums(folder: Path, slots: Range, block: Range) -> None:
+    """Write the hashes of a job's shards, as `sha256sum -c` reads them; the job's last file."""
+    shards = [shard_path(folder, slots, index) for index in range(*block)]
+    lines = [f"{sha256(shard)}  {shard.name}\n" for shard in shards]
+    write_text(checksums_path(folder, slots, block), "".join(lines))
 
 
 def _check(path: Path, header: Mapping[str, Any], name: str, classes: Sequence[str]) -> None:
@@ -159,11 +166,14 @@ def open_set(path: Path) -> SetInfo:
     return info
 
 
-def _verified(shard: Path, entry: ShardEntry, info: SetInfo) -> Tensor:
-    if not shard.exists():
-        raise ScddError(f"{shard} does not exist. Run snakemake again to make it.")
-    if sha256(shard) != entry.sha256:
-        raise damaged(shard, "is truncated, altered or remade since its image set was made")
+def _verified(path: Path, entry: ShardEntry, info: SetInfo) -> Tensor:
+    shard = path.parent / entry.path
+    if not shard.exists() or sha256(shard) != entry.sha256:
+        what = "is truncated, altered or remade" if shard.exists() else "does not exist"
+        raise ScddError(
+            f"{shard} {what} since {path} was made of it. Delete both and run snakemake again: "
+            "they will be remade."
+        )
     held, header = tensors.load(shard, verify=False)
     _check(shard, header, entry.name, info.classes)
     if tuple(header["slots"]) != entry.slots:
@@ -180,7 +190,7 @@ def _pixels(path: Path, info: SetInfo, classes: Sequence[str], ipc: int) -> Tens
     for entry in info.shards:
         first, end = entry.slots[0], min(entry.slots[1], ipc)
         if entry.name in place and first < end:
-            pixels = _verified(path.parent / entry.path, entry, info)
+            pixels = _verified(path, entry, info)
             images[place[entry.name], first:end] = pixels[: end - first]
             filled[place[entry.name], first:end] = True
     if not bool(filled.all()):

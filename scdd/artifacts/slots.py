@@ -39,3 +39,8 @@ def shard_path(folder: Path, slots: Range, index: int) -> Path:
 def losses_path(folder: Path, slots: Range, block: Range) -> Path:
     """The loss history of one recovery job: a class block and a slot range."""
     return folder / f"slots_{range_name(slots)}" / f"losses_{range_name(block)}.csv"
+
+
+def checksums_path(folder: Path, slots: Range, block: Range) -> Path:
+    """The checksums of one job's shards: the one file by which the workflow knows them all."""
+    return folder / f"slots_{range_name(slots)}" / f"shards_{range_name(block)}.sha256"

@@ -7,7 +7,7 @@ import torch
 
 from scdd import runtime
 from scdd.artifacts.config import Frozen
-from scdd.artifacts.images import save_shard
+from scdd.artifacts.images import save_checksums, save_shard
 from scdd.baselines import method
 from scdd.data.source import open_dataset
 
@@ -19,6 +19,7 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device) -> None
     classes = dataset.info.classes
     for index, images in enumerate(runtime.track(made, "classes", total=len(classes))):
         save_shard(args.out, args.slots, classes, index, images, record=record)
+    save_checksums(args.out, args.slots, (0, len(classes)))
 
 
 def main(argv: list[str] | None = None) -> int:

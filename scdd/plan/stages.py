@@ -5,7 +5,15 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from scdd.artifacts.slots import Range, blocks, losses_path, range_name, shard_path, slot_ranges
+from scdd.artifacts.slots import (
+    Range,
+    blocks,
+    checksums_path,
+    losses_path,
+    range_name,
+    shard_path,
+    slot_ranges,
+)
 from scdd.plan.identity import digest
 from scdd.plan.schema import Section
 
@@ -48,7 +56,8 @@ class Node:
 
     def frozen(self) -> dict[str, Any]:
         """The content of the artifact's config.json: `scdd.artifacts.config.Frozen`."""
-        return {"version": VERSIONS[self.stage], **asdict(self)}
+        parents = {role: key.rpartition("-")[2] for role, key in self.parents.items()}
+        return {**asdict(self), "parents": parents, "version": VERSIONS[self.stage]}
 
 
 @dataclass
@@ -119,6 +128,23 @@ class Plan:
             for slots in slot_ranges(images.params["ipc"])
             for index in range(self.class_count(images))
         ]
+
+    def shard_inputs(self, images: Node) -> list[Path]:
+        """What an image set waits for: each job's checksums, and shards that went missing since.
+
+        All shards of all jobs would be tens of thousands of inputs, which cost a dry run of
+        ImageNet half a minute.
+        """
+        source = self.parent(images, "source")
+        files = []
+        for slots in slot_ranges(images.params["ipc"]):
+            for block in self.class_blocks(source):
+                checksums = checksums_path(source.folder, slots, block)
+                files.append(checksums)
+                if checksums.exists():
+                    shards = (shard_path(source.folder, slots, index) for index in range(*block))
+                    files += [shard for shard in shards if not shard.exists()]
+        return files
 
     def losses(self, source: Node, ipc: int) -> list[Path]:
         """The loss histories of a recovery up to `ipc`."""

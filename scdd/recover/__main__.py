@@ -16,9 +16,9 @@ from scdd import models, runtime
 from scdd.artifacts.config import Frozen
 from scdd.artifacts.dataset import load_info
 from scdd.artifacts.files import write_text
-from scdd.artifacts.images import save_shard
+from scdd.artifacts.images import save_checksums, save_shard
 from scdd.artifacts.network import load_checkpoint
-from scdd.artifacts.slots import Range, blocks, range_name, shard_path
+from scdd.artifacts.slots import Range, blocks, losses_path
 from scdd.data.source import denormalise, valid_range
 from scdd.errors import ScddError
 from scdd.recover.engine import Settings, draw_unit, recover_units
@@ -88,9 +88,8 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device) -> None
     shards = denormalise(images, info).cpu()
     for row, index in enumerate(indices):
         save_shard(args.out, args.slots, info.classes, index, shards[:, row], record=record)
-    folder = shard_path(args.out, args.slots, 0).parent
-    name = f"losses_{range_name(args.classes)}.csv"
-    write_text(folder / name, losses_csv(args.slots[0], losses))
+    write_text(losses_path(args.out, args.slots, args.classes), losses_csv(args.slots[0], losses))
+    save_checksums(args.out, args.slots, args.classes)
 
 
 def main(argv: list[str] | None = None) -> int:
