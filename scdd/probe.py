@@ -1,0 +1,173 @@
+"""Train a linear classifier on the frozen backbone; nothing of the backbone may move.
+
+views 'clean': features are computed once and kept. 'augmented' (the published way): every epoch
+sends new views of the images through the network.
+"""
+
+import json
+import math
+import sys
+from argparse import Namespace
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from scdd import runtime
+from scdd.artifacts.config import Frozen
+from scdd.artifacts.dataset import DatasetInfo
+from scdd.artifacts.files import write_json
+from scdd.artifacts.network import Checkpoint, load_checkpoint, save_checkpoint
+from scdd.data.geometry import View
+from scdd.data.mixing import Transform, draw_epoch, views
+from scdd.data.source import Split, normalise, open_dataset
+from scdd.errors import ScddError
+from scdd.models import ResNet, backbone_state, build, load_backbone
+from scdd.rng import generator
+
+CLEAN_BATCH = 256  # images a pass where no gradient is taken
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """SGD on `fc` alone; lr falls to a tenth at each of the milestones, shares of the epochs."""
+
+    views: str
+    view: View
+    epochs: int
+    batch: int
+    lr: float
+    momentum: float
+    weight_decay: float
+    milestones: tuple[float, ...]
+    seed: int
+
+
+def recipe_of(params: dict[str, Any]) -> Recipe:
+    """From a frozen config's parameters."""
+    view = {**params["view"], "scale": tuple(params["view"]["scale"])}
+    return Recipe(**{**params, "view": View(**view), "milestones": tuple(params["milestones"])})
+
+
+@torch.no_grad()
+def features(network: ResNet, split: Split, info: DatasetInfo, device: torch.device) -> Tensor:
+    """float32 [n, d] of the clean images in order, on the device; the network is in eval mode."""
+    order = torch.arange(len(split))
+    batches = split.batches(order, CLEAN_BATCH, device)
+    return torch.cat([network.features(normalise(images, info)) for _, images in batches])
+
+
+def top(logits: Tensor, labels: Tensor, k: int) -> float:
+    """Percent of rows whose label is among the k largest logits."""
+    hits = (logits.topk(k, dim=1).indices == labels[:, None]).any(1)
+    return 100 * hits.float().mean().item()
+
+
+def batches(
+    network: ResNet,
+    split: Split,
+    info: DatasetInfo,
+    recipe: Recipe,
+    clean: Tensor | None,
+    epoch: int,
+    device: torch.device,
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Index int64 [b] and features float32 [b, d] of an epoch, on the device; `clean` if given."""
+    order = torch.randperm(len(split), generator=generator(recipe.seed, "order", epoch))
+    # pixels on the device are indexed there, files on the CPU
+    order = order.to(device) if clean is not None or split.pixels is not None else order
+    if clean is not None:
+        for index in order.split(recipe.batch):
+            yield index, clean[index]
+        return
+    transform = Transform(recipe.view, "none", 1.0)
+    draws = draw_epoch(transform, len(split), info.resolution, recipe.seed, epoch).to(device)
+    for index, images in views(split, order, recipe.batch, draws, "none", info):
+        with torch.no_grad():
+            seen = network.features(images)
+        yield index, seen
+
+
+def train(
+    network: ResNet, split: Split, info: DatasetInfo, recipe: Recipe, device: torch.device
+) -> None:
+    """Train `network.fc` from weights N(0, 0.01), as MoCo's, on the device; the rest in eval mode.
+
+    network: on the CPU, where the weights are drawn. Raises ScddError where the loss is not finite
+    or anything of the backbone moved by a bit.
+    """
+    nn.init.normal_(network.fc.weight, std=0.01, generator=generator(recipe.seed, "weights"))
+    nn.init.zeros_(network.fc.bias)
+    network.to(device).eval()
+    before = {key: tensor.clone() for key, tensor in backbone_state(network).items()}
+    split = split.to(device)
+    optimizer = torch.optim.SGD(
+        network.fc.parameters(),
+        lr=recipe.lr,
+        momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay,
+    )
+    labels = split.labels.to(device)
+    clean = features(network, split, info, device) if recipe.views == "clean" else None
+    for epoch in runtime.track(range(recipe.epochs), "probe"):
+        passed = sum(epoch >= milestone * recipe.epochs for milestone in recipe.milestones)
+        optimizer.param_groups[0]["lr"] = recipe.lr * 0.1**passed
+        total = torch.zeros((), device=device)
+        for index, seen in batches(network, split, info, recipe, clean, epoch, device):
+            loss = functional.cross_entropy(network.fc(seen), labels[index])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            total += loss.detach()
+        if not math.isfinite(total.item()):
+            raise ScddError(
+                f"the probe's loss is not finite in epoch {epoch + 1} of {recipe.epochs}: "
+                f"lower probe.lr ({recipe.lr})."
+            )
+    for key, tensor in backbone_state(network).items():
+        if not torch.equal(tensor, before[key]):
+            raise ScddError(f"the backbone moved while it was probed: {key} changed.")
+
+
+def work(args: Namespace, config: Frozen, device: torch.device) -> None:
+    dataset = open_dataset(args.data, args.root)
+    info = dataset.info
+    backbone = load_checkpoint(
+        args.backbone, kind="backbone", classes=info.classes, classes_of=args.data
+    )
+    network = build(backbone.architecture, len(info.classes))
+    load_backbone(network, backbone.state)
+    recipe = recipe_of(config.params)
+    train(network, dataset.train, info, recipe, device)
+    scores = {}
+    for name, split in (("train", dataset.train), ("val", dataset.val)):
+        seen = features(network, split.to(device), info, device)
+        with torch.no_grad():
+            scores[name] = network.fc(seen), split.labels.to(device)
+    metrics = {"top1": top(*scores["val"], 1), "train_top1": top(*scores["train"], 1)}
+    if len(info.classes) >= 5:
+        metrics["top5"] = top(*scores["val"], 5)
+    runtime.say(json.dumps(metrics))
+    teacher = Checkpoint(
+        "classifier", backbone.architecture, info.classes, network.state_dict(), config.digest
+    )
+    save_checkpoint(args.out, teacher, runtime.environment(device))
+    write_json(args.metrics, metrics)
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = runtime.parser(__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="the dataset's dataset.json")
+    parser.add_argument("--root", type=Path, required=True, help="where the dataset's files are")
+    parser.add_argument("--backbone", type=Path, required=True, help="checkpoint of scdd.squeeze")
+    parser.add_argument("--out", type=Path, required=True, help="classifier checkpoint to write")
+    parser.add_argument("--metrics", type=Path, required=True, help="JSON of accuracies to write")
+    return runtime.run("probe", parser, work, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,65 @@
+"""Train a backbone on a dataset, by self-supervision or with labels, and save it without `fc`."""
+
+import csv
+import sys
+from argparse import Namespace
+from pathlib import Path
+
+import torch
+
+from scdd import runtime
+from scdd.artifacts.config import Frozen
+from scdd.artifacts.files import replacing
+from scdd.artifacts.network import Architecture, Checkpoint, save_checkpoint
+from scdd.data.source import open_dataset
+from scdd.errors import ScddError
+from scdd.models import backbone_state, build
+from scdd.rng import generator
+from scdd.squeeze import engine, module
+
+
+def work(args: Namespace, config: Frozen, device: torch.device) -> None:
+    params = config.params
+    dataset = open_dataset(args.data, args.root)
+    classes = dataset.info.classes
+    architecture = Architecture(params["arch"], params["width"], params["stem"])
+    environment = runtime.environment(device)
+
+    def save(path: Path, state: dict[str, torch.Tensor]) -> None:
+        backbone = Checkpoint("backbone", architecture, classes, state, config.digest)
+        save_checkpoint(path, backbone, environment)
+
+    draw = generator(params["seed"], "weights")
+    network = build(architecture, len(classes), draw)
+    method = module(params["method"]).make(params, network, draw)
+    history = []
+    if method is not None:
+        recipe = engine.recipe_of(params)
+        try:
+            history = engine.train(method, network, dataset.train, dataset.info, recipe, device)
+        except engine.Diverged as error:
+            # beside the outputs it would be deleted by Snakemake
+            kept = Path("work/squeeze", f"{config.label}-{config.digest}", "last_good.safetensors")
+            save(kept, error.state)
+            raise ScddError(
+                f"the loss is not finite in epoch {error.epoch} of {recipe.epochs}: lower "
+                f"squeeze.lr ({recipe.lr}). The backbone of the epoch before is in {kept}."
+            ) from None
+    with replacing(args.history) as temporary, temporary.open("w", newline="") as file:
+        rows = csv.writer(file, lineterminator="\n")
+        rows.writerow(["epoch", "lr", "loss"])
+        rows.writerows(history)
+    save(args.out, backbone_state(network))
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = runtime.parser(__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="the dataset's dataset.json")
+    parser.add_argument("--root", type=Path, required=True, help="where the dataset's files are")
+    parser.add_argument("--out", type=Path, required=True, help="backbone checkpoint to write")
+    parser.add_argument("--history", type=Path, required=True, help="CSV of the epochs to write")
+    return runtime.run("squeeze", parser, work, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
