@@ -63,6 +63,9 @@ class _Builder:
         names = [method.name for method in config.methods]
         if len(set(names)) < len(names):
             raise ScddError("methods: a name stands twice; give each entry a name of its own.")
+        titles = [kind.title for _, kind in self.methods]
+        if len(set(titles)) < len(titles):
+            raise ScddError("methods: two have the same title, and a table could not tell them.")
         for name in config.squeeze:
             if name not in SQUEEZES:
                 raise ScddError(f"unknown key squeeze.{name}. {nearest(name, SQUEEZES)}")

@@ -15,11 +15,11 @@ class Kind:
 
 
 METHODS = {
-    "scdd": Kind("SC-DD (MoCo v2)", "recover", squeeze="mocov2", preset="scdd-paper"),
-    "sre2l": Kind("SRe2L (supervised)", "recover", squeeze="supervised", preset="sre2l"),
-    "untrained": Kind("Untrained backbone", "recover", squeeze="untrained", preset="scdd-paper"),
-    "random": Kind("Random real", "random"),
-    "random-hard": Kind("Random real, hard labels", "random", labels="hard"),
+    "scdd": Kind("SC-DD", "recover", squeeze="mocov2", preset="scdd-paper"),
+    "sre2l": Kind("SRe2L", "recover", squeeze="supervised", preset="sre2l"),
+    "untrained": Kind("Untrained", "recover", squeeze="untrained", preset="scdd-paper"),
+    "random": Kind("Random", "random"),
+    "random-hard": Kind("Random, hard labels", "random", labels="hard"),
     "noise": Kind("Noise", "noise"),
     "whole": Kind("Whole data", "whole"),
 }

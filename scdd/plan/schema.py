@@ -258,7 +258,7 @@ class Figures(Section):
 
     grid_columns: Count = Field(10, description="images of a class in the picture")
     grid_classes: Count = Field(10, description="classes in the picture")
-    scale: Count = Field(2, description="enlargement of the images' pixels")
+    scale: Count = Field(2, description="images are enlarged to 32 times this many pixels at least")
     dpi: Count = Field(120, description="of the PNG figures")
 
 

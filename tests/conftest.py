@@ -1,0 +1,110 @@
+"""What the tests share: a small experiment, and a checkout of this project to run it in."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+PARTS = ("Snakefile", "rules", "scdd", "profiles", "envs")
+
+# three classes, one image each, every stage as short as it can be
+TINY: dict[str, Any] = {
+    "experiment": "tiny",
+    "dataset": {"name": "digits", "classes": 3},
+    "backbone": {"arch": "resnet10", "width": 0.125},
+    "methods": ["scdd"],
+    "ipc": [1],
+    "students": [{"arch": "resnet10", "width": 0.125}],
+    "seeds": [0],
+    "squeeze": {"mocov2": {"epochs": 1, "batch": 64, "queue": 128, "bn_groups": 2}},
+    "probe": {"views": "clean", "epochs": 1, "lr": 1},
+    "recover": {"iterations": 2, "block": 3, "jitter": 1},
+    "protocol": {"scdd-paper": {"epochs": 1, "view": {"pad": 1}}},
+}
+
+
+@pytest.fixture
+def tiny() -> dict[str, Any]:
+    """A copy of the small experiment, to be changed at will."""
+    copy: dict[str, Any] = yaml.safe_load(yaml.safe_dump(TINY))
+    return copy
+
+
+class Checkout:
+    """A copy of the project in its own folder, with one configuration, and runs of Snakemake."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def configure(self, config: dict[str, Any]) -> None:
+        (self.folder / "config.yaml").write_text(yaml.safe_dump(config))
+
+    def command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        return {**os.environ, "PATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
+
+    def run(self, *arguments: str, fails: bool = False) -> str:
+        """Run Snakemake; returns all it printed."""
+        done = subprocess.run(
+            self.command(*arguments),
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        printed = done.stdout + done.stderr
+        assert (done.returncode != 0) == fails, printed
+        return printed
+
+    def jobs(self, *arguments: str) -> Counter[str]:
+        """Run Snakemake; returns how many jobs it executed by rule, without the freezing ones."""
+        executed = re.findall(r"^(?:local)?rule (\w+):$", self.run(*arguments), re.MULTILINE)
+        return Counter(name for name in executed if name != "freeze")
+
+    def files(self, pattern: str) -> dict[str, tuple[bytes, int]]:
+        """Content and modification time of each file that matches."""
+        found = sorted(self.folder.glob(pattern))
+        return {
+            str(file.relative_to(self.folder)): (file.read_bytes(), file.stat().st_mtime_ns)
+            for file in found
+        }
+
+
+def new_checkout(folder: Path) -> Checkout:
+    folder.mkdir(parents=True)
+    for part in PARTS:
+        source = ROOT / part
+        if source.is_dir():
+            shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy2(source, folder / part)
+    return Checkout(folder)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """A checkout in which the small experiment has run. Not to be changed: see `again`."""
+    checkout = new_checkout(tmp_path_factory.mktemp("workflow") / "finished")
+    checkout.configure(TINY)
+    checkout.run()
+    return checkout
+
+
+@pytest.fixture
+def again(finished: Checkout, tmp_path: Path) -> Checkout:
+    """A copy of the finished checkout, times and all, to be changed at will."""
+    shutil.copytree(finished.folder, tmp_path / "again", symlinks=True)
+    return Checkout(tmp_path / "again")

@@ -1,0 +1,196 @@
+"""The workflow's behaviour after edits, in real runs, by counting the jobs of each rule."""
+
+import re
+import subprocess
+import time
+from typing import Any
+
+import pytest
+from conftest import TINY, Checkout
+
+pytestmark = pytest.mark.workflow
+NOTHING = {"all": 1}  # the target itself: it copies and shows the tables on every run
+NEW_IMAGES = {"recover_0000_0002": 1, "imageset": 1, "relabel": 1, "validate": 1, "tables_tiny": 1}
+
+
+def test_an_unchanged_experiment_runs_nothing(again: Checkout) -> None:
+    assert again.jobs() == NOTHING
+
+
+def test_a_new_recovery_keeps_the_teacher_and_the_old_one_is_found_again(
+    again: Checkout, tiny: dict[str, Any]
+) -> None:
+    tiny["recover"]["lr"] = 0.1
+    again.configure(tiny)
+    assert again.jobs() == NEW_IMAGES | NOTHING
+    again.configure(TINY)
+    assert again.jobs() == NOTHING
+
+
+def test_a_larger_ipc_adds_shards_and_leaves_the_old_ones_alone(
+    again: Checkout, tiny: dict[str, Any]
+) -> None:
+    shards = "results/recover/*/slots_*/*"
+    old = again.files(shards)
+    tiny["ipc"] = [10]
+    again.configure(tiny)
+    assert again.jobs() == NEW_IMAGES | NOTHING
+    ten = again.files(shards)
+    tiny["ipc"] = [20]
+    again.configure(tiny)
+    assert again.jobs() == NEW_IMAGES | NOTHING
+    twenty = again.files(shards)
+    assert len(old) < len(ten) < len(twenty)
+    assert old.items() <= ten.items() <= twenty.items()
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("seeds", [0, 1]), ("students", [*TINY["students"], {"arch": "resnet10", "width": 0.0625}])],
+)
+def test_a_new_seed_or_student_adds_validations_only(
+    again: Checkout, tiny: dict[str, Any], key: str, value: Any
+) -> None:
+    tiny[key] = value
+    again.configure(tiny)
+    assert again.jobs() == {"validate": 1, "tables_tiny": 1} | NOTHING
+
+
+def test_a_plotting_option_trains_nothing(again: Checkout, tiny: dict[str, Any]) -> None:
+    tiny["figures"] = {"dpi": 60}
+    again.configure(tiny)
+    assert again.jobs() == {"tables_tiny": 1} | NOTHING
+
+
+def test_a_source_file_counts_by_its_code(again: Checkout) -> None:
+    source = again.folder / "scdd" / "validate.py"
+    source.touch()
+    assert again.jobs() == NOTHING
+    source.write_text(source.read_text() + "\n# a remark\n")
+    assert again.jobs() == NOTHING
+    source.write_text(source.read_text() + "\nANSWER = 42\n")
+    assert again.jobs() == {"validate": 1, "tables_tiny": 1} | NOTHING
+
+
+def test_without_snakemakes_memory_nothing_stale_is_taken_for_new(
+    again: Checkout, tiny: dict[str, Any]
+) -> None:
+    published = again.folder / "results/tables/tiny/main.csv"
+    before = published.read_bytes()
+    subprocess.run(["rm", "-r", ".snakemake"], cwd=again.folder, check=True)
+    assert again.jobs() == NOTHING
+    tiny["methods"], tiny["ipc"] = ["random"], [2]
+    tiny["methods"] = ["scdd", "random"]
+    again.configure(tiny)
+    subprocess.run(["rm", "-r", ".snakemake"], cwd=again.folder, check=True)
+    assert (
+        again.jobs()
+        == {
+            "recover_0000_0002": 1,
+            "baseline_3": 2,
+            "imageset": 2,
+            "relabel": 2,
+            "validate": 2,
+            "tables_tiny": 1,
+        }
+        | NOTHING
+    )
+    assert published.read_bytes() != before
+    again.configure(TINY)
+    subprocess.run(["rm", "-r", ".snakemake"], cwd=again.folder, check=True)
+    assert again.jobs() == NOTHING
+    assert published.read_bytes() == before
+
+
+def test_an_edit_while_jobs_wait_changes_nothing_of_the_run(
+    again: Checkout, tiny: dict[str, Any]
+) -> None:
+    tiny["probe"]["lr"] = 2
+    again.configure(tiny)
+    running = subprocess.Popen(
+        again.command("--cores", "1"),
+        cwd=again.folder,
+        env=again.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert running.stdout is not None
+    printed = ""
+    while not re.search(r"^rule probe:$", printed, re.MULTILINE):
+        printed += running.stdout.readline()
+    tiny["recover"]["lr"] = 0.7
+    again.configure(tiny)
+    printed += running.communicate()[0]
+    assert running.returncode == 0, printed
+    rates = {
+        path: content for path, (content, _) in again.files("results/recover/*/config.json").items()
+    }
+    assert len(rates) == 2
+    assert not any(b'"lr": 0.7' in content for content in rates.values())
+    assert again.jobs()["recover_0000_0002"] == 1
+
+
+def test_a_damaged_shard_is_named_and_remade(again: Checkout, tiny: dict[str, Any]) -> None:
+    shard = next(again.folder.glob("results/recover/*/slots_*/class_0001.safetensors"))
+    intact = shard.read_bytes()
+    shard.write_bytes(intact[:-1] + bytes([intact[-1] ^ 1]))
+    tiny["protocol"]["scdd-paper"]["temperature"] = 3
+    tiny["protocol"]["scdd-paper"]["seed"] = 1
+    again.configure(tiny)
+    printed = again.run(fails=True)
+    assert "Traceback" not in printed
+    message = next(line for line in printed.splitlines() if line.strip().startswith("error:"))
+    assert "class_0001.safetensors" in message
+    image_set = next(again.folder.glob("results/imageset/*/set.json"))
+    assert "set.json" in message
+    shard.unlink()
+    image_set.unlink()
+    again.run()
+    assert shard.read_bytes() == intact
+
+
+def test_two_runs_are_bit_equal(
+    finished: Checkout, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    from conftest import new_checkout
+
+    other = new_checkout(tmp_path_factory.mktemp("workflow") / "other")
+    other.configure(TINY)
+    other.run()
+    for pattern in ("*.safetensors", "metrics.json", "*.csv", "set.json"):
+        first = {
+            name: content for name, (content, _) in finished.files(f"results/**/{pattern}").items()
+        }
+        second = {
+            name: content for name, (content, _) in other.files(f"results/**/{pattern}").items()
+        }
+        assert first == second
+
+
+def test_report_holds_the_tables_and_figures(finished: Checkout) -> None:
+    finished.run("--report", "report.html")
+    report = (finished.folder / "report.html").read_text()
+    assert "accuracy.png" in report
+    assert "main.csv" in report
+
+
+def test_linter_is_content(finished: Checkout) -> None:
+    assert "good condition" in finished.run("--lint")
+
+
+def test_a_misspelt_key_stops_before_the_first_job(again: Checkout, tiny: dict[str, Any]) -> None:
+    tiny["recover"]["iteration"] = 3
+    again.configure(tiny)
+    printed = again.run(fails=True)
+    assert "unknown key recover.iteration. Did you mean 'iterations'?" in printed
+    assert "Traceback" not in printed
+    assert not re.search(r"^(local)?rule ", printed, re.MULTILINE)
+
+
+def test_a_finished_table_is_shown(finished: Checkout) -> None:
+    started = time.monotonic()
+    printed = finished.run()
+    assert "SC-DD" in printed
+    assert "results/tables/tiny/" in printed
+    assert time.monotonic() - started < 60
