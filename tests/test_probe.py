@@ -1,0 +1,150 @@
+"""The probe: learns what can be learnt, moves nothing but `fc`."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from scdd import probe
+from scdd.artifacts.dataset import DatasetInfo, save_info, save_split
+from scdd.artifacts.network import Architecture, Checkpoint, load_checkpoint, save_checkpoint
+from scdd.data.geometry import View
+from scdd.data.source import Split
+from scdd.errors import ScddError
+from scdd.models import ResNet, backbone_state, build
+from scdd.rng import generator
+
+CPU = torch.device("cpu")
+ARCHITECTURE = Architecture("resnet10", 0.125, "small")
+CLASSES = ("red", "green", "blue", "white", "black")
+INFO = DatasetInfo("toy", CLASSES, 8, (0.5,) * 3, (0.25,) * 3, 40, 40, "", "0" * 8)
+RECIPE = probe.Recipe(
+    views="clean",
+    view=View("padded", 1, (1.0, 1.0), True),
+    epochs=40,
+    batch=16,
+    lr=0.5,
+    momentum=0.9,
+    weight_decay=0.0,
+    milestones=(0.6, 0.8),
+    seed=0,
+)
+
+
+def colours() -> Split:
+    """40 noisy images in the classes' colours: linearly separable."""
+    labels = torch.arange(40) % 5
+    of_class = torch.tensor([[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 1], [0, 0, 0]])
+    noise = torch.randint(0, 60, (40, 3, 8, 8), generator=generator("colours"))
+    return Split(labels, (noise + 180 * of_class[labels][..., None, None]).to(torch.uint8), (), 8)
+
+
+def trained(**changes: Any) -> tuple[ResNet, dict[str, torch.Tensor]]:
+    network = build(ARCHITECTURE, 5, generator(0))
+    before = {key: tensor.clone() for key, tensor in backbone_state(network).items()}
+    probe.train(network, colours(), INFO, replace(RECIPE, **changes), CPU)
+    return network, before
+
+
+@pytest.mark.parametrize("views", ["clean", "augmented"])
+def test_separable_classes_are_learnt_and_the_backbone_stays(views: str) -> None:
+    network, before = trained(views=views)
+    seen = probe.features(network, colours(), INFO, CPU)
+    assert probe.top(network.fc(seen), colours().labels, 1) == 100
+    after = backbone_state(network)
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[key], after[key]) for key in before)
+
+
+def test_clean_equals_augmented_where_views_change_nothing() -> None:
+    """The cached features are those that the network gives anew every epoch."""
+    view = View("none", 0, (1.0, 1.0), False)
+    one, _ = trained(views="clean", view=view, epochs=5)
+    two, _ = trained(views="augmented", view=view, epochs=5)
+    torch.testing.assert_close(one.fc.weight, two.fc.weight, atol=1e-4, rtol=1e-3)
+
+
+def test_sgd_follows_the_milestones() -> None:
+    """Against a plain loop over the whole batch: one batch an epoch needs no order."""
+    network, _ = trained(batch=40, epochs=5, milestones=(0.4, 0.8), momentum=0.0)
+    seen = probe.features(network, colours(), INFO, CPU).double()
+    start, _ = trained(epochs=0)
+    weight, bias = start.fc.weight.detach().double(), start.fc.bias.detach().double()
+    target = torch.eye(5).double()[colours().labels]
+    for rate in (0.5, 0.5, 0.05, 0.05, 0.005):
+        error = ((seen @ weight.T + bias).softmax(1) - target) / 40
+        weight, bias = weight - rate * error.T @ seen, bias - rate * error.sum(0)
+    torch.testing.assert_close(network.fc.weight.double(), weight, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(network.fc.bias.double(), bias, atol=1e-5, rtol=1e-4)
+
+
+def test_a_backbone_that_moves_is_caught() -> None:
+    network = build(ARCHITECTURE, 5, generator(0))
+
+    def disturb(*_: object) -> None:
+        network.bn1.running_mean += 1e-3
+
+    network.layer4.register_forward_hook(disturb)
+    with pytest.raises(ScddError, match=r"bn1\.running_mean"):
+        probe.train(network, colours(), INFO, RECIPE, CPU)
+
+
+def test_a_loss_that_is_not_finite_stops() -> None:
+    with pytest.raises(ScddError, match="epoch"):
+        trained(lr=1e38)
+
+
+def test_top_counts_ranks() -> None:
+    logits = torch.tensor([[0.1, 0.9, 0.5], [0.3, 0.2, 0.1], [1.0, 2.0, 3.0]])
+    labels = torch.tensor([1, 1, 0])
+    assert probe.top(logits, labels, 1) == pytest.approx(100 / 3)
+    assert probe.top(logits, labels, 2) == pytest.approx(200 / 3)
+    assert probe.top(logits, labels, 3) == 100
+
+
+def run(folder: Path, classes: tuple[str, ...] = CLASSES) -> int:
+    split = colours()
+    assert split.pixels is not None
+    for name in ("train", "val"):
+        save_split(folder / f"{name}.safetensors", split.labels, split.pixels)
+    save_info(folder / "dataset.json", INFO, {})
+    state = backbone_state(build(ARCHITECTURE, 5, generator(0)))
+    backbone = Checkpoint("backbone", ARCHITECTURE, classes, state, "beef")
+    save_checkpoint(folder / "backbone.safetensors", backbone, {})
+    view = {"crop": "none", "pad": 0, "scale": [1.0, 1.0], "flip": False}
+    params = {**vars(RECIPE), "view": view}
+    frozen = {"stage": "probe", "version": 1, "label": "toy", "digest": "abcd", "parents": {}}
+    (folder / "config.json").write_text(json.dumps({**frozen, "params": params}))
+    paths = {
+        "--config": "config.json",
+        "--data": "dataset.json",
+        "--root": "",
+        "--backbone": "backbone.safetensors",
+        "--out": "probe.safetensors",
+        "--metrics": "metrics.json",
+    }
+    argv = [word for key, name in paths.items() for word in (key, str(folder / name))]
+    return probe.main([*argv, "--device", "cpu"])
+
+
+def test_program_writes_classifier_and_metrics(tmp_path: Path) -> None:
+    assert run(tmp_path) == 0
+    found = load_checkpoint(
+        tmp_path / "probe.safetensors",
+        kind="classifier",
+        architecture=ARCHITECTURE,
+        classes=CLASSES,
+    )
+    network = build(found.architecture, 5).eval()
+    network.load_state_dict(found.state)
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert metrics == {"top1": 100, "train_top1": 100, "top5": 100}
+
+
+def test_another_class_order_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(tmp_path, CLASSES[::-1]) == 1
+    assert "class order differs" in capsys.readouterr().err
+    assert not (tmp_path / "probe.safetensors").exists()
