@@ -67,7 +67,7 @@ class Student:
     column: Column
     seed: int
     top1: float
-    top5: float
+    top5: float | None  # None for fewer than five classes
     epochs: int
     train_images: int
 
@@ -448,9 +448,9 @@ def _place(cell: dict[str, Any]) -> tuple[Row, Column]:
 
 
 def _student(results: Path, cell: dict[str, Any]) -> Student:
+    metrics = _metrics(results / cell["metrics"], "top1", "epochs", "train_images")
     keys = ("top1", "top5", "epochs", "train_images")
-    metrics = _metrics(results / cell["metrics"], *keys)
-    return Student(*_place(cell), cell["seed"], *(metrics[key] for key in keys))
+    return Student(*_place(cell), cell["seed"], *(metrics.get(key) for key in keys))
 
 
 def _metrics(path: Path, *keys: str) -> dict[str, Any]:
