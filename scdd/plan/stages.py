@@ -1,5 +1,6 @@
 """Artifacts: what each is made with, from what, and where it lies."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -90,7 +91,8 @@ class Plan:
             }
         )
         keys = {role: node.key for role, node in parents.items()}
-        node = Node(stage, label, name, dict(params), keys)
+        as_read_back: dict[str, Any] = json.loads(json.dumps(params))
+        node = Node(stage, label, name, as_read_back, keys)
         return self.nodes.setdefault(node.key, node)
 
     def add_section(

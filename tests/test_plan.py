@@ -1,0 +1,309 @@
+"""Configurations, digests and paths."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from conftest import ROOT
+from pydantic import Field
+
+from scdd import cli
+from scdd.errors import ScddError
+from scdd.plan import load
+from scdd.plan.config import merge, parse, preset
+from scdd.plan.identity import canonical, digest
+from scdd.plan.load import freeze, plan_of, thaw
+from scdd.plan.schema import ARCHITECTURES, Recover, Section
+from scdd.plan.stages import Plan
+
+Config = dict[str, Any]
+
+
+def plan_file(name: str) -> Plan:
+    config = yaml.safe_load((ROOT / name).read_text())
+    config["dataset"] = {**_named(config["dataset"]), "download": True}
+    return plan_of(config)
+
+
+def _named(dataset: Any) -> Config:
+    return {"name": dataset} if isinstance(dataset, str) else dataset
+
+
+def digests(plan: Plan, stage: str) -> set[str]:
+    return {node.digest for node in plan.of(stage)}
+
+
+def refusal(config: Config) -> str:
+    with pytest.raises(ScddError) as caught:
+        plan_of(config)
+    return str(caught.value)
+
+
+# ---- identity ----------------------------------------------------------------------------------
+
+
+def test_canonical_json_ignores_order_and_the_kind_of_a_whole_number() -> None:
+    assert canonical({"b": 1.0, "a": (2, True)}) == canonical({"a": [2, True], "b": 1})
+    assert canonical({"a": 1}) == '{"a":1}'
+
+
+def test_a_digest_is_the_start_of_the_sha256_of_the_canonical_json() -> None:
+    import hashlib
+
+    assert digest({"a": 0.5}) == hashlib.sha256(b'{"a":0.5}').hexdigest()[:12]
+
+
+def test_a_key_added_later_leaves_the_digest_alone_while_it_is_as_before() -> None:
+    class Before(Section):
+        lr: float = 0.1
+
+    class After(Before):
+        clip: float = Field(0.0, json_schema_extra={"as_before": 0.0})
+
+    assert After().identity() == Before().identity()
+    assert After(clip=1.0).identity() == {"lr": 0.1, "clip": 1.0}
+
+
+def test_defaults_written_out_change_nothing(tiny: Config) -> None:
+    before = plan_of(tiny)
+    tiny["recover"] |= {"lr": 0.4, "betas": [0.5, 0.9]}
+    assert plan_of(tiny).nodes.keys() == before.nodes.keys()
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value", "first"),
+    [
+        ("recover", "lr", 0.1, "recover"),
+        ("probe", "epochs", 2, "probe"),
+        ("dataset", "classes", 4, "data"),
+        ("backbone", "width", 0.25, "squeeze"),
+    ],
+)
+def test_a_parameter_changes_its_stage_and_all_after_it(
+    tiny: Config, section: str, key: str, value: Any, first: str
+) -> None:
+    stages = ["data", "squeeze", "probe", "recover", "imageset", "relabel", "validate", "tables"]
+    before = plan_of(tiny)
+    tiny[section][key] = value
+    after = plan_of(tiny)
+    same = [stage for stage in stages if digests(before, stage) == digests(after, stage)]
+    assert same == stages[: stages.index(first)]
+
+
+@pytest.mark.parametrize(
+    ("section", "value"),
+    [
+        ("machine", {"device": "cpu", "threads": 4}),
+        ("dataset", {"name": "digits", "classes": 3, "root": "x"}),
+    ],
+)
+def test_where_and_how_jobs_run_is_in_no_digest(tiny: Config, section: str, value: Config) -> None:
+    before = plan_of(tiny)
+    tiny[section] = value
+    assert plan_of(tiny).nodes.keys() == before.nodes.keys()
+
+
+def test_two_experiments_share_what_is_the_same(tiny: Config, tmp_path: Path) -> None:
+    other = {**tiny, "experiment": "other", "seeds": [0, 1]}
+    files = [tmp_path / "one.yaml", tmp_path / "two.yaml"]
+    for file, config in zip(files, (tiny, other), strict=True):
+        file.write_text(yaml.safe_dump(config))
+    both = plan_of({"experiments": [str(file) for file in files]})
+    assert len(both.of("recover")) == 1
+    assert len(both.of("validate")) == 2
+    assert len(both.of("tables")) == 2
+
+
+@pytest.mark.parametrize(
+    "name", ["config", *sorted(f.stem for f in (ROOT / "experiments").glob("*"))]
+)
+def test_digests_of_the_shipped_experiments_do_not_change(name: str, monkeypatch: Any) -> None:
+    """An update that changes them throws weeks of results away: give new keys `as_before`."""
+    monkeypatch.setattr("scdd.data.sets.class_folders", lambda root: ["cat", "dog", *"abcdefgh"])
+    if name in ("imagenet1k", "tiny-imagenet"):
+        monkeypatch.setattr("scdd.data.sets.class_folders", lambda root: [])
+    plan = plan_file("config.yaml" if name == "config" else f"experiments/{name}.yaml")
+    committed = yaml.safe_load((ROOT / "tests" / "digests.yaml").read_text())
+    made = sorted(key for key, node in plan.nodes.items() if node.stage != "tables")
+    assert made == committed[name]
+
+
+# ---- presets -----------------------------------------------------------------------------------
+
+
+def test_the_papers_recovery_of_cifar_100() -> None:
+    found = preset("recover", "scdd-paper", "cifar")
+    assert parse(Recover, found.values, "recover") == Recover(
+        lr=0.4, iterations=1000, r_bn=0.005, first_bn_multiplier=10, jitter=4, block=100
+    )
+    assert found.sources["lr"] == "paper"
+
+
+def test_values_of_the_file_win_over_the_preset_and_a_methods_own_over_both() -> None:
+    config = yaml.safe_load((ROOT / "experiments/cifar100.yaml").read_text())
+    config["dataset"]["download"] = True
+    config["recover"] = {"lr": 0.3, "r_bn": 0.02}
+    config["methods"] = ["scdd", {"name": "other", "like": "scdd", "recover": {"lr": 0.2}}]
+    one, other = (node.params for node in plan_of(config).of("recover"))
+    assert (one["lr"], one["r_bn"], one["iterations"]) == (0.3, 0.02, 1000)
+    assert (other["lr"], other["r_bn"], other["iterations"]) == (0.2, 0.02, 1000)
+
+
+def test_assumed_values_stand_in_the_tables_notes() -> None:
+    (table,) = plan_file("experiments/tiny-imagenet.yaml").of("tables")
+    note = next(note for note in table.params["notes"] if note.startswith("recover scdd-paper"))
+    assert "r_bn" in note
+    assert "lr" not in note
+
+
+def test_mappings_merge_key_by_key() -> None:
+    assert merge({"view": {"pad": 4, "flip": True}}, {"view": {"pad": 1}}) == {
+        "view": {"pad": 1, "flip": True}
+    }
+
+
+# ---- wrong configurations ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"protocls": []}, "unknown key protocls. Did you mean 'protocols'?"),
+        (
+            {"recover": {"iteratons": 1}},
+            "unknown key recover.iteratons. Did you mean 'iterations'?",
+        ),
+        ({"squeeze": {"mocov3": {}}}, "unknown key squeeze.mocov3. Did you mean 'mocov2'?"),
+        (
+            {"squeeze": {"mocov2": {"view": {"flop": 1}}}},
+            "squeeze.mocov2.view.flop. Did you mean 'flip'",
+        ),
+        ({"recover": {"block": 3, "lr": "fast"}}, "recover.lr: input should be a valid number"),
+        (
+            {"recover": {"block": 3, "lr": -1}},
+            "recover.lr: input should be greater than 0 (got -1)",
+        ),
+        ({"recover": {"block": 4}}, "recover.block: 4, but there are 3 classes"),
+        ({"ipc": [0]}, "ipc.0: input should be greater than or equal to 1"),
+        ({"ipc": None}, "ipc: input should be a valid tuple"),
+        ({"dataset": "cifar1000"}, "dataset.name: unknown 'cifar1000'. Did you mean 'cifar100'?"),
+        (
+            {"dataset": {"name": "cifar100", "root": "nowhere"}},
+            "nowhere/cifar-100-python does not exist",
+        ),
+        ({"dataset": {"name": "imagefolder", "root": "nowhere"}}, "nowhere/train does not exist"),
+        ({"dataset": {"name": "digits", "classes": 11}}, "dataset.classes: 11, but there are 10"),
+        ({"dataset": {"name": "digits", "classes": ["ten"]}}, "dataset.classes: no class 'ten'"),
+        ({"backbone": "resnet19"}, "backbone: unknown arch 'resnet19'. Did you mean 'resnet18'?"),
+        ({"students": ["vgg"]}, "students: unknown arch 'vgg'"),
+        ({"methods": ["scd"]}, "methods: unknown method 'scd'. Did you mean 'scdd'?"),
+        ({"methods": ["scdd", "scdd"]}, "methods: a name stands twice"),
+        ({"methods": ["random"]}, "methods.random: needs a teacher, and no method has a probe"),
+        ({"methods": ["scdd", "random"], "ipc": [150]}, "the smallest class of digits has 139"),
+        (
+            {"protocols": ["scdd-papr"]},
+            "protocols: unknown 'scdd-papr'. Did you mean 'scdd-paper'?",
+        ),
+        ({"protocol": {"rded": {}}}, "unknown key protocol.rded"),
+        ({"seeds": [-1]}, "seeds.0: input should be greater than or equal to 0"),
+        ({"squeeze": {"mocov2": {"batch": 100}}}, "queue 4096 is no multiple of batch 100"),
+    ],
+)
+def test_a_wrong_configuration_gets_one_clear_message(
+    tiny: Config, change: Config, message: str
+) -> None:
+    assert message in refusal({**tiny, **change})
+
+
+def test_a_missing_key_is_named(tiny: Config) -> None:
+    del tiny["ipc"]
+    assert refusal(tiny) == "ipc is missing."
+
+
+def test_a_message_about_one_of_several_experiments_names_its_file(tmp_path: Path) -> None:
+    file = tmp_path / "broken.yaml"
+    file.write_text("experiment: x\nmethods: [scdd]\n")
+    assert refusal({"experiments": [str(file)]}) == f"{file}: ipc is missing."
+
+
+# ---- the frozen plan ---------------------------------------------------------------------------
+
+
+def test_a_job_reads_the_plan_that_its_driver_froze(
+    tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv(load.VARIABLE, raising=False)
+    driver = load.for_run(tiny, is_driver=True)
+    tiny["recover"]["lr"] = 0.7
+    job = load.for_run(tiny, is_driver=False)
+    assert job == driver
+    assert load.for_run(tiny, is_driver=True).nodes.keys() != driver.nodes.keys()
+
+
+def test_a_plan_survives_freezing(tiny: Config, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    plan = plan_of(tiny)
+    path = freeze(plan)
+    assert thaw(path) == plan
+    written = path.stat().st_mtime_ns
+    assert freeze(plan).stat().st_mtime_ns == written
+
+
+# ---- the console command -----------------------------------------------------------------------
+
+
+def test_scdd_plan_tells_what_exists(
+    tiny: Config, tmp_path: Path, monkeypatch: Any, capsys: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my.yaml").write_text(yaml.safe_dump(tiny))
+    (node,) = plan_of(tiny).of("probe")
+    node.folder.mkdir(parents=True)
+    (node.folder / "probe.safetensors").touch()
+    assert cli.main(["plan", "--configfile", "my.yaml"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    states = {
+        line.split()[0]: line.split()[2] for line in lines if node.name in line or "data" in line
+    }
+    assert states["probe"] == "done"
+    assert states["data"] == "-"
+    assert lines[-1].startswith("1 data, 1 squeeze, 1 probe, 1 recover")
+
+
+def test_scdd_gc_deletes_only_what_no_experiment_names_and_only_on_request(
+    tiny: Config, tmp_path: Path, monkeypatch: Any, capsys: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my.yaml").write_text(yaml.safe_dump(tiny))
+    kept = plan_of(tiny).of("probe")[0].folder
+    tiny["probe"]["epochs"] = 7
+    lost = plan_of(tiny).of("probe")[0].folder
+    for folder in (kept, lost):
+        folder.mkdir(parents=True)
+    assert cli.main(["gc", "--configfile", "my.yaml"]) == 0
+    assert str(lost) in (printed := capsys.readouterr().out)
+    assert str(kept) not in printed
+    assert lost.exists()
+    assert cli.main(["gc", "--configfile", "my.yaml", "--delete"]) == 0
+    assert kept.exists()
+    assert not lost.exists()
+
+
+def test_scdd_reports_a_mistake_in_one_line(tmp_path: Path, capsys: Any) -> None:
+    assert cli.main(["plan", "--configfile", str(tmp_path / "none.yaml")]) == 1
+    assert capsys.readouterr().err == f"error: {tmp_path / 'none.yaml'} does not exist.\n"
+
+
+def test_scdd_keys_explains_every_key(capsys: Any) -> None:
+    assert cli.main(["keys"]) == 0
+    lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    assert "peak learning rate" in lines["recover.lr"]
+    assert lines["recover.lr"].endswith("[0.4]")
+
+
+def test_the_schema_knows_the_architectures_that_can_be_built() -> None:
+    from scdd.models import RESNETS
+
+    assert set(ARCHITECTURES) == set(RESNETS)
