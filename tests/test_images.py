@@ -182,7 +182,7 @@ def test_program_makes_the_set(folder):
     info = DatasetInfo("pets", CLASSES, SIZE, (0.5,) * 3, (0.2,) * 3, 9, 9, "", "d")
     save_info(folder / "dataset.json", info, {})
     config = {
-        "stage": "images",
+        "stage": "imageset",
         "version": 1,
         "label": "sc-dd",
         "digest": "set1",

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import hashlib
 import json
 import math
 
@@ -319,6 +320,7 @@ def test_program_writes_shards_that_are_the_engines_images(folder, network):
         "class_0003.safetensors",
         "class_0004.safetensors",
         "losses_0003-0004.csv",
+        "shards_0003-0004.sha256",
     ]
     unit = draw_unit(PLAIN, 2, SIZE, seed=3, block=1, slot=2)
     expected, _ = recover_unit(network, torch.tensor([3, 4]), unit, PLAIN, VALID)
@@ -328,6 +330,9 @@ def test_program_writes_shards_that_are_the_engines_images(folder, network):
     assert images.dtype == torch.uint8
     assert images.shape == (2, 3, SIZE, SIZE)
     assert images[1].equal(denormalise(expected, INFO)[1])
+    file_hash = hashlib.sha256((made / "class_0004.safetensors").read_bytes()).hexdigest()
+    sums = (made / "shards_0003-0004.sha256").read_text().splitlines()
+    assert sums[1] == f"{file_hash}  class_0004.safetensors"
     assert header["class"] == "e"
     assert header["slots"] == [1, 3]
     assert header["teacher"] == "teacher1"
