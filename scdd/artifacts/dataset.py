@@ -62,7 +62,9 @@ def load_info(path: Path) -> DatasetInfo:
     try:
         content.pop("env")
         stated = content.pop("class_hash")
-        fields = {k: tuple(v) if isinstance(v, list) else v for k, v in content.items()}
+        fields: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in content.items()
+        }
         info = DatasetInfo(**fields)
     except (KeyError, TypeError, AttributeError) as error:
         raise damaged(path, f"is no dataset file of scdd ({error})") from None
