@@ -14,7 +14,7 @@ from scdd.plan import load
 from scdd.plan.config import merge, parse, preset
 from scdd.plan.identity import canonical, digest
 from scdd.plan.load import freeze, plan_of, thaw
-from scdd.plan.schema import ARCHITECTURES, Recover, Section
+from scdd.plan.schema import ARCHITECTURES, MoCoV2, Recover, Section, View
 from scdd.plan.stages import Plan
 
 Config = dict[str, Any]
@@ -148,6 +148,11 @@ def test_values_of_the_file_win_over_the_preset_and_a_methods_own_over_both() ->
     one, other = (node.params for node in plan_of(config).of("recover"))
     assert (one["lr"], one["r_bn"], one["iterations"]) == (0.3, 0.02, 1000)
     assert (other["lr"], other["r_bn"], other["iterations"]) == (0.2, 0.02, 1000)
+
+
+def test_a_part_of_a_view_keeps_the_rest_of_its_sections_default() -> None:
+    view = parse(MoCoV2, {"view": {"flip": False}}, "squeeze.mocov2").view
+    assert view == View(crop="resized", scale=(0.2, 1.0), flip=False)
 
 
 def test_assumed_values_stand_in_the_tables_notes() -> None:

@@ -24,9 +24,17 @@ def nearest(word: object, known: Iterable[str]) -> str:
 
 
 def parse(model: type[S], values: Mapping[str, Any], where: str) -> S:
-    """`values` as a checked `model`. Raises ScddError naming `where` and the key."""
+    """`values` as a checked `model`. Raises ScddError naming `where` and the key.
+
+    A part of a nested section keeps the rest of the default that this model has for it.
+    """
+    nested = {
+        name: field.default.model_dump()
+        for name, field in model.model_fields.items()
+        if isinstance(field.default, Section) and isinstance(values.get(name), Mapping)
+    }
     try:
-        return model.model_validate(dict(values))
+        return model.model_validate(merge(nested, values))
     except ValidationError as error:
         problems = [dict(problem) for problem in error.errors()]
         # a list whose items are wrong is also reported as too short

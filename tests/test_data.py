@@ -1,0 +1,169 @@
+"""Datasets: from files to the artifact that every later stage reads."""
+
+import json
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from conftest import ROOT
+from PIL import Image
+
+from scdd.data.__main__ import main
+from scdd.data.sets import module, names
+from scdd.data.source import decode, normalise, open_dataset
+
+SHARED = Path(os.environ.get("SCDD_TEST_DATA", ROOT.parent / "shared" / "data"))
+NORMAL = {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}
+
+
+def make(folder: Path, root: Path, **params: Any) -> int:
+    """Run the stage program into `folder`; returns its exit code."""
+    folder.mkdir(exist_ok=True)
+    content = {"stage": "data", "version": 1, "label": "x", "digest": "d", "parents": {}}
+    params = {"classes": None, **NORMAL, **params}
+    (folder / "config.json").write_text(json.dumps({**content, "params": params}))
+    return main(
+        ["--config", str(folder / "config.json"), "--root", str(root), "--device", "cpu"]
+        + ["--out", str(folder / "dataset.json")]
+    )
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Two classes in train and val; image k of class c has the colour (c, k, 0) and is 12x8."""
+    root = tmp_path / "photos"
+    for split in ("train", "val"):
+        for c, name in enumerate(("cat", "dog")):
+            (root / split / name).mkdir(parents=True)
+            for k in range(3):
+                image = np.zeros((8, 12, 3), dtype=np.uint8) + np.array([c, k, 0], dtype=np.uint8)
+                Image.fromarray(image).save(root / split / name / f"{k}.png")
+    return root
+
+
+def test_digits_are_all_there(tmp_path: Path) -> None:
+    assert make(tmp_path / "a", tmp_path, name="digits", resolution=16) == 0
+    dataset = open_dataset(tmp_path / "a" / "dataset.json", tmp_path)
+    assert (len(dataset.train), len(dataset.val)) == (1437, 360)
+    assert dataset.train.labels.bincount().min() == module("digits").FACTS.per_class
+    pixels = dataset.train.images(torch.arange(1437))
+    assert pixels.shape == (1437, 3, 16, 16)
+    seen = normalise(pixels, dataset.info)
+    facts = module("digits").FACTS
+    assert (seen * torch.tensor(0.5) + 0.5).mean().item() == pytest.approx(facts.mean[0], abs=2e-3)
+    assert (seen * torch.tensor(0.5) + 0.5).std().item() == pytest.approx(facts.std[0], abs=2e-3)
+
+
+def test_a_class_subset_keeps_the_order_that_was_asked_for(tmp_path: Path) -> None:
+    assert make(tmp_path / "a", tmp_path, name="digits", resolution=16, classes=["7", "2"]) == 0
+    dataset = open_dataset(tmp_path / "a" / "dataset.json", tmp_path)
+    assert dataset.info.classes == ("7", "2")
+    whole = module("digits").load(tmp_path, False).splits["train"][0]
+    assert dataset.train.labels.bincount().tolist() == [whole.count(7), whole.count(2)]
+
+
+def test_a_folder_of_images_is_read_in_sorted_order(photos: Path, tmp_path: Path) -> None:
+    assert make(tmp_path / "a", photos, name="imagefolder", resolution=8) == 0
+    train = open_dataset(tmp_path / "a" / "dataset.json", photos).train
+    assert train.labels.tolist() == [0, 0, 0, 1, 1, 1]
+    corner = train.images(torch.arange(6))[:, :2, 0, 0]
+    assert corner.tolist() == [[0, 0], [0, 1], [0, 2], [1, 0], [1, 1], [1, 2]]
+
+
+def test_files_that_do_not_fit_in_memory_are_decoded_when_used(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(tmp_path / "packed", photos, name="imagefolder", resolution=8)
+    monkeypatch.setattr("scdd.data.__main__.IN_MEMORY", 0)
+    make(tmp_path / "files", photos, name="imagefolder", resolution=8)
+    packed, files = (
+        open_dataset(tmp_path / name / "dataset.json", photos).train for name in ("packed", "files")
+    )
+    assert files.pixels is None
+    order = torch.tensor([5, 0, 3, 1])
+    cpu = torch.device("cpu")
+    for one, other in zip(packed.batches(order, 3, cpu), files.batches(order, 3, cpu), strict=True):
+        assert torch.equal(one[0], other[0])
+        assert torch.equal(one[1], other[1])
+
+
+def test_decoding_takes_the_centre_of_the_shorter_side(tmp_path: Path) -> None:
+    image = np.zeros((4, 8, 3), dtype=np.uint8)
+    image[:, 2:6] = 200
+    Image.fromarray(image).save(tmp_path / "wide.png")
+    assert torch.equal(decode(tmp_path / "wide.png", 4), torch.full((3, 4, 4), 200).byte())
+
+
+def test_an_empty_class_is_named(photos: Path, tmp_path: Path, capsys: Any) -> None:
+    for file in (photos / "train" / "dog").iterdir():
+        file.unlink()
+    assert make(tmp_path / "a", photos, name="imagefolder", resolution=8) == 1
+    assert f"{photos / 'train' / 'dog'} has no images" in capsys.readouterr().err
+
+
+def test_a_class_without_validation_images_is_named(
+    photos: Path, tmp_path: Path, capsys: Any
+) -> None:
+    (photos / "val" / "cat").rename(photos / "val" / "cow")
+    assert make(tmp_path / "a", photos, name="imagefolder", resolution=8) == 1
+    assert f"{photos / 'val' / 'cat'} has no images" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", [b"", b"no image at all"])
+def test_an_unreadable_image_is_named(
+    photos: Path, tmp_path: Path, capsys: Any, content: bytes
+) -> None:
+    bad = photos / "train" / "cat" / "1.png"
+    bad.write_bytes(content)
+    assert make(tmp_path / "a", photos, name="imagefolder", resolution=8) == 1
+    assert f"{bad} is no readable image" in (printed := capsys.readouterr().err)
+    assert "Traceback" not in printed
+
+
+def test_missing_cifar_files_are_named(tmp_path: Path, capsys: Any) -> None:
+    assert make(tmp_path / "a", tmp_path / "none", name="cifar100", resolution=32) == 1
+    assert "cifar-100-python is missing" in capsys.readouterr().err
+
+
+def test_every_dataset_has_facts_and_a_loader() -> None:
+    for name in names():
+        facts, load = module(name).FACTS, module(name).load
+        assert facts.resolution > 0
+        assert callable(load)
+    assert {"digits", "cifar10", "cifar100", "tiny-imagenet", "imagenet1k"} < set(names())
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason=f"the real data sets are not in {SHARED}")
+def test_tiny_imagenets_images_are_read(tmp_path: Path) -> None:
+    import tarfile
+
+    for part in ("train-00-of-04.tar", "val.tar"):
+        with tarfile.open(SHARED / "tiny-imagenet" / part) as tar:
+            tar.extractall(tmp_path / "tiny", filter="data")
+    wnids = sorted(folder.name for folder in (tmp_path / "tiny" / "train").iterdir())
+    for folder in (tmp_path / "tiny" / "val").iterdir():
+        if folder.name not in wnids:
+            folder.rename(tmp_path / folder.name)
+    params = {"name": "tiny-imagenet", "resolution": 64, "classes": wnids[:2]}
+    assert make(tmp_path / "a", tmp_path / "tiny", **params) == 0
+    dataset = open_dataset(tmp_path / "a" / "dataset.json", tmp_path)
+    assert dataset.info.classes == tuple(wnids[:2])
+    assert dataset.train.labels.bincount().tolist() == [500, 500]
+    assert dataset.train.images(torch.arange(2)).shape == (2, 3, 64, 64)
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason=f"the real data sets are not in {SHARED}")
+def test_cifar_100_has_the_classes_that_the_plan_expects(tmp_path: Path) -> None:
+    import io
+    import tarfile
+
+    parts = sorted((SHARED / "cifar100").glob("*.tar.xz.part*"))
+    raw = io.BytesIO(b"".join(part.read_bytes() for part in parts))
+    with tarfile.open(fileobj=raw, mode="r:xz") as tar:
+        meta = next(member for member in tar if member.name.endswith("meta"))
+        held = pickle.load(tar.extractfile(meta))  # type: ignore[arg-type]
+    assert tuple(held["fine_label_names"]) == module("cifar100").FACTS.classes
