@@ -56,3 +56,4 @@ def test_order_leaves_out_what_has_no_strength_and_ends_grey() -> None:
     assert len(orders) == 24
     assert all(order[-1] == 4 and sorted(order) == [0, 1, 2, 3, 4] for order in orders)
     assert sorted(draw_order(Jitter((0.4, 0.4, 0, 0), 0.8, 0), generator(0))) == [0, 1]
+    assert draw_order(Jitter((0.4, 0.4, 0.4, 0.1), 0, 0), generator(0)) == []

@@ -41,7 +41,7 @@ def draw_factors(jitter: Jitter, n: int, draw: torch.Generator) -> Tensor:
 def draw_order(jitter: Jitter, draw: torch.Generator) -> list[int]:
     """The operations to apply to a batch, in a random order; grey, if any, comes last."""
     order = torch.randperm(4, generator=draw).tolist()
-    order = [operation for operation in order if jitter.strengths[operation] > 0]
+    order = [one for one in order if jitter.p > 0 and jitter.strengths[one] > 0]
     return [*order, GREY] if jitter.grey_p > 0 else order
 
 
