@@ -11,6 +11,7 @@ from pydantic_core import PydanticUndefined
 from scdd.errors import ScddError
 from scdd.plan import schema
 from scdd.plan.config import read_yaml
+from scdd.plan.identity import DIGITS
 from scdd.plan.load import plan_of
 from scdd.plan.stages import RESULTS, VERSIONS, Node, Plan
 
@@ -68,10 +69,19 @@ def show_keys(_: argparse.Namespace) -> None:
 
 def collect_garbage(args: argparse.Namespace) -> None:
     """List the artifacts that none of the configurations names; delete them with --delete."""
-    named = {
-        node.folder for file in args.configfile for node in plan_of(read_yaml(file)).nodes.values()
-    }
-    folders = [f for stage in VERSIONS for f in sorted((RESULTS / stage).glob("*-*")) if f.is_dir()]
+    named: set[Path] = set()
+    for file in args.configfile:
+        config = read_yaml(file)
+        try:
+            plan = plan_of(config, check_files=False)
+        except ScddError as error:
+            # an experiment that never ran here has nothing to lose
+            if not any((RESULTS / "tables").glob(f"{config.get('experiment')}*")):
+                continue
+            raise ScddError(f"cannot tell what {file} needs: {error}") from None
+        named |= {node.folder for node in plan.nodes.values()}
+    artifact = "*-" + DIGITS * "[0-9a-f]"
+    folders = [folder for stage in VERSIONS for folder in sorted((RESULTS / stage).glob(artifact))]
     lost = [folder for folder in folders if folder not in named]
     total = 0
     for folder in lost:

@@ -25,15 +25,18 @@ from scdd.plan.schema import (
 from scdd.plan.stages import RESULTS, Node, Plan
 
 
-def build(experiments: Iterable[Experiment]) -> Plan:
-    """The plan of all experiments together. Raises ScddError for what no job could do."""
+def build(experiments: Iterable[Experiment], *, check_files: bool = True) -> Plan:
+    """The plan of all experiments together. Raises ScddError for what no job could do.
+
+    Without `check_files` the datasets' folders need not exist, as long as no name depends on them.
+    """
     plan = Plan()
     seen: list[str] = []
     for experiment in experiments:
         if experiment.experiment in seen:
             raise ScddError(f"two experiments are named {experiment.experiment!r}.")
         seen.append(experiment.experiment)
-        _Builder(plan, experiment).build()
+        _Builder(plan, experiment, check_files).build()
         plan.machine = experiment.machine.model_dump()
     return plan
 
@@ -41,8 +44,8 @@ def build(experiments: Iterable[Experiment]) -> Plan:
 class _Builder:
     """Adds one experiment's nodes to the plan; its fields are what the stages share."""
 
-    def __init__(self, plan: Plan, config: Experiment) -> None:
-        self.plan, self.config = plan, config
+    def __init__(self, plan: Plan, config: Experiment, check_files: bool) -> None:
+        self.plan, self.config, self.check_files = plan, config, check_files
         name = config.dataset.name
         if name not in sets.names():
             raise ScddError(f"dataset.name: unknown {name!r}. {nearest(name, sets.names())}")
@@ -98,7 +101,7 @@ class _Builder:
     def _data(self) -> Node:
         dataset = self.config.dataset
         root = Path(dataset.root)
-        if self.facts.needs is not None and not dataset.download:
+        if self.check_files and self.facts.needs is not None and not dataset.download:
             needed = root / self.facts.needs
             if not needed.is_dir():
                 raise ScddError(

@@ -18,13 +18,14 @@ from scdd.plan.stages import RESULTS, Node, Plan
 VARIABLE = "SCDD_PLAN"  # names the frozen plan to the jobs of a run
 
 
-def plan_of(config: Mapping[str, Any]) -> Plan:
+def plan_of(config: Mapping[str, Any], *, check_files: bool = True) -> Plan:
     """The plan of one configuration: an experiment, or `experiments:`, a list of their files.
 
-    Raises ScddError for anything wrong with it.
+    Raises ScddError for anything wrong with it, missing folders of datasets among it unless
+    `check_files` is off.
     """
     if "experiments" not in config:
-        return build([parse(Experiment, config, "")])
+        return build([parse(Experiment, config, "")], check_files=check_files)
     other = sorted(set(config) - {"experiments"})
     if other:
         raise ScddError(f"unknown key {other[0]}: beside 'experiments' there can be no other key.")
@@ -35,7 +36,7 @@ def plan_of(config: Mapping[str, Any]) -> Plan:
             experiments.append(parse(Experiment, read_yaml(file), ""))
         except ScddError as error:
             raise ScddError(f"{file}: {error}") from None
-    return build(experiments)
+    return build(experiments, check_files=check_files)
 
 
 def freeze(plan: Plan) -> Path:
