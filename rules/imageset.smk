@@ -4,7 +4,7 @@ rule imageset:
         config="results/imageset/{node}/config.json",
         code=code_of("imageset"),
         data=dataset("imageset"),
-        shards=lambda w: plan.shard_inputs(node_of("imageset", w)),
+        checksums=lambda w: plan.checksums(node_of("imageset", w)),
     output:
         "results/imageset/{node}/set.json",
     log:

@@ -7,7 +7,6 @@ for node in plan.of("tables"):
         input:
             config=node.folder / "config.json",
             code=code.print_path(node),
-            published=workflow.source_path("../scdd/published.csv"),
             measured=[RESULTS / file for file in report_inputs(node.params)],
         output:
             [

@@ -137,7 +137,11 @@ def work(args: Namespace, config: Frozen, device: torch.device) -> None:
     dataset = open_dataset(args.data, args.root)
     info = dataset.info
     backbone = load_checkpoint(
-        args.backbone, kind="backbone", classes=info.classes, classes_of=args.data
+        args.backbone,
+        kind="backbone",
+        digest=config.parents["backbone"],
+        classes=info.classes,
+        classes_of=args.data,
     )
     network = build(backbone.architecture, len(info.classes))
     load_backbone(network, backbone.state)

@@ -71,9 +71,13 @@ def label(
 def work(args: argparse.Namespace, config: Frozen, device: torch.device) -> None:
     params = config.params
     info = load_info(args.data)
-    images = load_set(args.images, info.classes, args.data)
+    images = load_set(args.images, info.classes, args.data, config.parents["images"])
     checkpoint = load_checkpoint(
-        args.teacher, kind="classifier", classes=images.classes, classes_of=args.images
+        args.teacher,
+        kind="classifier",
+        digest=config.parents["teacher"],
+        classes=images.classes,
+        classes_of=args.images,
     )
     count, classes = len(images.labels), len(images.classes)
     epochs = args.epochs[1] - args.epochs[0]

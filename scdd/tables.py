@@ -376,9 +376,7 @@ def _work(args: argparse.Namespace, config: Frozen, _: torch.device) -> None:
     params = config.params
     info = load_info(args.results / params["data"])
     students = [_student(args.results, cell) for cell in params["cells"]]
-    table = main_table(
-        params["dataset"], params["classes"], params["train_images"] or info.train, students
-    )
+    table = main_table(params["dataset"], params["classes"], info.train, students)
     probes = {
         probe["title"]: _metrics(args.results / probe["metrics"], "top1")["top1"]
         for probe in params["probes"]

@@ -51,7 +51,6 @@ class Training:
     weight_decay: float
     warmup_epochs: int
     eta: float
-    temperature: float
     precision: str
     seed: int
 
@@ -229,7 +228,7 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device) -> None
     if args.images is None:
         split = dataset.train
     else:
-        images = load_set(args.images, info.classes, args.data)
+        images = load_set(args.images, info.classes, args.data, config.parents.get("images"))
         content = images.content
         split = Split(images.labels, images.images, (), info.resolution)
     split = split.to(device)
@@ -250,7 +249,7 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device) -> None
         feed = soft_feed(split, store, training, store.origin.transform["mix"], info, device)
 
         def criterion(outputs: Tensor, targets: Tensor) -> Tensor:
-            return soft_loss(outputs, targets, training.temperature)
+            return soft_loss(outputs, targets, params["temperature"])
 
     draw = generator(training.seed, "student")
     network = build(Architecture(**params["student"]), len(info.classes), draw)

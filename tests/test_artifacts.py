@@ -101,11 +101,16 @@ def test_files_have_the_permissions_of_the_umask(sealed: Path) -> None:
     assert stat.S_IMODE(sealed.stat().st_mode) == 0o666 & ~mask
 
 
-def test_a_checkpoint_of_another_architecture_is_refused_naming_both(checkpoint: Path) -> None:
-    wanted = Architecture("resnet50", 1.0, "small")
-    message = refusal(checkpoint, load_checkpoint, kind="classifier", architecture=wanted)
-    assert "resnet18" in message
-    assert "resnet50" in message
+def test_a_checkpoint_of_another_artifact_is_refused_naming_both(checkpoint: Path) -> None:
+    message = refusal(checkpoint, load_checkpoint, kind="classifier", digest="d2")
+    assert "resnet18 (width 1, stem small) of artifact d1" in message
+    assert "for artifact d2" in message
+
+
+def test_a_split_of_another_class_order_is_refused(tmp_path: Path) -> None:
+    save_split(tmp_path / "a", torch.tensor([0]), ["cat/1.png"], PETS)
+    message = refusal(tmp_path / "a", load_split, classes=PETS[::-1], classes_of="dataset.json")
+    assert "class order differs" in message
 
 
 def test_a_backbone_is_no_classifier(checkpoint: Path) -> None:
@@ -137,10 +142,10 @@ def test_weights_that_are_not_finite_are_not_written(tmp_path: Path) -> None:
 
 def test_a_split_holds_pixels_or_file_names(tmp_path: Path) -> None:
     labels, pixels = torch.tensor([0, 1]), torch.arange(24, dtype=torch.uint8).view(2, 3, 2, 2)
-    save_split(tmp_path / "a", labels, pixels)
-    assert torch.equal(load_split(tmp_path / "a")[1], pixels)  # type: ignore[arg-type]
-    save_split(tmp_path / "b", labels, ["train/cat/1.png", "train/dög/2.png"])
-    assert load_split(tmp_path / "b")[1] == ["train/cat/1.png", "train/dög/2.png"]
+    save_split(tmp_path / "a", labels, pixels, PETS)
+    assert torch.equal(load_split(tmp_path / "a", PETS, "x")[1], pixels)  # type: ignore[arg-type]
+    save_split(tmp_path / "b", labels, ["train/cat/1.png", "train/dög/2.png"], PETS)
+    assert load_split(tmp_path / "b", PETS, "x")[1] == ["train/cat/1.png", "train/dög/2.png"]
 
 
 def test_an_edited_class_list_of_a_dataset_is_refused(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def dataset(request, tmp_path):
         for index, image in enumerate(content):
             Image.fromarray(image.permute(1, 2, 0).numpy()).save(tmp_path / f"{index}.png")
         content = [f"{index}.png" for index in range(2 * EACH)]
-    save_split(tmp_path / "train.safetensors", LABELS, content)
+    save_split(tmp_path / "train.safetensors", LABELS, content, INFO.classes)
     return open_dataset(tmp_path / "dataset.json", tmp_path)
 
 

@@ -114,9 +114,8 @@ EXPERIMENTS = ["config.yaml", *(f"experiments/{f.name}" for f in (ROOT / "experi
 
 
 def shipped(name: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The artifacts of a shipped experiment, all but the tables, as if its classes were there."""
-    folders = [f"class{i}" for i in range(10)] if "own-folder" in name else []
-    monkeypatch.setattr("scdd.data.sets.class_folders", lambda root: folders)
+    """The artifacts of a shipped experiment, all but the tables."""
+    monkeypatch.setattr("scdd.data.sets.class_folders", lambda root: [])
     return sorted(key for key, node in plan_file(name).nodes.items() if node.stage != "tables")
 
 
@@ -163,9 +162,18 @@ def test_a_part_of_a_view_keeps_the_rest_of_its_sections_default() -> None:
 
 def test_assumed_values_stand_in_the_tables_notes() -> None:
     (table,) = plan_file("experiments/tiny-imagenet.yaml").of("tables")
-    note = next(note for note in table.params["notes"] if note.startswith("recover scdd-paper"))
+    (note,) = (note for note in table.params["notes"] if note.startswith("recover scdd-paper"))
     assert "r_bn" in note
     assert "lr" not in note
+
+
+def test_values_changed_under_a_published_name_stand_in_the_tables_notes() -> None:
+    config = yaml.safe_load((ROOT / "experiments/tiny-imagenet.yaml").read_text())
+    config["recover"] = {"r_bn": 0.1, "lr": 0.2, "tv_l2": 0}
+    (table,) = plan_of(config, check_files=False).of("tables")
+    notes = [note for note in table.params["notes"] if note.startswith("recover scdd-paper")]
+    assert any("has its own r_bn, lr." in note for note in notes)
+    assert not any("r_bn" in note for note in notes if "assumed" in note)
 
 
 def test_mappings_merge_key_by_key() -> None:
@@ -197,7 +205,7 @@ def test_mappings_merge_key_by_key() -> None:
         ),
         ({"recover": {"block": 4}}, "recover.block: 4, but there are 3 classes"),
         ({"ipc": [0]}, "ipc.0: input should be greater than or equal to 1"),
-        ({"ipc": None}, "ipc: input should be a valid tuple"),
+        ({"ipc": None}, "ipc: input should be a valid list"),
         ({"dataset": "cifar1000"}, "dataset.name: unknown 'cifar1000'. Did you mean 'cifar100'?"),
         (
             {"dataset": {"name": "cifar100", "root": "nowhere"}},
@@ -205,7 +213,10 @@ def test_mappings_merge_key_by_key() -> None:
         ),
         ({"dataset": {"name": "imagefolder", "root": "nowhere"}}, "nowhere/train does not exist"),
         ({"dataset": {"name": "digits", "classes": 11}}, "dataset.classes: 11, but there are 10"),
-        ({"dataset": {"name": "digits", "classes": ["ten"]}}, "dataset.classes: no class 'ten'"),
+        (
+            {"dataset": {"name": "digits", "classes": ["9", "ten"]}},
+            "dataset.classes: no class 'ten'",
+        ),
         ({"backbone": "resnet19"}, "backbone: unknown arch 'resnet19'. Did you mean 'resnet18'?"),
         ({"students": ["vgg"]}, "students: unknown arch 'vgg'"),
         ({"methods": ["scd"]}, "methods: unknown method 'scd'. Did you mean 'scdd'?"),
@@ -219,12 +230,64 @@ def test_mappings_merge_key_by_key() -> None:
         ({"protocol": {"rded": {}}}, "unknown key protocol.rded"),
         ({"seeds": [-1]}, "seeds.0: input should be greater than or equal to 0"),
         ({"squeeze": {"mocov2": {"batch": 100}}}, "queue 4096 is no multiple of batch 100"),
+        ({"squeeze": {"supervised": {"lrr": 1}}}, "unknown key squeeze.supervised.lrr"),
+        ({"protocol": {"whole": {"batsh": 1}}}, "unknown key protocol.whole.batsh"),
+        ({"methods": [{"name": "random", "recover": {}}]}, "methods.random.recover: this method"),
+        ({"methods": [{"name": "whole", "ipc": [1]}]}, "methods.whole.ipc: this method"),
+        ({"seeds": [0, 1, 0]}, "seeds: 0 stands twice"),
+        ({"students": ["resnet18", {"arch": "resnet18"}]}, "students: resnet18 stands twice"),
+        ({"machine": {"device": "gpu"}}, "machine.device: string should match pattern"),
+        ({"students": [{"arch": "resnet18", "width": 0.001}]}, "students.0.width: input should be"),
+        ({"recover": {"block": True}}, "recover: block cannot be true"),
+        ({"recover": {"block": 3, "lr": float("inf")}}, "recover.lr: input should be a finite"),
+        ({"dataset": {"name": "digits", "download": True}}, "dataset.download: digits cannot be"),
+        ({"probe": {"epochs": 0}}, "probe.epochs: input should be greater than or equal to 1"),
+        ({"squeeze": {"mocov2": {"epochs": 3, "warmup_epochs": 3}}}, "warmup_epochs 3 leave none"),
+        ({"experiments": []}, "beside 'experiments' there can be no other key"),
     ],
 )
 def test_a_wrong_configuration_gets_one_clear_message(
     tiny: Config, change: Config, message: str
 ) -> None:
     assert message in refusal({**tiny, **change})
+
+
+@pytest.mark.parametrize("value", [None, [], 3, "experiments/cifar100.yaml"])
+def test_experiments_must_be_a_list(value: Any) -> None:
+    assert "experiments: a list of configuration files" in refusal({"experiments": value})
+
+
+def test_the_same_folder_name_in_two_places_is_refused(tiny: Config, tmp_path: Path) -> None:
+    files = []
+    for place in ("one", "two"):
+        for name in ("cat", "dog", "owl"):
+            (tmp_path / place / "pets" / "train" / name).mkdir(parents=True)
+        dataset = {"name": "imagefolder", "root": str(tmp_path / place / "pets"), "resolution": 32}
+        files.append(tmp_path / f"{place}.yaml")
+        config = {**tiny, "experiment": place, "dataset": dataset}
+        files[-1].write_text(yaml.safe_dump(config))
+    assert "two experiments read pets from different places" in refusal(
+        {"experiments": [str(file) for file in files]}
+    )
+
+
+def test_a_folders_name_and_classes_are_its_identity(tiny: Config, tmp_path: Path) -> None:
+    made = []
+    for place, names in (("pets", "ab"), ("pots", "ab"), ("pets2/pets", "ac")):
+        for name in names:
+            (tmp_path / place / "train" / name).mkdir(parents=True)
+        tiny["dataset"] = {"name": "imagefolder", "root": str(tmp_path / place), "resolution": 32}
+        tiny["recover"]["block"] = 2
+        made.append(plan_of(tiny).of("data")[0].digest)
+    assert len(set(made)) == 3
+
+
+def test_a_job_without_its_drivers_plan_stops(
+    tiny: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(load.VARIABLE, raising=False)
+    with pytest.raises(ScddError, match="did not reach this job"):
+        load.for_run(tiny, is_driver=False)
 
 
 def test_a_missing_key_is_named(tiny: Config) -> None:
@@ -312,9 +375,6 @@ def test_scdd_gc_refuses_where_it_cannot_tell_what_an_experiment_needs(
     (tmp_path / "my.yaml").write_text(yaml.safe_dump(tiny))
     lost = Path("results/probe/photos-0123456789ab")
     lost.mkdir(parents=True)
-    assert cli.main(["gc", "--configfile", "my.yaml"]) == 0
-    assert str(lost) in capsys.readouterr().out
-    Path("results/tables/tiny-ff").mkdir(parents=True)
     assert cli.main(["gc", "--configfile", "my.yaml", "--delete"]) == 1
     assert "cannot tell what my.yaml needs" in capsys.readouterr().err
     assert lost.exists()

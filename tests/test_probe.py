@@ -109,14 +109,15 @@ def run(folder: Path, classes: tuple[str, ...] = CLASSES) -> int:
     split = colours()
     assert split.pixels is not None
     for name in ("train", "val"):
-        save_split(folder / f"{name}.safetensors", split.labels, split.pixels)
+        save_split(folder / f"{name}.safetensors", split.labels, split.pixels, CLASSES)
     save_info(folder / "dataset.json", INFO, {})
     state = backbone_state(build(ARCHITECTURE, 5, generator(0)))
     backbone = Checkpoint("backbone", ARCHITECTURE, classes, state, "beef")
     save_checkpoint(folder / "backbone.safetensors", backbone, {})
     view = {"crop": "none", "pad": 0, "scale": [1.0, 1.0], "flip": False}
     params = {**vars(RECIPE), "view": view}
-    frozen = {"stage": "probe", "version": 1, "label": "toy", "digest": "abcd", "parents": {}}
+    frozen = {"stage": "probe", "version": 1, "label": "toy", "digest": "abcd"}
+    frozen["parents"] = {"backbone": "beef"}
     (folder / "config.json").write_text(json.dumps({**frozen, "params": params}))
     paths = {
         "--config": "config.json",
@@ -135,7 +136,6 @@ def test_program_writes_classifier_and_metrics(tmp_path: Path) -> None:
     found = load_checkpoint(
         tmp_path / "probe.safetensors",
         kind="classifier",
-        architecture=ARCHITECTURE,
         classes=CLASSES,
     )
     network = build(found.architecture, 5).eval()

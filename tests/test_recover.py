@@ -295,7 +295,7 @@ def write_config(folder, **changes):
         "label": "sc-dd",
         "digest": "abc",
         "params": params,
-        "parents": {},
+        "parents": {"teacher": "teacher1"},
     }
     (folder / "config.json").write_text(json.dumps(config))
 

@@ -244,7 +244,7 @@ def run(folder: Path, **changes: Any) -> int:
     split = toy()
     assert split.pixels is not None
     for name in ("train", "val"):
-        save_split(folder / f"{name}.safetensors", split.labels, split.pixels)
+        save_split(folder / f"{name}.safetensors", split.labels, split.pixels, CLASSES)
     save_info(folder / "dataset.json", INFO, {})
     frozen = {"stage": "squeeze", "version": 1, "label": "toy", "digest": "abcd", "parents": {}}
     (folder / "config.json").write_text(json.dumps({**frozen, "params": {**PARAMS, **changes}}))
@@ -265,7 +265,6 @@ def test_program_writes_backbone_and_history(tmp_path: Path, method: str, epochs
     found = load_checkpoint(
         tmp_path / "backbone.safetensors",
         kind="backbone",
-        architecture=ARCHITECTURE,
         classes=CLASSES,
     )
     assert found.state.keys() == backbone_state(build(ARCHITECTURE, 2)).keys()

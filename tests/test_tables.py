@@ -242,7 +242,6 @@ def params(tmp_path: Path) -> dict:
         "experiment": "digits",
         "dataset": "digits",
         "classes": 3,
-        "train_images": None,
         "data": "data/digits-d/dataset.json",
         "cells": cells,
         "probes": [{**named, "metrics": "metrics.json", "history": "squeeze.csv"}],

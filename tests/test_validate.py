@@ -29,7 +29,6 @@ TRAINING = Training(
     weight_decay=0.01,
     warmup_epochs=0,
     eta=1.0,
-    temperature=4.0,
     precision="float32",
     seed=0,
 )
@@ -148,7 +147,7 @@ def test_a_loss_that_is_not_finite_stops_naming_the_epoch() -> None:
         validate.fit(network, feed, nn.functional.cross_entropy, TRAINING, lambda: (0.0, None), CPU)
 
 
-PARAMS = {**vars(TRAINING), "epochs": 6, "student": vars(TEACHER)}
+PARAMS = {**vars(TRAINING), "epochs": 6, "temperature": 4.0, "student": vars(TEACHER)}
 
 
 def run(folder: Path, name: str, params: dict[str, Any], **options: object) -> int:

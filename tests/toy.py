@@ -43,7 +43,7 @@ def write(folder: Path, ipc: int) -> None:
     for name, split in splits.items():
         assert split.pixels is not None
         (folder / "data").mkdir(exist_ok=True)
-        save_split(folder / "data" / f"{name}.safetensors", split.labels, split.pixels)
+        save_split(folder / "data" / f"{name}.safetensors", split.labels, split.pixels, CLASSES)
     save_info(folder / "data" / "dataset.json", info(8), {})
     train = splits["train"]
     assert train.pixels is not None

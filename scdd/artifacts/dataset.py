@@ -4,6 +4,7 @@ A split is `labels` int64 [n] and either `images` uint8 [n, 3, R, R] or, where t
 fit in memory, `files`: the images' paths below the data root, joined by newlines, as bytes.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor
 
 from scdd.artifacts import tensors
-from scdd.artifacts.classes import class_hash
+from scdd.artifacts.classes import class_hash, require_same_classes
 from scdd.artifacts.files import damaged, read_json, write_json
 
 SPLITS = ("train", "val")
@@ -33,23 +34,31 @@ class DatasetInfo:
     digest: str
 
 
-def save_split(path: Path, labels: Tensor, content: Tensor | list[str]) -> str:
-    """Write one split; returns its content hash."""
+def save_split(
+    path: Path, labels: Tensor, content: Tensor | list[str], classes: Sequence[str]
+) -> str:
+    """Write one split, bound to its class list; returns its content hash."""
     if isinstance(content, Tensor):
         held = {"labels": labels, "images": content}
     else:
         names = torch.frombuffer(bytearray("\n".join(content).encode()), dtype=torch.uint8)
         held = {"labels": labels, "files": names}
-    tensors.save(path, held, {"kind": "split"})
+    tensors.save(path, held, {"kind": "split", "classes": list(classes)})
     return tensors.content_hash(held)
 
 
-def load_split(path: Path) -> tuple[Tensor, Tensor | list[str]]:
-    """Labels int64 [n], and images uint8 [n, 3, R, R] or the list of file names."""
-    held, _ = tensors.load(path)
+def load_split(
+    path: Path, classes: Sequence[str], classes_of: object
+) -> tuple[Tensor, Tensor | list[str]]:
+    """Labels int64 [n], and images uint8 [n, 3, R, R] or the list of file names.
+
+    Raises ScddError where the file is damaged or has another class list.
+    """
+    held, header = tensors.load(path)
+    require_same_classes(header["classes"], path, classes, classes_of)
     if "images" in held:
         return held["labels"], held["images"]
-    return held["labels"], bytes(held["files"].tolist()).decode().split("\n")
+    return held["labels"], held["files"].numpy().tobytes().decode().split("\n")
 
 
 def save_info(path: Path, info: DatasetInfo, env: dict[str, Any]) -> None:

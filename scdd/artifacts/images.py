@@ -93,12 +93,20 @@ def save_checksums(folder: Path, slots: Range, block: Range) -> None:
     write_text(checksums_path(folder, slots, block), "".join(lines))
 
 
+def _wrong(shard: Path, what: str, *made_of_it: Path) -> ScddError:
+    """Names the shard, and all that must go for the workflow to see that it is to be remade."""
+    lists = shard.parent.glob("shards_*.sha256")
+    checksums = [file for file in lists if shard.name in file.read_text()]
+    files = " ".join(str(file) for file in (shard, *checksums, *made_of_it))
+    return ScddError(f"{shard} {what}. To remake it: rm -f {files}, then run snakemake again.")
+
+
 def _check(path: Path, header: Mapping[str, Any], name: str, classes: Sequence[str]) -> None:
     """Raises ScddError unless the header is that of a shard of class `name` in this order."""
     found = (header.get("kind"), header.get("class"), header.get("class_hash"))
     wanted = ("shard", name, class_hash(classes))
     if found != wanted:
-        raise damaged(path, f"holds {found}, but {wanted} (kind, class, class order) is needed")
+        raise _wrong(path, f"holds {found}, but {wanted} (kind, class, class order) is needed")
 
 
 def _hash_start(classes: Sequence[str]) -> "hashlib._Hash":
@@ -126,14 +134,17 @@ def make_set(
     for index, name in enumerate(classes):
         for first, end in slot_ranges(ipc):
             shard = shard_path(source, (first, end), index)
-            held, header = tensors.load(shard)
+            try:
+                held, header = tensors.load(shard)
+            except ScddError:
+                raise _wrong(shard, "is missing, truncated or altered") from None
             _check(shard, header, name, classes)
             if header["digest"] not in made_by:
-                raise damaged(shard, f"is of artifact {header['digest']}, not of {list(made_by)}")
+                raise _wrong(shard, f"is of artifact {header['digest']}, not of {list(made_by)}")
             used, images = min(end, ipc) - first, held["images"]
             if header["slots"][0] != first or images.shape[1:] != (3, resolution, resolution):
                 shape = tuple(images.shape)
-                raise damaged(shard, f"has slots {header['slots']} and images of shape {shape}")
+                raise _wrong(shard, f"has slots {header['slots']} and images of shape {shape}")
             if len(images) < used:
                 raise ScddError(
                     f"{shard}: class {name!r} has {first + len(images)} images, but ipc is {ipc}. "
@@ -170,14 +181,11 @@ def _verified(path: Path, entry: ShardEntry, info: SetInfo) -> Tensor:
     shard = path.parent / entry.path
     if not shard.exists() or sha256(shard) != entry.sha256:
         what = "is truncated, altered or remade" if shard.exists() else "does not exist"
-        raise ScddError(
-            f"{shard} {what} since {path} was made of it. Delete both and run snakemake again: "
-            "they will be remade."
-        )
+        raise _wrong(shard, f"{what} since its image set was made", path)
     held, header = tensors.load(shard, verify=False)
     _check(shard, header, entry.name, info.classes)
     if tuple(header["slots"]) != entry.slots:
-        raise damaged(shard, f"has slots {header['slots']}, not {list(entry.slots)}")
+        raise _wrong(shard, f"has slots {header['slots']}, not {list(entry.slots)}", path)
     return held["images"]
 
 
@@ -200,14 +208,19 @@ def _pixels(path: Path, info: SetInfo, classes: Sequence[str], ipc: int) -> Tens
 
 
 def load_set(
-    path: Path, classes: Sequence[str] | None = None, classes_of: object = "the dataset"
+    path: Path,
+    classes: Sequence[str] | None = None,
+    classes_of: object = "the dataset",
+    digest: str | None = None,
 ) -> ImageSet:
-    """All images of the set.json at `path`; `classes` is the order that the caller expects.
+    """All images of the set.json at `path`; `classes` and `digest` are what the caller expects.
 
     Raises ScddError, naming the file, where the set or a shard is missing, truncated, altered, or
-    of another class order or slot range.
+    of another artifact, class order or slot range.
     """
     info = open_set(path)
+    if digest is not None and info.digest != digest:
+        raise damaged(path, f"is of artifact {info.digest}, not of {digest}")
     if classes is not None:
         require_same_classes(info.classes, path, classes, classes_of)
     images = _pixels(path, info, info.classes, info.ipc)

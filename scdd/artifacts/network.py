@@ -53,20 +53,24 @@ def load_checkpoint(
     path: Path,
     *,
     kind: str,
-    architecture: Architecture | None = None,
+    digest: str | None = None,
     classes: tuple[str, ...] | None = None,
     classes_of: object = "the dataset",
 ) -> Checkpoint:
-    """Raises ScddError where the file is damaged, or of another kind, architecture or class list.
+    """Raises ScddError where the file is damaged, or of another kind, artifact or class list.
 
-    `architecture` and `classes` are what the caller expects; None accepts any.
+    `digest` (of the artifact) and `classes` are what the caller expects; None accepts any.
     """
     state, header = tensors.load(path)
     if header.get("kind") != kind:
         raise ScddError(f"{path} is a {header.get('kind')!r} file, but a {kind!r} is needed.")
     found = Architecture(**header["architecture"])
-    if architecture is not None and found != architecture:
-        raise ScddError(f"{path} holds {found}, but the configuration asks for {architecture}.")
     if classes is not None:
         require_same_classes(header["classes"], path, classes, classes_of)
+    if digest is not None and header["digest"] != digest:
+        raise ScddError(
+            f"{path} holds a {found.arch} (width {found.width:g}, stem {found.stem}) of artifact "
+            f"{header['digest']}, but this configuration was made for artifact {digest}. Delete "
+            "the file and run snakemake again: it will be remade."
+        )
     return Checkpoint(kind, found, tuple(header["classes"]), state, header["digest"])

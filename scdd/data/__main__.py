@@ -7,6 +7,7 @@ order, and a dataset that fits in memory is decoded once.
 import hashlib
 import sys
 from argparse import Namespace
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from scdd import runtime
 from scdd.artifacts.config import Frozen
 from scdd.artifacts.dataset import SPLITS, DatasetInfo, save_info, save_split
 from scdd.data.sets import module
-from scdd.data.source import decode
+from scdd.data.source import check_header, decode
 from scdd.errors import ScddError
 
 IN_MEMORY = 4 * 2**30  # bytes of pixels up to which a split is decoded into one file
@@ -55,6 +56,13 @@ def pixels(content: Any, root: Path, size: int, what: str) -> Tensor:
     return torch.from_numpy(content).permute(0, 3, 1, 2).contiguous()
 
 
+def check_headers(files: list[Path], what: str) -> None:
+    """Raises ScddError, naming the file, for the first that is no image by its header."""
+    with ThreadPoolExecutor() as pool:
+        for _ in runtime.track(pool.map(check_header, files), f"check {what}", total=len(files)):
+            pass
+
+
 def work(args: Namespace, config: Frozen, device: torch.device) -> None:
     params, size = config.params, config.params["resolution"]
     loaded = module(params["name"]).load(args.root, args.download)
@@ -64,7 +72,13 @@ def work(args: Namespace, config: Frozen, device: torch.device) -> None:
     for split in SPLITS:
         labels, content = loaded.splits[split]
         kept = [i for i, label in enumerate(labels) if label in position]
-        chosen = torch.tensor([position[labels[i]] for i in kept])
+        chosen = torch.tensor([position[labels[i]] for i in kept], dtype=torch.int64)
+        for place, count in enumerate(chosen.bincount(minlength=len(classes)).tolist()):
+            if count == 0:
+                raise ScddError(
+                    f"{args.root / split / classes[place]} has no images. Add some, or leave the "
+                    "class out by dataset.classes."
+                )
         if isinstance(content, list):
             held: Any = [content[i] for i in kept]
             fingerprint.update(
@@ -74,8 +88,10 @@ def work(args: Namespace, config: Frozen, device: torch.device) -> None:
             held = content[kept]
         if len(kept) * 3 * size * size <= IN_MEMORY:
             held = pixels(held, args.root, size, split)
+        else:
+            check_headers([args.root / file for file in held], split)
         fingerprint.update(
-            save_split(args.out.parent / f"{split}.safetensors", chosen, held).encode()
+            save_split(args.out.parent / f"{split}.safetensors", chosen, held, classes).encode()
         )
         counts[split] = len(kept)
         runtime.say(f"{split}: {len(kept)} images of {len(classes)} classes")

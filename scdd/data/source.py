@@ -1,33 +1,45 @@
 """Reading a dataset's artifact: uint8 batches on the device, from memory or from files."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
 from scdd.artifacts.dataset import DatasetInfo, load_info, load_split
 from scdd.errors import ScddError
 
+T = TypeVar("T")
 DECODERS = 8  # threads that decode image files
 AHEAD = 4  # batches decoded ahead of their use
+
+
+def _read(path: Path, see: Callable[[Image.Image], T]) -> T:
+    try:
+        with Image.open(path) as opened:
+            return see(opened)
+    except Exception as error:  # Pillow's decoders raise whatever they like
+        raise ScddError(f"{path} is no readable image ({error}). Mend or remove it.") from None
+
+
+def check_header(path: Path) -> None:
+    """Raises ScddError, naming the file, where it is no image as far as its first bytes tell."""
+    _read(path, lambda image: image.size)
 
 
 def decode(path: Path, size: int) -> Tensor:
     """One image file as uint8 [3, size, size]: shorter side to `size`, then the centre.
 
-    Raises ScddError, naming the file, where it is unreadable.
+    Random crops are taken from this square. Raises ScddError, naming the file, where it is
+    unreadable.
     """
-    try:
-        with Image.open(path) as opened:
-            image = opened.convert("RGB")
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
-        raise ScddError(f"{path} is no readable image ({error}). Mend or remove it.") from None
+    image = _read(path, lambda opened: opened.convert("RGB"))
     width, height = image.size
     short = min(width, height)
     left, top = (width - short) // 2, (height - short) // 2
@@ -63,12 +75,10 @@ class Split:
         return torch.stack([decode(self.files[i], self.resolution) for i in index.tolist()])
 
     def batches(
-        self, order: Tensor, size: int, device: torch.device, *, drop_last: bool = False
+        self, order: Tensor, size: int, device: torch.device
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Pairs of index int64 [b] (CPU) and images uint8 [b, 3, R, R] (device), in `order`."""
-        parts = list(order.split(size))
-        if drop_last and parts and len(parts[-1]) < size:
-            parts.pop()
+        parts = order.split(size)
         if self.pixels is not None:
             for index in parts:
                 yield index, self.images(index).to(device)
@@ -102,7 +112,9 @@ class Dataset:
         return self._split("val")
 
     def _split(self, name: str) -> Split:
-        labels, content = load_split(self.folder / f"{name}.safetensors")
+        labels, content = load_split(
+            self.folder / f"{name}.safetensors", self.info.classes, self.folder / "dataset.json"
+        )
         if isinstance(content, Tensor):
             return Split(labels, content, (), self.info.resolution)
         files = tuple(self.root / file for file in content)

@@ -1,13 +1,13 @@
 """From experiments to the plan: names resolved, presets filled in, every stage added once."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from scdd.data import sets
 from scdd.errors import ScddError
-from scdd.plan.config import merge, nearest, parse, preset, preset_names
+from scdd.plan.config import S, flatten, merge, nearest, parse, preset, preset_names
 from scdd.plan.methods import METHODS, Kind
 from scdd.plan.schema import (
     ARCHITECTURES,
@@ -37,7 +37,10 @@ def build(experiments: Iterable[Experiment], *, check_files: bool = True) -> Pla
             raise ScddError(f"two experiments are named {experiment.experiment!r}.")
         seen.append(experiment.experiment)
         _Builder(plan, experiment, check_files).build()
-        plan.machine = experiment.machine.model_dump()
+        machine = experiment.machine.model_dump()
+        if plan.machine not in ({}, machine):
+            raise ScddError("machine: experiments that run together must have the same.")
+        plan.machine = machine
     return plan
 
 
@@ -52,6 +55,8 @@ class _Builder:
         self.facts: sets.Facts = sets.module(name).FACTS
         self.resolution = config.dataset.resolution or self.facts.resolution
         self.family = self.facts.family or _family(name, self.resolution)
+        if config.dataset.download and not self.facts.downloads:
+            raise ScddError(f"dataset.download: {name} cannot be downloaded.")
         self.methods = [(method, _kind(method)) for method in config.methods]
         self.notes: list[str] = []
         self._check_names()
@@ -69,26 +74,61 @@ class _Builder:
         titles = [kind.title for _, kind in self.methods]
         if len(set(titles)) < len(titles):
             raise ScddError("methods: two have the same title, and a table could not tell them.")
+        # also what no method uses is checked: a misspelt key must not wait for the day it is used
         for name in config.squeeze:
             if name not in SQUEEZES:
                 raise ScddError(f"unknown key squeeze.{name}. {nearest(name, SQUEEZES)}")
+            self._checked(SQUEEZES[name], ("squeeze", name), config.squeeze[name])
+        self._checked(Probe, ("probe",), config.probe)
+        self._checked(Recover, ("recover", "scdd-paper"), config.recover)
         known = {*preset_names("protocol"), *config.protocols}
         for name in config.protocol:
             if name not in known:
                 raise ScddError(f"unknown key protocol.{name}. {nearest(name, known)}")
+            model = Whole if name == "whole" else Protocol
+            self._checked(model, ("protocol", name), config.protocol[name])
+        for method, kind in self.methods:
+            unused: tuple[str, ...] = (
+                () if kind.squeeze else ("backbone", "squeeze", "probe", "recover")
+            )
+            unused += ("ipc", "teacher") if kind.images == "whole" else ()
+            for key in unused:
+                if key in method.model_fields_set:
+                    raise ScddError(f"methods.{method.name}.{key}: this method has no use for it.")
         bundles = {*preset_names("protocol"), *config.protocol} - {"whole"}
         for name in config.protocols:
             if name not in bundles:
                 raise ScddError(f"protocols: unknown {name!r}. {nearest(name, bundles)}")
 
-    def _preset(self, *path: str) -> dict[str, Any]:
-        """Published values; those that neither paper nor code states go into the table's notes."""
-        found = preset(*path, self.family)
-        assumed = [key for key, source in found.sources.items() if source == "assumed"]
-        note = f"{' '.join(path)}: neither paper nor code states {', '.join(assumed)}; assumed."
-        if assumed and note not in self.notes:
-            self.notes.append(note)
-        return found.values
+    def _checked(self, model: type[S], path: tuple[str, ...], own: Mapping[str, Any]) -> S:
+        where = "recover" if path[0] == "recover" else ".".join(path)
+        return parse(model, merge(preset(*path, self.family).values, own), where)
+
+    def _section(self, model: type[S], path: tuple[str, ...], *own: Mapping[str, Any]) -> S:
+        """A section's published values under the experiment's `own`, checked.
+
+        The table's notes say what is assumed, and where a published name has other values here.
+        """
+        found, changes = preset(*path, self.family), merge(*own)
+        section = self._checked(model, path, changes)
+        changed = [key for key in flatten(changes) if key in found.sources]
+        assumed = [
+            key
+            for key, source in found.sources.items()
+            if source == "assumed" and key not in changed
+        ]
+        name = " ".join(path)
+        if assumed:
+            self._note(f"{name}: neither paper nor code states {', '.join(assumed)}; assumed.")
+        if changed:
+            self._note(f"{name}: this experiment has its own {', '.join(changed)}.")
+        if not found.values and path[-1] in ("scdd-paper", "sre2l"):
+            self._note(f"{name}: nothing is published for {self.config.dataset.name}; own values.")
+        return section
+
+    def _note(self, text: str) -> None:
+        if text not in self.notes:
+            self.notes.append(text)
 
     def _network(self, network: Network, where: str) -> dict[str, Any]:
         if network.arch not in ARCHITECTURES:
@@ -116,8 +156,13 @@ class _Builder:
             "mean": dataset.mean or self.facts.mean,
             "std": dataset.std or self.facts.std,
         }
-        node = self.plan.add("data", f"{dataset.name}-{self.resolution}", params, {})
-        self.plan.roots[node.key] = {"root": dataset.root, "download": dataset.download}
+        label = dataset.name
+        if self.facts.classes is None:  # a user's folder has no name but its own
+            label = params["folder"] = root.resolve().name
+        node = self.plan.add("data", f"{label}-{self.resolution}", params, {})
+        where = {"root": dataset.root, "download": dataset.download}
+        if self.plan.roots.setdefault(node.key, where) != where:
+            raise ScddError(f"dataset.root: two experiments read {label} from different places.")
         self.plan.classes[node.key] = count
         return node
 
@@ -126,14 +171,11 @@ class _Builder:
         name = kind.squeeze or ""
         chosen = method.backbone or self.config.backbone
         network = self._network(chosen, "backbone")
-        values = merge(
-            self._preset("squeeze", name), self.config.squeeze.get(name, {}), method.squeeze
-        )
-        squeeze = parse(SQUEEZES[name], values, f"squeeze.{name}")
+        own = self.config.squeeze.get(name, {})
+        squeeze = self._section(SQUEEZES[name], ("squeeze", name), own, method.squeeze)
         label = f"{self.data.label}-{name}-{chosen.label}"
         backbone = self.plan.add_section("squeeze", label, squeeze, {"data": self.data}, **network)
-        values = merge(self._preset("probe"), self.config.probe, method.probe)
-        probe = parse(Probe, values, "probe")
+        probe = self._section(Probe, ("probe",), self.config.probe, method.probe)
         return self.plan.add_section("probe", label, probe, {"backbone": backbone})
 
     def _source(self, method: Method, kind: Kind) -> Node:
@@ -146,8 +188,8 @@ class _Builder:
                 {"data": self.data},
                 method=kind.images,
             )
-        values = merge(self._preset("recover", kind.preset), self.config.recover, method.recover)
-        recover = parse(Recover, values, "recover")
+        own = self.config.recover
+        recover = self._section(Recover, ("recover", kind.preset), own, method.recover)
         count = self.plan.classes[self.data.key]
         if recover.block > count:
             raise ScddError(
@@ -191,8 +233,8 @@ class _Builder:
 
     def _validate_whole(self, method: Method, kind: Kind) -> None:
         """The upper bound: students trained on the whole training set with its own labels."""
-        values = merge(self._preset("protocol", "whole"), self.config.protocol.get("whole", {}))
-        section = parse(Whole, values, "protocol.whole")
+        own = self.config.protocol.get("whole", {})
+        section = self._section(Whole, ("protocol", "whole"), own)
         for student, network, seed, label in self._students(f"{self.data.label}-whole"):
             node = self.plan.add_section(
                 "validate",
@@ -217,15 +259,15 @@ class _Builder:
 
     def _validate(self, method: Method, kind: Kind, images: Node, name: str) -> None:
         """Students of one image set by one protocol, with soft labels or the classes alone."""
-        values = merge(self._preset("protocol", name), self.config.protocol.get(name, {}))
-        protocol = parse(Protocol, values, f"protocol.{name}")
+        own = self.config.protocol.get(name, {})
+        protocol = self._section(Protocol, ("protocol", name), own)
         train = Train(**protocol.model_dump(include=set(Train.model_fields)))
         relabel = Relabel(**protocol.model_dump(include=set(Relabel.model_fields)))
         if kind.labels == "soft":
             teacher: str | None = self._teacher(method)
             parents = {"images": images, "teacher": self.probes[teacher]}  # type: ignore[index]
             labels = self.plan.add_section("relabel", images.label, relabel, parents)
-            of, more = {"labels": labels}, {}
+            of, more = {"labels": labels}, dict[str, Any](temperature=protocol.temperature)
         else:
             teacher, of = None, {"images": images}
             views = relabel.model_dump(mode="json", include={"view", "mix", "alpha"})
@@ -293,7 +335,6 @@ class _Builder:
             "experiment": self.config.experiment,
             "dataset": self.config.dataset.name,
             "classes": self.plan.classes[self.data.key],
-            "train_images": None,
             "data": str(self.data.folder.relative_to(RESULTS) / "dataset.json"),
             "cells": self.cells,
             "probes": probes,
@@ -326,7 +367,7 @@ def _family(name: str, resolution: int) -> str:
 
 def _classes(
     facts: sets.Facts, wanted: int | tuple[str, ...] | None, root: Path
-) -> tuple[list[str] | int | None, int]:
+) -> tuple[list[str] | None, int]:
     """The class subset as far as it is known before the first job, and how many classes it has.
 
     None stands for all classes of a dataset that has a name; a user's folder has none, so that
@@ -334,9 +375,9 @@ def _classes(
     """
     known = facts.classes
     names = list(known) if isinstance(known, tuple) else sets.class_folders(root)
-    if not names and not isinstance(known, int):
+    if not names and (isinstance(wanted, int) or (known is None and wanted is None)):
         raise ScddError(f"dataset.root: {root / 'train'} has no class folders.")
-    count = len(names) or int(known)  # type: ignore[arg-type]
+    count = known if isinstance(known, int) and not names else len(names)
     if wanted is None:
         if isinstance(known, int) and count != known:
             raise ScddError(
@@ -347,7 +388,9 @@ def _classes(
     if isinstance(wanted, int):
         if wanted > count:
             raise ScddError(f"dataset.classes: {wanted}, but there are {count} classes.")
-        return (names[:wanted] or wanted), wanted
+        return names[:wanted], wanted
+    if len(wanted) < 2:
+        raise ScddError("dataset.classes: two classes are needed at least.")
     for name in wanted:
         if names and name not in names:
             raise ScddError(f"dataset.classes: no class {name!r}. {nearest(name, names)}")

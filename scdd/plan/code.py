@@ -11,11 +11,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from scdd.artifacts.files import write_text
+from scdd.artifacts.files import sha256, write_text
 from scdd.plan.stages import RESULTS, Node
 
 # How files are laid out and what is printed does not change results; where it does, raise VERSIONS.
 NEUTRAL = ("scdd.artifacts", "scdd.runtime", "scdd.errors")
+# What a program reads beside its modules.
+FILES = {"tables": (Path(__file__).parents[1] / "published.csv",)}
 # Stages whose program loads a module by name: the parameter that names it.
 BY_NAME = {
     "data": ("scdd.data.sets", "name"),
@@ -41,6 +43,7 @@ def write_prints(nodes: list[Node]) -> None:
         roots = [f"scdd.{node.stage}", f"scdd.{node.stage}.__main__"]
         roots += [f"{BY_NAME[node.stage][0]}.{name}" for name in _chosen(node)]
         lines = [f"{name} {tree_hash(_file(name))}" for name in sorted(reach(roots))]
+        lines += [f"{file.name} {sha256(file)}" for file in FILES.get(node.stage, ())]
         text = "\n".join(lines) + "\n"
         if not path.exists() or path.read_text() != text:
             write_text(path, text)

@@ -1,6 +1,7 @@
 """Reading configurations: one clear message for a wrong key or value, presets filled in."""
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -44,13 +45,14 @@ def parse(model: type[S], values: Mapping[str, Any], where: str) -> S:
 
 
 def _explain(model: type[Section], problem: dict[str, Any], where: str) -> str:
-    place = [part for part in problem["loc"] if not str(part).startswith(("function-", "tuple["))]
+    # pydantic's names of types in a union are no keys of the user's
+    place = [part for part in problem["loc"] if not re.match(r"\w+-|tuple\[|\w+\[", str(part))]
     path = ".".join(str(part) for part in ([where] if where else []) + place)
     if problem["type"] == "extra_forbidden":
         return f"unknown key {path}. {nearest(place[-1], _fields(model, place[:-1]))}"
     if problem["type"] == "missing":
         return f"{path} is missing."
-    told = problem["msg"].removeprefix("Value error, ")
+    told = problem["msg"].removeprefix("Value error, ").replace("tuple", "list")
     got = "" if problem["type"] == "value_error" else f" (got {problem['input']!r})"
     return f"{path}: {told[0].lower()}{told[1:]}{got}."
 
@@ -77,6 +79,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ScddError(f"{path} does not exist.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ScddError(f"{path} cannot be read: {error}") from None
     except yaml.YAMLError as error:
         raise ScddError(f"{path} is no valid YAML: {error}") from None
     if not isinstance(content, dict):
@@ -93,6 +97,15 @@ def merge(*layers: Mapping[str, Any]) -> dict[str, Any]:
             both = isinstance(old, Mapping) and isinstance(value, Mapping)
             merged[key] = merge(old, value) if both else value  # type: ignore[arg-type]
     return merged
+
+
+def flatten(values: Mapping[str, Any]) -> list[str]:
+    """The keys of nested mappings, as `view.flip`."""
+    keys: list[str] = []
+    for key, value in values.items():
+        inner = flatten(value) if isinstance(value, Mapping) else []
+        keys += [f"{key}.{name}" for name in inner] or [key]
+    return keys
 
 
 @dataclass(frozen=True)

@@ -29,11 +29,14 @@ def plan_of(config: Mapping[str, Any], *, check_files: bool = True) -> Plan:
     other = sorted(set(config) - {"experiments"})
     if other:
         raise ScddError(f"unknown key {other[0]}: beside 'experiments' there can be no other key.")
-    files = [Path(str(name)) for name in config["experiments"]]
+    files = config["experiments"]
+    if not isinstance(files, list) or not files:
+        raise ScddError("experiments: a list of configuration files is needed.")
     experiments = []
-    for file in files:
+    for file in map(str, files):
+        content = read_yaml(Path(file))
         try:
-            experiments.append(parse(Experiment, read_yaml(file), ""))
+            experiments.append(parse(Experiment, content, ""))
         except ScddError as error:
             raise ScddError(f"{file}: {error}") from None
     return build(experiments, check_files=check_files)
@@ -66,8 +69,10 @@ def for_run(config: Mapping[str, Any], is_driver: bool) -> Plan:
     A job parses the Snakefile again, perhaps hours later and after the config was edited; reading
     the frozen plan, it still does what it was submitted for.
     """
-    if not is_driver and (frozen := os.environ.get(VARIABLE)):
-        return thaw(Path(frozen))
+    if not is_driver:
+        if VARIABLE not in os.environ:
+            raise ScddError(f"{VARIABLE} did not reach this job. Submit with --export=ALL.")
+        return thaw(Path(os.environ[VARIABLE]))
     plan = plan_of(config)
     os.environ[VARIABLE] = str(freeze(plan).resolve())
     return plan

@@ -2,12 +2,20 @@
 
 A model's fields are one stage's parameters; the frozen config of an artifact holds them all. A
 field added later carries `as_before=...`: the value under which results are what they were without
-the field. While it has that value it stays out of the digest, so an update keeps old results.
+the field. While it has that value it stays out of the digest, so an update keeps old results; and
+since their frozen configs lack the key, its program reads it as `params.get(key, as_before)`.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    model_validator,
+)
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -16,6 +24,18 @@ Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=60)]
 Channels = tuple[Positive, Positive, Positive]
+Ipc = Annotated[int, Field(ge=1, le=100_000)]
+
+
+def _once(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    for value in values:
+        if values.count(value) > 1:
+            shown = getattr(value, "label", value)
+            raise ValueError(f"{shown} stands twice")
+    return values
+
+
+Once = AfterValidator(_once)
 Precision = Literal["float32", "bf16"]
 # the names that scdd.models builds; listed here so that a plan needs no torch
 ARCHITECTURES = ("resnet10", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
@@ -24,7 +44,18 @@ ARCHITECTURES = ("resnet10", "resnet18", "resnet34", "resnet50", "resnet101", "r
 class Section(BaseModel):
     """Unknown keys are errors; values are checked on the way in and fixed afterwards."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_yes_for_a_number(cls, values: Any) -> Any:
+        for key, value in values.items() if isinstance(values, dict) else ():
+            field = cls.model_fields.get(key)
+            if isinstance(value, bool) and field and field.annotation is not bool:
+                raise ValueError(f"{key} cannot be {str(value).lower()}")
+        return values
 
     def identity(self) -> dict[str, Any]:
         """The parameters that stand in the digest: all but later ones that are 'as before'."""
@@ -43,7 +74,9 @@ class View(Section):
     crop: Literal["none", "padded", "resized"] = Field(
         "padded", description="no crop; a crop after zero padding; a crop that is resized back"
     )
-    pad: int = Field(4, ge=0, description="pixels of zero padding on each side (crop: padded)")
+    pad: int = Field(
+        4, ge=0, le=1024, description="pixels of zero padding on each side (crop: padded)"
+    )
     scale: tuple[Positive, Positive] = Field(
         (0.08, 1.0), description="range of the crop's share of the area (crop: resized)"
     )
@@ -64,14 +97,26 @@ class Network(Section):
     """A backbone or student. A bare name stands for its `arch`."""
 
     arch: str = Field("resnet18", description="resnet10, 18, 34, 50, 101 or 152")
-    width: Positive = Field(1.0, description="factor on the number of channels")
+    width: float = Field(1.0, ge=1 / 64, le=64, description="factor on the number of channels")
     stem: Literal["auto", "small", "imagenet"] = Field(
         "auto", description="small: 3x3, no pooling; auto: small up to 64 pixels, imagenet above"
     )
 
     @property
     def label(self) -> str:
-        return self.arch if self.width == 1 else f"{self.arch}-w{self.width:g}"
+        width = "" if self.width == 1 else f"-w{self.width:g}"
+        return self.arch + width + ("" if self.stem == "auto" else f"-{self.stem}")
+
+
+T = TypeVar("T", bound="Training | Train")
+
+
+def _warm_up_ends(section: T) -> T:
+    if section.warmup_epochs >= section.epochs:
+        raise ValueError(
+            f"warmup_epochs {section.warmup_epochs} leave none of {section.epochs} epochs"
+        )
+    return section
 
 
 class Training(Section):
@@ -91,6 +136,10 @@ class Training(Section):
     )
     jitter_p: Share = Field(0.8, description="probability of colour jitter")
     grey_p: Share = Field(0.2, description="probability of turning an image grey")
+
+    @model_validator(mode="after")
+    def _warm_up_ends(self) -> "Training":
+        return _warm_up_ends(self)
 
 
 class MoCoV2(Training):
@@ -158,12 +207,14 @@ class Recover(Section):
 
     iterations: Count = Field(1000, description="Adam steps an image")
     lr: Positive = Field(0.4, description="peak learning rate, cosine to 0")
-    betas: tuple[Share, Share] = Field((0.5, 0.9), description="Adam's")
+    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = Field(
+        (0.5, 0.9), description="Adam's"
+    )
     r_bn: NotNegative = Field(0.005, description="factor of the BN-statistics loss")
     first_bn_multiplier: NotNegative = Field(10.0, description="factor of its first layer")
     tv_l2: NotNegative = Field(0.0, description="factor of the total variation")
     l2_scale: NotNegative = Field(0.0, description="factor of the images' L2 norm")
-    jitter: int = Field(4, ge=0, description="largest circular shift, in pixels")
+    jitter: int = Field(4, ge=0, le=4096, description="largest circular shift, in pixels")
     crop: tuple[Positive, Positive] | None = Field(
         None, description="range of area of the random resized crop of a batch; null: no crop"
     )
@@ -209,12 +260,17 @@ class Train(Section):
     weight_decay: NotNegative = Field(0.01, description="AdamW's decay or SGD's L2 penalty")
     warmup_epochs: int = Field(0, ge=0, description="epochs of linear warm-up")
     eta: Positive = Field(1.0, description="lr = .5 lr0 (1 + cos(pi e / epochs / eta)); 1: to 0")
-    temperature: Positive = Field(20.0, description="of the KL divergence")
     precision: Precision = Field("float32", description="bf16: autocast")
+
+    @model_validator(mode="after")
+    def _warm_up_ends(self) -> "Train":
+        return _warm_up_ends(self)
 
 
 class Protocol(Relabel, Train):
     """An evaluation protocol: views, soft labels and the student's training."""
+
+    temperature: Positive = Field(20.0, description="of the KL divergence; unused by hard labels")
 
 
 class Whole(Train):
@@ -231,7 +287,7 @@ class Dataset(Section):
     name: str = Field("digits", description="digits, cifar10, cifar100, tiny-imagenet, ...")
     root: str = Field("data", description="folder of the files; in no digest")
     download: bool = Field(False, description="let torchvision fetch the files; in no digest")
-    classes: Count | tuple[str, ...] | None = Field(
+    classes: Annotated[int, Field(ge=2)] | tuple[str, ...] | None = Field(
         None, description="a subset: the first so many classes, or names in the order wanted"
     )
     resolution: Count | None = Field(None, description="pixels a side; null: the dataset's own")
@@ -250,7 +306,9 @@ class Method(Section):
     squeeze: dict[str, Any] = Field({}, description="overrides for this method alone")
     probe: dict[str, Any] = Field({}, description="overrides for this method alone")
     recover: dict[str, Any] = Field({}, description="overrides for this method alone")
-    ipc: tuple[Count, ...] | None = Field(None, description="fewer IPCs than the experiment's")
+    ipc: Annotated[tuple[Ipc, ...], Field(min_length=1), Once] | None = Field(
+        None, description="fewer IPCs than the experiment's"
+    )
 
 
 class Figures(Section):
@@ -265,7 +323,9 @@ class Figures(Section):
 class Machine(Section):
     """How this machine runs the jobs. In no digest, but in every header."""
 
-    device: str = Field("auto", description="auto, cpu or cuda")
+    device: str = Field(
+        "auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu or cuda"
+    )
     threads: Count = Field(1, description="CPU threads of a job; changes float rounding")
 
 
@@ -284,14 +344,16 @@ class Experiment(Section):
     methods: tuple[Annotated[Method, BeforeValidator(_method)], ...] = Field(
         ..., min_length=1, description="scdd, sre2l, random, random-hard, noise, untrained, whole"
     )
-    ipc: tuple[Count, ...] = Field(..., min_length=1, description="images per class")
-    students: tuple[Annotated[Network, BeforeValidator(_named)], ...] = Field(
+    ipc: Annotated[tuple[Ipc, ...], Once] = Field(..., min_length=1, description="images per class")
+    students: Annotated[tuple[Annotated[Network, BeforeValidator(_named)], ...], Once] = Field(
         (Network(),), min_length=1, description="networks trained on the distilled images"
     )
-    protocols: tuple[Name, ...] = Field(
+    protocols: Annotated[tuple[Name, ...], Once] = Field(
         ("scdd-paper",), min_length=1, description="evaluation protocols"
     )
-    seeds: tuple[Seed, ...] = Field((0, 1, 2), min_length=1, description="of the students")
+    seeds: Annotated[tuple[Seed, ...], Once] = Field(
+        (0, 1, 2), min_length=1, description="of the students"
+    )
     squeeze: dict[str, dict[str, Any]] = Field({}, description="overrides by squeeze method")
     probe: dict[str, Any] = Field({}, description="overrides for every probe")
     recover: dict[str, Any] = Field({}, description="overrides for every recovery")

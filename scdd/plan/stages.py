@@ -131,22 +131,18 @@ class Plan:
             for index in range(self.class_count(images))
         ]
 
-    def shard_inputs(self, images: Node) -> list[Path]:
-        """What an image set waits for: each job's checksums, and shards that went missing since.
+    def checksums(self, images: Node) -> list[Path]:
+        """The jobs that an image set waits for, each by its one file of checksums.
 
         All shards of all jobs would be tens of thousands of inputs, which cost a dry run of
         ImageNet half a minute.
         """
         source = self.parent(images, "source")
-        files = []
-        for slots in slot_ranges(images.params["ipc"]):
-            for block in self.class_blocks(source):
-                checksums = checksums_path(source.folder, slots, block)
-                files.append(checksums)
-                if checksums.exists():
-                    shards = (shard_path(source.folder, slots, index) for index in range(*block))
-                    files += [shard for shard in shards if not shard.exists()]
-        return files
+        return [
+            checksums_path(source.folder, slots, block)
+            for slots in slot_ranges(images.params["ipc"])
+            for block in self.class_blocks(source)
+        ]
 
     def losses(self, source: Node, ipc: int) -> list[Path]:
         """The loss histories of a recovery up to `ipc`."""

@@ -60,7 +60,11 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device) -> None
     seed, size = config.params["seed"], config.params["block"]
     block = block_index(args.classes, size, len(info.classes))
     teacher = load_checkpoint(
-        args.teacher, kind="classifier", classes=info.classes, classes_of=args.data
+        args.teacher,
+        kind="classifier",
+        digest=config.parents["teacher"],
+        classes=info.classes,
+        classes_of=args.data,
     )
     network = models.build(teacher.architecture, len(info.classes))
     network.load_state_dict(teacher.state)

@@ -19,6 +19,7 @@ class Facts:
     own folder). family: whose published parameters apply ('cifar', 'tiny', 'imagenet'), None for
     by resolution. train: training images; per_class: those of the smallest class; None: unknown.
     needs: the folder that must exist below the data root, None where nothing is needed.
+    downloads: torchvision can fetch it.
     """
 
     classes: tuple[str, ...] | int | None
@@ -29,6 +30,7 @@ class Facts:
     train: int | None
     per_class: int | None
     needs: str | None
+    downloads: bool = False
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ FACTS = Facts(
     train=50_000,
     per_class=5_000,
     needs="cifar-10-batches-py",
+    downloads=True,
 )
 
 

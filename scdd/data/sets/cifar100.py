@@ -25,6 +25,7 @@ FACTS = Facts(
     train=50_000,
     per_class=500,
     needs="cifar-100-python",
+    downloads=True,
 )
 
 
