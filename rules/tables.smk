@@ -21,6 +21,7 @@ for node in plan.of("tables"):
             f"logs/tables/{node.name}/tables.log",
         conda:
             "../envs/scdd.yaml"
+        threads: 1
         params:
             folder=lambda w, output: Path(output[0]).parent,
         shell:

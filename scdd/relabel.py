@@ -5,7 +5,6 @@ SRe2L, arXiv 2306.13092, section 3.3).
 """
 
 import argparse
-from dataclasses import fields
 from pathlib import Path
 
 import torch
@@ -53,9 +52,8 @@ def label(
     An epoch's content depends on (seed, epoch), not on the range. Raises ScddError where a logit
     is not finite in float16.
     """
-    made: dict[str, list[Tensor]] = {field.name: [] for field in fields(Draws)}
-    made["logits"] = []
-    for epoch in runtime.track(range(*epochs), "relabel"):
+    made: dict[str, Tensor] = {}
+    for row, epoch in enumerate(runtime.track(range(*epochs), "relabel")):
         draws = draw_epoch(transform, len(split), split.resolution, seed, epoch)
         logits = label_epoch(teacher, split, draws.to(device), transform.mix, info).cpu()
         if not bool(torch.isfinite(logits).all()):
@@ -64,8 +62,10 @@ def label(
                 "Look at the probe: its learning rate may be too high."
             )
         for name, tensor in {**vars(draws), "logits": logits}.items():
-            made[name].append(tensor)
-    return {name: torch.stack(tensors) for name, tensors in made.items()}
+            if row == 0:  # filled in place: a shard can take a good part of the memory
+                made[name] = tensor.new_empty((epochs[1] - epochs[0], *tensor.shape))
+            made[name][row] = tensor
+    return made
 
 
 def work(args: argparse.Namespace, config: Frozen, device: torch.device) -> None:

@@ -19,6 +19,8 @@ from scdd import rng
 from scdd.data.geometry import crop_resize, resized_crop_boxes
 from scdd.errors import ScddError
 
+CHECK_EVERY = 100  # iterations between looks at the losses
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -160,8 +162,8 @@ def recover_unit(
 
     labels: int64 [classes] on the device where network and valid are; valid: lower and upper end
     of the pixels, normalised, [3, 1, 1]; losses: as `objective` gives them, before each step.
-    The network is set to eval mode and frozen. No step waits for the device: a loss that is not
-    finite shows at the end, as an ScddError that names the unit and the first bad iteration.
+    The network is set to eval mode and frozen. Nothing waits for the device but a look at the
+    losses now and then: one that is not finite is an ScddError naming unit and iteration.
     """
     network.eval().requires_grad_(False)
     images = unit.start.to(labels.device, copy=True).requires_grad_()
@@ -184,6 +186,8 @@ def recover_unit(
             adam.step()
             with torch.no_grad():
                 images.clamp_(*valid)
+            if (step + 1) % CHECK_EVERY == 0:
+                _require_finite(unit, images, losses[: step + 1])
     _require_finite(unit, images, losses)
     return images.detach(), losses
 
