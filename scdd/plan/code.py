@@ -6,7 +6,6 @@ of the syntax trees, without comments and docstrings, of all modules that a prog
 
 import ast
 import hashlib
-import importlib.util
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,9 @@ from scdd.plan.stages import RESULTS, Node
 
 # How files are laid out and what is printed does not change results; where it does, raise VERSIONS.
 NEUTRAL = ("scdd.artifacts", "scdd.runtime", "scdd.errors")
+PACKAGE = Path(__file__).parents[1]
 # What a program reads beside its modules.
-FILES = {"tables": (Path(__file__).parents[1] / "published.csv",)}
+FILES = {"tables": (PACKAGE / "published.csv",)}
 # Stages whose program loads a module by name: the parameter that names it.
 BY_NAME = {
     "data": ("scdd.data.sets", "name"),
@@ -64,12 +64,12 @@ def reach(roots: list[str]) -> set[str]:
 
 @cache
 def _file(name: str) -> Path | None:
-    """The source of a module of this package, None where there is none."""
-    try:
-        spec = importlib.util.find_spec(name)
-    except ModuleNotFoundError:
-        return None
-    return Path(spec.origin) if spec and spec.origin else None
+    """The source of a module of this package, None where there is none.
+
+    By its path: to ask importlib would import the module's parents, and torch with them.
+    """
+    place = PACKAGE.joinpath(*name.split(".")[1:])
+    return next((f for f in (place.with_suffix(".py"), place / "__init__.py") if f.exists()), None)
 
 
 @cache
