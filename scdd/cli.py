@@ -54,17 +54,26 @@ def show_plan(args: argparse.Namespace) -> None:
 
 def show_keys(_: argparse.Namespace) -> None:
     """Print every key of the configuration with its default and meaning."""
-    sections = {"": schema.Experiment, "dataset.": schema.Dataset, "backbone.": schema.Network}
-    sections |= {"methods.<name>.": schema.Method}
-    sections |= {f"squeeze.{name}.": model for name, model in schema.SQUEEZES.items()}
-    sections |= {"probe.": schema.Probe, "recover.": schema.Recover, "sampling.": schema.Sampling}
-    sections |= {"protocol.<name>.": schema.Protocol, "protocol.whole.": schema.Whole}
-    sections |= {"*.view.": schema.View, "figures.": schema.Figures, "machine.": schema.Machine}
-    for prefix, model in sections.items():
-        for name, field in model.model_fields.items():
-            default = "required" if field.default is PydanticUndefined else field.default
-            if not isinstance(default, schema.Section):
-                print(f"{prefix + name:42s} {field.description or ''} [{default}]")
+    show_section("", schema.Experiment)
+    show_section("methods.<name>.", schema.Method)
+    for name, model in schema.SQUEEZES.items():
+        show_section(f"squeeze.{name}.", model)
+    show_section("probe.", schema.Probe)
+    show_section("recover.", schema.Recover)
+    show_section("protocol.<name>.", schema.Protocol)
+    show_section("protocol.whole.", schema.Whole)
+
+
+def show_section(
+    prefix: str, model: type[schema.Section], defaults: schema.Section | None = None
+) -> None:
+    for name, field in model.model_fields.items():
+        value = field.default if defaults is None else getattr(defaults, name)
+        if isinstance(value, schema.Section):
+            show_section(f"{prefix}{name}.", type(value), value)
+        else:
+            shown = "required" if value is PydanticUndefined else value
+            print(f"{prefix + name:34s} {field.description or ''} [{shown}]")
 
 
 def collect_garbage(args: argparse.Namespace) -> None:

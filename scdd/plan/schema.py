@@ -254,7 +254,7 @@ class Train(Section):
 
     batch: Count = Field(64, description="images a step")
     epochs: Count = Field(200, description="passes over the distilled set")
-    optimizer: Literal["adamw", "sgd"] = "adamw"
+    optimizer: Literal["adamw", "sgd"] = Field("adamw", description="of the student")
     lr: Positive = Field(0.001, description="peak learning rate")
     momentum: Share = Field(0.9, description="SGD's momentum")
     weight_decay: NotNegative = Field(0.01, description="AdamW's decay or SGD's L2 penalty")
@@ -302,7 +302,9 @@ class Method(Section):
     like: str | None = Field(None, description="the built-in method that this one varies")
     title: str | None = Field(None, description="in tables and figures")
     teacher: str | None = Field(None, description="method whose probe labels the images")
-    backbone: Annotated[Network, BeforeValidator(_named)] | None = None
+    backbone: Annotated[Network, BeforeValidator(_named)] | None = Field(
+        None, description="another network than the experiment's"
+    )
     squeeze: dict[str, Any] = Field({}, description="overrides for this method alone")
     probe: dict[str, Any] = Field({}, description="overrides for this method alone")
     recover: dict[str, Any] = Field({}, description="overrides for this method alone")
