@@ -333,7 +333,7 @@ class _Builder:
             )
         params = {
             "experiment": self.config.experiment,
-            "dataset": self.config.dataset.name,
+            "dataset": self.data.params.get("folder", self.data.params["name"]),
             "classes": self.plan.classes[self.data.key],
             "data": str(self.data.folder.relative_to(RESULTS) / "dataset.json"),
             "cells": self.cells,
