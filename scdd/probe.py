@@ -49,8 +49,9 @@ class Recipe:
 
 def recipe_of(params: dict[str, Any]) -> Recipe:
     """From a frozen config's parameters."""
-    view = {**params["view"], "scale": tuple(params["view"]["scale"])}
-    return Recipe(**{**params, "view": View(**view), "milestones": tuple(params["milestones"])})
+    return Recipe(
+        **{**params, "view": View.of(params["view"]), "milestones": tuple(params["milestones"])}
+    )
 
 
 @torch.no_grad()

@@ -6,6 +6,7 @@ two batched matrix products: no Python loop, no per-image kernels, the same code
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -97,6 +98,11 @@ class View:
     pad: int
     scale: tuple[float, float]
     flip: bool
+
+    @classmethod
+    def of(cls, params: dict[str, Any]) -> "View":
+        """From the key `view` of a frozen config."""
+        return cls(**{**params, "scale": tuple(params["scale"])})
 
 
 def draw_views(view: View, n: int, resolution: int, draw: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -51,8 +51,7 @@ class Draws:
 
 def transform_of(params: dict) -> Transform:
     """From the keys `view`, `mix` and `alpha` of a frozen config."""
-    view = {**params["view"], "scale": tuple(params["view"]["scale"])}
-    return Transform(View(**view), params["mix"], params["alpha"])
+    return Transform(View.of(params["view"]), params["mix"], params["alpha"])
 
 
 def cutmix_boxes(lam: Tensor, resolution: int, draw: torch.Generator) -> Tensor:

@@ -2,6 +2,7 @@
 end of an epoch, when the losses are read."""
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +19,7 @@ from scdd.rng import generator
 from scdd.runtime import track
 
 
-class Method(nn.Module):
+class Method(nn.Module, ABC):
     """What a method adds to the loop. Its parameters that require gradients are trained.
 
     views: augmented views of each image that `loss` takes. channels_last: the memory format in
@@ -28,9 +29,9 @@ class Method(nn.Module):
     views = 1
     channels_last = True
 
+    @abstractmethod
     def loss(self, views: list[Tensor], labels: Tensor) -> Tensor:
         """Scalar loss of normalised views, each float32 [b, 3, R, R], and labels int64 [b]."""
-        raise NotImplementedError
 
     def after_step(self) -> None:
         """Called after each optimiser step, e.g. for a momentum encoder."""
@@ -55,11 +56,10 @@ class Recipe:
 def recipe_of(params: dict[str, Any]) -> Recipe:
     """From a frozen config's parameters."""
     names = ("epochs", "batch", "lr", "momentum", "weight_decay", "warmup_epochs", "seed")
-    view = {**params["view"], "scale": tuple(params["view"]["scale"])}
     return Recipe(
         **{name: params[name] for name in names},
         precision=params["precision"],
-        view=View(**view),
+        view=View.of(params["view"]),
         jitter=Jitter(tuple(params["jitter"]), params["jitter_p"], params["grey_p"]),
     )
 
