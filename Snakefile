@@ -41,3 +41,9 @@ rule all:
         "envs/scdd.yaml"
     shell:
         "python -m scdd.publish {input} 2> {log}"
+
+
+# A run that ended well needs no saved states, and no second copies of what it made.
+onsuccess:
+    nodes = plan.nodes.values()
+    work.tidy([work.WORK / node.key for node in nodes], [node.folder for node in nodes])

@@ -3,6 +3,7 @@ import re
 
 from snakemake.exceptions import WorkflowError
 
+from scdd.artifacts import done as work
 from scdd.artifacts.report import inputs as report_inputs, outputs as report_outputs
 from scdd.artifacts.slots import range_name
 from scdd.errors import ScddError
@@ -20,6 +21,7 @@ if workflow.is_main_process:
 # A job parses this file again: it must find the plan that the driver froze, not make its own.
 envvars:
     load.VARIABLE,
+    work.RUN,
 
 
 # jobs must find this checkout's programs wherever the run takes place
@@ -28,6 +30,7 @@ shell.prefix(f"export PYTHONPATH='{workflow.basedir}'; ")
 
 THREADS = plan.machine["threads"]
 DEVICE = plan.machine["device"]
+SAVE_EVERY = plan.machine["save_every"]
 
 
 wildcard_constraints:

@@ -16,8 +16,11 @@ rule probe:
         gpu=1,
     params:
         device=DEVICE,
+        every=SAVE_EVERY,
+        work="work/probe/{node}",
         root=root_of("probe"),
     shell:
-        "python -m scdd.probe --config {input.config} --data {input.data[0]}"
+        "exec python -m scdd.probe --config {input.config} --code {input.code}"
+        " --work {params.work} --save-every {params.every} --data {input.data[0]}"
         " --root {params.root:q} --device {params.device} --backbone {input.backbone}"
         " --out {output.probe} --metrics {output.metrics} 2> {log}"

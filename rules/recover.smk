@@ -28,10 +28,13 @@ for block in sorted({b for node in plan.of("recover") for b in plan.class_blocks
             gpu=1,
         params:
             device=DEVICE,
+            every=SAVE_EVERY,
+            work=f"work/recover/{{node}}/slots_{{slots}}_classes_{range_name(block)}",
             classes="{}:{}".format(*block),
             slots=lambda w: half_open(w.slots),
             folder=lambda w, output: Path(output[0]).parents[1],
         shell:
-            "python -m scdd.recover --config {input.config} --data {input.data[0]}"
+            "exec python -m scdd.recover --config {input.config} --code {input.code}"
+            " --work {params.work} --save-every {params.every} --data {input.data[0]}"
             " --teacher {input.teacher} --classes {params.classes} --slots {params.slots}"
             " --device {params.device} --out {params.folder} 2> {log}"

@@ -16,8 +16,11 @@ rule relabel:
         gpu=1,
     params:
         device=DEVICE,
+        every=SAVE_EVERY,
+        work="work/relabel/{node}/epochs_{epochs}",
         epochs=lambda w: half_open(w.epochs),
     shell:
-        "python -m scdd.relabel --config {input.config} --data {input.data[0]}"
+        "exec python -m scdd.relabel --config {input.config} --code {input.code}"
+        " --work {params.work} --save-every {params.every} --data {input.data[0]}"
         " --images {input.images} --teacher {input.teacher} --epochs {params.epochs}"
         " --device {params.device} --out {output} 2> {log}"

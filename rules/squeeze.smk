@@ -15,8 +15,11 @@ rule squeeze:
         gpu=1,
     params:
         device=DEVICE,
+        every=SAVE_EVERY,
+        work="work/squeeze/{node}",
         root=root_of("squeeze"),
     shell:
-        "python -m scdd.squeeze --config {input.config} --data {input.data[0]}"
+        "exec python -m scdd.squeeze --config {input.config} --code {input.code}"
+        " --work {params.work} --save-every {params.every} --data {input.data[0]}"
         " --root {params.root:q} --device {params.device}"
         " --out {output.backbone} --history {output.history} 2> {log}"

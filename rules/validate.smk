@@ -18,12 +18,15 @@ rule validate:
         gpu=1,
     params:
         device=DEVICE,
+        every=SAVE_EVERY,
+        work="work/validate/{node}",
         root=root_of("validate"),
         images=lambda w, input: f"--images {input.images}" if "images" in input.keys() else "",
         labels=lambda w, input: (
             f"--labels {Path(input.labels[0]).parent}" if "labels" in input.keys() else ""
         ),
     shell:
-        "python -m scdd.validate --config {input.config} --data {input.data[0]}"
+        "exec python -m scdd.validate --config {input.config} --code {input.code}"
+        " --work {params.work} --save-every {params.every} --data {input.data[0]}"
         " --root {params.root:q} {params.images} {params.labels} --device {params.device}"
         " --out {output.metrics} --history {output.history} 2> {log}"

@@ -22,11 +22,13 @@ from scdd.artifacts.config import Frozen
 from scdd.artifacts.dataset import DatasetInfo
 from scdd.artifacts.files import write_json
 from scdd.artifacts.network import Checkpoint, load_checkpoint, save_checkpoint
+from scdd.artifacts.saved import Snapshot, Unsaved
 from scdd.data.geometry import View
-from scdd.data.mixing import Transform, draw_epoch, views
+from scdd.data.mixing import Transform, batch_count, draw_epoch, views
 from scdd.data.source import Split, normalise, open_dataset
 from scdd.errors import ScddError
 from scdd.models import ResNet, backbone_state, build, load_backbone
+from scdd.progress import Progress, say
 from scdd.rng import generator
 
 CLEAN_BATCH = 256  # images a pass where no gradient is taken
@@ -75,10 +77,13 @@ def batches(
     recipe: Recipe,
     clean: Tensor | None,
     epoch: int,
+    skip: int,
     device: torch.device,
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Index int64 [b] and features float32 [b, d] of an epoch, on the device; `clean` if given."""
+    """Index int64 [b] and features float32 [b, d] of an epoch's batches but the first `skip`, on
+    the device; `clean` features if given."""
     order = torch.randperm(len(split), generator=generator(recipe.seed, "order", epoch))
+    order = order[skip * recipe.batch :]
     # pixels on the device are indexed there, files on the CPU
     order = order.to(device) if clean is not None or split.pixels is not None else order
     if clean is not None:
@@ -94,13 +99,20 @@ def batches(
 
 
 def train(
-    network: ResNet, split: Split, info: DatasetInfo, recipe: Recipe, device: torch.device
+    network: ResNet,
+    split: Split,
+    info: DatasetInfo,
+    recipe: Recipe,
+    device: torch.device,
+    saved: Unsaved | None = None,
 ) -> None:
     """Train `network.fc` from weights N(0, 0.01), as MoCo's, on the device; the rest in eval mode.
 
-    network: on the CPU, where the weights are drawn. Raises ScddError where the loss is not finite
-    or anything of the backbone moved by a bit.
+    network: on the CPU, where the weights are drawn. saved: where to go on from, and where to leave
+    the state. Raises ScddError where the loss is not finite or anything of the backbone moved by a
+    bit.
     """
+    saved = saved or Unsaved()
     nn.init.normal_(network.fc.weight, std=0.01, generator=generator(recipe.seed, "weights"))
     nn.init.zeros_(network.fc.bias)
     network.to(device).eval()
@@ -114,27 +126,48 @@ def train(
     )
     labels = split.labels.to(device)
     clean = features(network, split, info, device) if recipe.views == "clean" else None
-    for epoch in runtime.track(range(recipe.epochs), "probe"):
-        passed = sum(epoch >= milestone * recipe.epochs for milestone in recipe.milestones)
-        optimizer.param_groups[0]["lr"] = recipe.lr * 0.1**passed
-        total = torch.zeros((), device=device)
-        for index, seen in batches(network, split, info, recipe, clean, epoch, device):
-            loss = functional.cross_entropy(network.fc(seen), labels[index])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            total += loss.detach()
-        if not math.isfinite(total.item()):
-            raise ScddError(
-                f"the probe's loss is not finite in epoch {epoch + 1} of {recipe.epochs}: "
-                f"lower probe.lr ({recipe.lr})."
-            )
+    per_epoch = batch_count(len(split), recipe.batch)
+    if clean is not None:
+        per_epoch = math.ceil(len(split) / recipe.batch)
+    total, done = torch.zeros((), device=device), 0
+    if saved.content is not None:
+        done = saved.content["done"]
+        network.fc.load_state_dict(saved.content["fc"])
+        optimizer.load_state_dict(saved.content["optimizer"])
+        total.copy_(saved.content["total"])
+
+    def snapshot() -> Snapshot:
+        state = {"fc": network.fc.state_dict(), "optimizer": optimizer.state_dict()}
+        return Snapshot({"done": done, "total": total, **state})
+
+    with Progress("probe", recipe.epochs * per_epoch, done) as progress:
+        for epoch in range(done // per_epoch, recipe.epochs):
+            passed = sum(epoch >= milestone * recipe.epochs for milestone in recipe.milestones)
+            optimizer.param_groups[0]["lr"] = recipe.lr * 0.1**passed
+            skip = done - epoch * per_epoch
+            for index, seen in batches(network, split, info, recipe, clean, epoch, skip, device):
+                loss = functional.cross_entropy(network.fc(seen), labels[index])
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                total += loss.detach()
+                done += 1
+                progress.advance()
+                if done % per_epoch:
+                    saved.offer(done, snapshot)
+            if not math.isfinite(total.item()):
+                raise ScddError(
+                    f"the probe's loss is not finite in epoch {epoch + 1} of {recipe.epochs}: "
+                    f"lower probe.lr ({recipe.lr})."
+                )
+            total.zero_()
+            saved.offer(done, snapshot)
     for key, tensor in backbone_state(network).items():
         if not torch.equal(tensor, before[key]):
             raise ScddError(f"the backbone moved while it was probed: {key} changed.")
 
 
-def work(args: Namespace, config: Frozen, device: torch.device) -> None:
+def work(args: Namespace, config: Frozen, device: torch.device, saved: Unsaved) -> None:
     dataset = open_dataset(args.data, args.root)
     info = dataset.info
     backbone = load_checkpoint(
@@ -147,7 +180,7 @@ def work(args: Namespace, config: Frozen, device: torch.device) -> None:
     network = build(backbone.architecture, len(info.classes))
     load_backbone(network, backbone.state)
     recipe = recipe_of(config.params)
-    train(network, dataset.train, info, recipe, device)
+    train(network, dataset.train, info, recipe, device, saved)
     scores = {}
     for name, split in (("train", dataset.train), ("val", dataset.val)):
         seen = features(network, split.to(device), info, device)
@@ -156,7 +189,7 @@ def work(args: Namespace, config: Frozen, device: torch.device) -> None:
     metrics = {"top1": top(*scores["val"], 1), "train_top1": top(*scores["train"], 1)}
     if len(info.classes) >= 5:
         metrics["top5"] = top(*scores["val"], 5)
-    runtime.say(json.dumps(metrics))
+    say(json.dumps(metrics))
     teacher = Checkpoint(
         "classifier", backbone.architecture, info.classes, network.state_dict(), config.digest
     )
@@ -165,13 +198,13 @@ def work(args: Namespace, config: Frozen, device: torch.device) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = runtime.parser(__doc__)
+    parser = runtime.long_parser(__doc__)
     parser.add_argument("--data", type=Path, required=True, help="the dataset's dataset.json")
     parser.add_argument("--root", type=Path, required=True, help="where the dataset's files are")
     parser.add_argument("--backbone", type=Path, required=True, help="checkpoint of scdd.squeeze")
     parser.add_argument("--out", type=Path, required=True, help="classifier checkpoint to write")
     parser.add_argument("--metrics", type=Path, required=True, help="JSON of accuracies to write")
-    return runtime.run("probe", parser, work, argv)
+    return runtime.run_long("probe", parser, work, argv, outputs=("out", "metrics"))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ SRe2L, arXiv 2306.13092, section 3.3).
 """
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -16,26 +17,28 @@ from scdd.artifacts.dataset import DatasetInfo, load_info
 from scdd.artifacts.images import load_set
 from scdd.artifacts.labels import Origin, save_shard, shard_bytes
 from scdd.artifacts.network import load_checkpoint
+from scdd.artifacts.saved import Snapshot, Unsaved
 from scdd.artifacts.slots import Range
-from scdd.data.mixing import Draws, Transform, draw_epoch, transform_of, views
+from scdd.data.mixing import Draws, Transform, batch_count, draw_epoch, transform_of, views
 from scdd.data.source import Split
 from scdd.errors import ScddError
 from scdd.models import build
+from scdd.progress import Progress, say
 
 PASS = 256  # images a forward pass, always from one epoch: an epoch's labels fit any range
 
 
 @torch.inference_mode()
-def label_epoch(
-    teacher: nn.Module, split: Split, draws: Draws, mix: str, info: DatasetInfo
-) -> Tensor:
-    """Logits float16 [n, classes] of all images, in their order, on the draws' device.
+def label_passes(
+    teacher: nn.Module, split: Split, draws: Draws, mix: str, info: DatasetInfo, skip: int
+) -> Iterator[Tensor]:
+    """Logits float16 [b, classes] of each pass but the first `skip`, the images in their order.
 
     The teacher must be in eval mode.
     """
     order = torch.arange(len(split), device=draws.lam.device if split.pixels is not None else None)
-    batches = views(split, order, PASS, draws, mix, info)
-    return torch.cat([teacher(inputs).half() for _, inputs in batches])
+    for _, inputs in views(split, order[skip * PASS :], PASS, draws, mix, info):
+        yield teacher(inputs).half()
 
 
 def label(
@@ -46,29 +49,67 @@ def label(
     epochs: Range,
     info: DatasetInfo,
     device: torch.device,
+    saved: Unsaved | None = None,
 ) -> dict[str, Tensor]:
     """A shard's tensors (CPU): draws and logits of the half-open range `epochs`.
 
-    An epoch's content depends on (seed, epoch), not on the range. Raises ScddError where a logit
-    is not finite in float16.
+    An epoch's content depends on (seed, epoch), not on the range. saved: where to go on from, and
+    where to leave the state. Raises ScddError where a logit is not finite in float16.
     """
+    saved = saved or Unsaved()
+    passes = batch_count(len(split), PASS)
     made: dict[str, Tensor] = {}
-    for row, epoch in enumerate(runtime.track(range(*epochs), "relabel")):
-        draws = draw_epoch(transform, len(split), split.resolution, seed, epoch)
-        logits = label_epoch(teacher, split, draws.to(device), transform.mix, info).cpu()
-        if not bool(torch.isfinite(logits).all()):
-            raise ScddError(
-                f"the teacher's logits in epoch {epoch} are not finite in float16. "
-                "Look at the probe: its learning rate may be too high."
-            )
-        for name, tensor in {**vars(draws), "logits": logits}.items():
-            if row == 0:  # filled in place: a shard can take a good part of the memory
-                made[name] = tensor.new_empty((epochs[1] - epochs[0], *tensor.shape))
-            made[name][row] = tensor
+    done, parts, logits = 0, 0, []  # passes done; parts saved; logits of the epoch under way
+
+    def fill(row: int, content: dict[str, Tensor]) -> None:
+        for name, tensor in content.items():
+            if name not in made:  # filled in place: a shard can take a good part of the memory
+                made[name] = tensor.new_empty((epochs[1] - epochs[0], *tensor.shape[1:]))
+            made[name][row : row + len(tensor)] = tensor
+
+    def snapshot() -> Snapshot:
+        """The finished epochs that no part has yet, as one part, and what the next one has."""
+        nonlocal kept, parts
+        rows = slice(kept, done // passes)
+        new = {}
+        if rows.stop > rows.start:
+            new[f"epochs_{parts}"] = {name: tensor[rows].clone() for name, tensor in made.items()}
+            kept, parts = rows.stop, parts + 1
+        return Snapshot({"done": done, "parts": parts, "logits": logits}, new)
+
+    if saved.content is not None:
+        done, parts = saved.content["done"], saved.content["parts"]
+        logits = [tensor.to(device) for tensor in saved.content["logits"]]
+        row = 0
+        for part in range(parts):
+            content = saved.part(f"epochs_{part}")
+            fill(row, content)
+            row += len(content["logits"])
+    kept = done // passes
+    with Progress("relabel", passes * (epochs[1] - epochs[0]), done) as progress:
+        for row in range(done // passes, epochs[1] - epochs[0]):
+            draws = draw_epoch(transform, len(split), split.resolution, seed, epochs[0] + row)
+            there = draws.to(device)
+            skip = done - row * passes
+            for part in label_passes(teacher, split, there, transform.mix, info, skip):
+                logits.append(part)
+                done += 1
+                progress.advance()
+                if done % passes:
+                    saved.offer(done, snapshot)
+            whole = torch.cat(logits).cpu()
+            if not bool(torch.isfinite(whole).all()):
+                raise ScddError(
+                    f"the teacher's logits in epoch {epochs[0] + row} are not finite in float16. "
+                    "Look at the probe: its learning rate may be too high."
+                )
+            fill(row, {n: t[None] for n, t in {**vars(draws), "logits": whole}.items()})
+            logits = []
+            saved.offer(done, snapshot)
     return made
 
 
-def work(args: argparse.Namespace, config: Frozen, device: torch.device) -> None:
+def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: Unsaved) -> None:
     params = config.params
     info = load_info(args.data)
     images = load_set(args.images, info.classes, args.data, config.parents["images"])
@@ -82,14 +123,21 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device) -> None
     count, classes = len(images.labels), len(images.classes)
     epochs = args.epochs[1] - args.epochs[0]
     size = shard_bytes(epochs, count, classes)
-    runtime.say(f"{epochs} epochs x {count} images x {25 + 2 * classes} bytes = {size} bytes")
+    say(f"{epochs} epochs x {count} images x {25 + 2 * classes} bytes = {size} bytes")
 
     teacher = build(checkpoint.architecture, classes)
     teacher.load_state_dict(checkpoint.state)
     split = Split(images.labels, images.images, (), info.resolution).to(device)
     transform = transform_of(params)
     made = label(
-        teacher.eval().to(device), split, transform, params["seed"], args.epochs, info, device
+        teacher.eval().to(device),
+        split,
+        transform,
+        params["seed"],
+        args.epochs,
+        info,
+        device,
+        saved,
     )
     origin = Origin(
         digest=config.digest,
@@ -104,13 +152,13 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device) -> None
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = runtime.parser(__doc__)
+    parser = runtime.long_parser(__doc__)
     parser.add_argument("--data", type=Path, required=True, help="dataset.json")
     parser.add_argument("--images", type=Path, required=True, help="the image set's set.json")
     parser.add_argument("--teacher", type=Path, required=True, help="the probe's checkpoint")
     parser.add_argument("--epochs", type=runtime.span, required=True, help="half-open, as 0:100")
     parser.add_argument("--out", type=Path, required=True, help="the shard to write")
-    return runtime.run("relabel", parser, work, argv)
+    return runtime.run_long("relabel", parser, work, argv, outputs=("out",))
 
 
 if __name__ == "__main__":

@@ -1,23 +1,35 @@
-"""What every stage program shares: arguments, one-line errors, progress, the record of its host."""
+"""What every stage program shares: arguments, one-line errors, the record of its host, and, for a
+job that may take long, the frame in which it is interrupted and gone on with."""
 
 import argparse
+import contextlib
+import ctypes
 import json
 import os
 import platform
+import resource
+import signal
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from types import FrameType
+from typing import Any
 
 import torch
-from tqdm import tqdm
 
+from scdd import gpus
+from scdd.artifacts import done
 from scdd.artifacts.config import Frozen, read_frozen
+from scdd.artifacts.files import FULL, sha256
+from scdd.artifacts.saved import Saved, Stopped, Unsaved
 from scdd.errors import ScddError
+from scdd.progress import say
 
-T = TypeVar("T")
-LINE_EVERY = 10.0  # seconds between the lines of a log
+SAVE_EVERY = 300.0  # seconds between saves of a long job's state
+STOPPED = 128 + signal.SIGTERM  # exit code of a job that was asked to leave
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+PR_SET_PDEATHSIG = 1  # Linux's prctl
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
@@ -29,6 +41,21 @@ def parser(description: str | None) -> argparse.ArgumentParser:
         "--config", type=Path, required=True, help="the frozen config.json of this artifact"
     )
     made.add_argument("--device", default="auto", help="auto (a GPU if there is one), cpu, cuda")
+    return made
+
+
+def long_parser(description: str | None) -> argparse.ArgumentParser:
+    """The arguments of a program that is interrupted and gone on with."""
+    made = parser(description)
+    made.add_argument(
+        "--work", type=Path, required=True, help="folder of this job's lock and saved state"
+    )
+    made.add_argument(
+        "--code", type=Path, required=True, help="print of the code; a state of other code is void"
+    )
+    made.add_argument(
+        "--save-every", type=float, default=SAVE_EVERY, help="seconds between saves of the state"
+    )
     return made
 
 
@@ -48,26 +75,123 @@ def run(
 ) -> int:
     """Parse, read the frozen config, work. Returns the exit code; a user's mistake is one line."""
     args = arguments.parse_args(argv)
-    try:
+
+    def job() -> None:
         config = read_frozen(args.config, stage)
         device = pick_device(args.device)
-        say(f"{stage} {config.label}-{config.digest}: config {args.config}")
-        say(json.dumps(environment(device)))
-        started = time.monotonic()
+        introduce(args, config, device)
         work(args, config, device)
-        say(f"done in {time.monotonic() - started:.1f} s")
+
+    return _report(job)
+
+
+def run_long(
+    stage: str,
+    arguments: argparse.ArgumentParser,
+    work: Callable[[argparse.Namespace, Frozen, torch.device, Unsaved], None],
+    argv: list[str] | None,
+    *,
+    outputs: Sequence[str],
+) -> int:
+    """`run` for a job that resumes: `work` offers its state, and takes up what it finds there.
+
+    outputs: names of the arguments that say where the outputs go. They are written elsewhere and
+    linked to their places when all is done (see scdd.artifacts.done).
+    """
+    args = arguments.parse_args(argv)
+    places = {getattr(args, name).name: getattr(args, name) for name in outputs}
+
+    def job() -> None:
+        config = read_frozen(args.config, stage)
+        key = {"artifact": config.digest, "code": sha256(args.code)}
+        saved = Saved(args.work, key, args.save_every)
+        with saved.locked():
+            if files := done.finished(args.work, key):
+                say(f"finished by an earlier attempt: linked from {args.work}")
+            else:
+                device = pick_device(args.device)
+                introduce(args, config, device)
+                staging = done.start(args.work)
+                inside = {name: staging / getattr(args, name).name for name in outputs}
+                staged = argparse.Namespace(**{**vars(args), **inside})
+                with saved.attempt(say), _asked_to_leave(saved):
+                    work(staged, config, device, saved)
+                    files = done.commit(args.work, key)
+            saved.require_lock()
+            done.deliver(args.work, files, places)
+            saved.clear()
+
+    return _report(job)
+
+
+def _report(job: Callable[[], None]) -> int:
+    """Run a job; say how it ended and what it took. Returns the exit code."""
+    _end_with_the_driver()
+    started = time.monotonic()
+    code = 1
+    try:
+        job()
+        code = 0
     except ScddError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+        say(f"error: {error}")
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        say(f"error: {error.filename}: {error.strerror}. Make room, then run snakemake again.")
+    except Stopped as stop:
+        say(f"asked to leave; {stop}. Run snakemake again to go on from there.")
+        code = STOPPED
+    finally:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        gpu = torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_initialized() else 0
+        say(
+            f"{'failed' if code else 'done'} in {time.monotonic() - started:.1f} s, "
+            f"peak memory {peak:.0f} MiB, of the GPU {gpu:.0f} MiB"
+        )
+    return code
+
+
+def _end_with_the_driver() -> None:
+    """Be asked to leave when the process dies that started this one: Snakemake, if it is killed.
+
+    By hand, a program may outlive its shell.
+    """
+    if "SCDD_PLAN" in os.environ and sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM))
+
+
+@contextlib.contextmanager
+def _asked_to_leave(saved: Saved) -> Iterator[None]:
+    """Within, SIGTERM or Ctrl-C makes the job save and leave; a second Ctrl-C kills it.
+
+    SIGTERM may come several times at one end: from Slurm, and since the parent has died of it.
+    """
+
+    def leave(number: int, _: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        if not saved.leaving:
+            say(f"{signal.Signals(number).name}: saving, then leaving")
+        saved.leaving = True
+
+    before = {each: signal.signal(each, leave) for each in SIGNALS}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 def pick_device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """The device of that name. 'auto' and 'cuda' take a GPU that no other job of ours has."""
+    if name == "auto" and not torch.cuda.is_available():
+        return torch.device("cpu")
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise ScddError(f"device {name} is asked for, but torch sees no GPU on {platform.node()}.")
-    return torch.device(name)
+    if name not in {"auto", "cuda"}:
+        return torch.device(name)
+    device = torch.device("cuda", gpus.take(gpus.visible(torch.cuda.device_count())))
+    torch.cuda.set_device(device)
+    return device
 
 
 def environment(device: torch.device) -> dict[str, Any]:
@@ -81,21 +205,10 @@ def environment(device: torch.device) -> dict[str, Any]:
     }
 
 
-def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
-
-
-def track(items: Iterable[T], what: str, *, total: int | None = None) -> Iterator[T]:
-    """Iterate with a bar on a terminal, or a line with rate and time left every 10 s in a log."""
-    if sys.stderr.isatty():
-        yield from tqdm(items, desc=what, total=total)
-        return
-    total = len(items) if total is None and hasattr(items, "__len__") else total
-    started = last = time.monotonic()
-    for done, item in enumerate(items, start=1):
-        yield item
-        now = time.monotonic()
-        if now - last >= LINE_EVERY or done == total:
-            last, rate = now, done / max(now - started, 1e-9)
-            left = f", {(total - done) / rate:.0f} s left" if total else ""
-            say(f"{what}: {done}/{total or '?'}, {rate:.3g}/s{left}")
+def introduce(args: argparse.Namespace, config: Frozen, device: torch.device) -> None:
+    """The first lines of a log."""
+    slurm = os.environ.get("SLURM_JOB_ID")
+    job = f", Slurm job {slurm}" if slurm else ""
+    say(f"{config.stage} {config.label}-{config.digest}: config {args.config}")
+    say(f"host {platform.node()}, process {os.getpid()}{job}, device {device}")
+    say(json.dumps(environment(device)))

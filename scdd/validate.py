@@ -9,7 +9,7 @@ import csv
 import io
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 import torch
@@ -23,10 +23,12 @@ from scdd.artifacts.files import write_json, write_text
 from scdd.artifacts.images import load_set
 from scdd.artifacts.labels import LabelStore, open_store
 from scdd.artifacts.network import Architecture
-from scdd.data.mixing import Draws, Transform, draw_epoch, transform_of, views
+from scdd.artifacts.saved import Snapshot, Unsaved
+from scdd.data.mixing import Draws, Transform, batch_count, draw_epoch, transform_of, views
 from scdd.data.source import Split, normalise, open_dataset
 from scdd.errors import ScddError
 from scdd.models import build
+from scdd.progress import Progress, say
 from scdd.rng import generator
 
 EVALUATIONS = 20  # points of the accuracy curve
@@ -34,8 +36,9 @@ TEST_BATCH = 512
 TOP5_CLASSES = 5  # fewer classes have no top-5
 
 Accuracy = tuple[float, float | None]  # top-1 and top-5 in percent; None for too few classes
-# one epoch's batches: views float32 [b, 3, R, R] and their targets [b, classes], on the device
-Feed = Callable[[int], Iterator[tuple[Tensor, Tensor]]]
+# of (epoch, skip): its batches but the first few, on the device: views float32 [b, 3, R, R] and
+# their targets [b, classes]
+Feed = Callable[[int, int], Iterator[tuple[Tensor, Tensor]]]
 Criterion = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -103,11 +106,11 @@ def soft_feed(
 ) -> Feed:
     """The store's views with the teacher's logits as targets; `split` is the image set."""
 
-    def feed(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def feed(epoch: int, skip: int) -> Iterator[tuple[Tensor, Tensor]]:
         held = store.epoch(epoch)
         logits = held.pop("logits").to(device)
         draws = Draws(**held).to(device)
-        order = batch_order(split, training.seed, epoch)
+        order = batch_order(split, training.seed, epoch)[skip * training.batch :]
         for index, inputs in views(split, order, training.batch, draws, mix, info):
             yield inputs, logits[index]
 
@@ -120,10 +123,10 @@ def hard_feed(
     """Views drawn from the student's seed, with class probabilities as targets."""
     one_hot, labels = torch.eye(len(info.classes), device=device), split.labels.to(device)
 
-    def feed(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def feed(epoch: int, skip: int) -> Iterator[tuple[Tensor, Tensor]]:
         n, size = len(split), split.resolution
         draws = draw_epoch(transform, n, size, training.seed, epoch).to(device)
-        order = batch_order(split, training.seed, epoch)
+        order = batch_order(split, training.seed, epoch)[skip * training.batch :]
         for index, inputs in views(split, order, training.batch, draws, transform.mix, info):
             lam, partner = draws.lam[index, None], draws.partner[index].long()
             yield inputs, lam * one_hot[labels[index]] + (1 - lam) * one_hot[labels[partner]]
@@ -161,13 +164,16 @@ def fit(
     criterion: Criterion,
     training: Training,
     evaluate: Callable[[], Accuracy],
+    images: int,
     device: torch.device,
+    saved: Unsaved | None = None,
 ) -> list[Row]:
-    """Train `network` in place for all epochs; returns the history.
+    """Train `network` in place for all epochs, each of so many images; returns the history.
 
-    `evaluate` is called some twenty times and after the last epoch. Raises ScddError, naming the
-    epoch, where the loss is not finite.
+    `evaluate` is called some twenty times and after the last epoch. saved: where to go on from, and
+    where to leave the state. Raises ScddError, naming the epoch, where the loss is not finite.
     """
+    saved = saved or Unsaved()
     # fused: one call a step in place of several for each of the many small tensors
     optimizer: torch.optim.Optimizer
     if training.optimizer == "adamw":
@@ -184,29 +190,54 @@ def fit(
         )
     half = training.precision == "bf16"
     watched = evaluation_epochs(training.epochs)
-    history = []
+    history: list[Row] = []
+    per_epoch = batch_count(images, training.batch)
+    total, done = torch.zeros((), device=device), 0
+    if saved.content is not None:
+        done, history = saved.content["done"], [Row(*row) for row in saved.content["history"]]
+        network.load_state_dict(saved.content["network"])
+        optimizer.load_state_dict(saved.content["optimizer"])
+        total.copy_(saved.content["total"])
+
+    def snapshot() -> Snapshot:
+        return Snapshot(
+            {
+                "done": done,
+                "history": [astuple(row) for row in history],
+                "network": network.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "total": total,
+            }
+        )
+
     network.train()
-    for epoch in runtime.track(range(training.epochs), "validate"):
-        rate = learning_rate(training, epoch)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        total, count = torch.zeros((), device=device), 0
-        for inputs, targets in feed(epoch):
-            with torch.autocast(device.type, torch.bfloat16, enabled=half):
-                outputs = network(inputs)
-            loss = criterion(outputs.float(), targets)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
-            total += loss.detach() * len(inputs)
-            count += len(inputs)
-        mean = total.item() / count  # the epoch's one wait for the device
-        if not math.isfinite(mean):
-            raise ScddError(
-                f"the student's loss is {mean} in epoch {epoch} (lr {rate:.3g}). Lower protocol.lr."
-            )
-        top1, top5 = evaluate() if epoch in watched else (None, None)
-        history.append(Row(epoch, rate, mean, top1, top5))
+    with Progress("validate", training.epochs * per_epoch, done) as progress:
+        for epoch in range(done // per_epoch, training.epochs):
+            rate = learning_rate(training, epoch)
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            for inputs, targets in feed(epoch, done - epoch * per_epoch):
+                with torch.autocast(device.type, torch.bfloat16, enabled=half):
+                    outputs = network(inputs)
+                loss = criterion(outputs.float(), targets)
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()
+                optimizer.step()
+                total += loss.detach() * len(inputs)
+                done += 1
+                progress.advance()
+                if done % per_epoch:
+                    saved.offer(done, snapshot)
+            mean = total.item() / images  # the epoch's one wait for the device
+            if not math.isfinite(mean):
+                raise ScddError(
+                    f"the student's loss is {mean} in epoch {epoch} (lr {rate:.3g}). "
+                    "Lower protocol.lr."
+                )
+            top1, top5 = evaluate() if epoch in watched else (None, None)
+            history.append(Row(epoch, rate, mean, top1, top5))
+            total.zero_()
+            saved.offer(done, snapshot)
     return history
 
 
@@ -219,7 +250,7 @@ def history_csv(history: list[Row]) -> str:
     return text.getvalue()
 
 
-def work(args: argparse.Namespace, config: Frozen, device: torch.device) -> None:
+def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: Unsaved) -> None:
     params = config.params
     training = Training(**{field.name: params[field.name] for field in fields(Training)})
     dataset = open_dataset(args.data, args.root)
@@ -256,10 +287,17 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device) -> None
     network = network.to(device, memory_format=torch.channels_last)  # a fifth faster on the CPU too
     val = dataset.val.to(device)
     history = fit(
-        network, feed, criterion, training, lambda: accuracy(network, val, info, device), device
+        network,
+        feed,
+        criterion,
+        training,
+        lambda: accuracy(network, val, info, device),
+        len(split),
+        device,
+        saved,
     )
     last = history[-1]
-    runtime.say(f"top-1 {last.top1:.2f} % after {training.epochs} epochs on {len(split)} images")
+    say(f"top-1 {last.top1:.2f} % after {training.epochs} epochs on {len(split)} images")
     write_text(args.history, history_csv(history))
     metrics = {
         "top1": last.top1,
@@ -275,14 +313,14 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device) -> None
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = runtime.parser(__doc__)
+    parser = runtime.long_parser(__doc__)
     parser.add_argument("--data", type=Path, required=True, help="dataset.json")
     parser.add_argument("--root", type=Path, required=True, help="where the dataset's files lie")
     parser.add_argument("--images", type=Path, help="set.json; without it the whole training set")
     parser.add_argument("--labels", type=Path, help="the folder of the soft labels")
     parser.add_argument("--out", dest="metrics", type=Path, required=True, help="metrics.json")
     parser.add_argument("--history", type=Path, required=True, help="history.csv")
-    return runtime.run("validate", parser, work, argv)
+    return runtime.run_long("validate", parser, work, argv, outputs=("metrics", "history"))
 
 
 if __name__ == "__main__":

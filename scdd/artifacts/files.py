@@ -1,6 +1,7 @@
 """Atomic writes, hashes and JSON."""
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -10,16 +11,29 @@ from typing import Any
 
 from scdd.errors import ScddError
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary sibling of `path` that takes its place if, and only if, the block succeeds."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """A temporary sibling of `path` that takes its place if, and only if, the block succeeds.
+
+    Raises ScddError where the disk is full.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         temporary.chmod(0o666 & ~_umask())  # some writers leave files that only their owner reads
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())  # on the disk before it has its name
         temporary.replace(path)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise ScddError(
+            f"{path} was not written: {error.strerror}. Make room, then run snakemake again."
+        ) from None
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -114,6 +114,11 @@ def mixed(images: Tensor, pick: Tensor, draws: Draws, mix: str, info: DatasetInf
     return torch.where(inside[0][:, None, :, None] & inside[1][:, None, None, :], other, own)
 
 
+def batch_count(n: int, size: int) -> int:
+    """How many batches `views` makes of `n` images."""
+    return max(1, n // size) if n % size == 1 else -(-n // size)
+
+
 def views(
     split: Split, order: Tensor, size: int, draws: Draws, mix: str, info: DatasetInfo
 ) -> Iterator[tuple[Tensor, Tensor]]:

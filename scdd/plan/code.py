@@ -14,7 +14,7 @@ from scdd.artifacts.files import sha256, write_text
 from scdd.plan.stages import RESULTS, Node
 
 # How files are laid out and what is printed does not change results; where it does, raise VERSIONS.
-NEUTRAL = ("scdd.artifacts", "scdd.runtime", "scdd.errors")
+NEUTRAL = ("scdd.artifacts", "scdd.runtime", "scdd.progress", "scdd.gpus", "scdd.errors")
 PACKAGE = Path(__file__).parents[1]
 # What a program reads beside its modules.
 FILES = {"tables": (PACKAGE / "published.csv",)}

@@ -2,11 +2,13 @@
 
 import json
 import os
+import uuid
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from scdd.artifacts.done import RUN
 from scdd.artifacts.files import read_json, write_json, write_text
 from scdd.errors import ScddError
 from scdd.plan.build import build
@@ -75,6 +77,7 @@ def for_run(config: Mapping[str, Any], is_driver: bool) -> Plan:
         return thaw(Path(os.environ[VARIABLE]))
     plan = plan_of(config)
     os.environ[VARIABLE] = str(freeze(plan).resolve())
+    os.environ[RUN] = uuid.uuid4().hex
     return plan
 
 

@@ -329,6 +329,7 @@ class Machine(Section):
         "auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu or cuda"
     )
     threads: Count = Field(1, description="CPU threads of a job; changes float rounding")
+    save_every: Positive = Field(300, description="seconds between saves of a long job's state")
 
 
 def _method(value: Any) -> Any:

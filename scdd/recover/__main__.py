@@ -18,6 +18,7 @@ from scdd.artifacts.dataset import load_info
 from scdd.artifacts.files import write_text
 from scdd.artifacts.images import save_checksums, save_shard
 from scdd.artifacts.network import load_checkpoint
+from scdd.artifacts.saved import Unsaved
 from scdd.artifacts.slots import Range, blocks, losses_path
 from scdd.data.source import denormalise, valid_range
 from scdd.errors import ScddError
@@ -55,7 +56,7 @@ def losses_csv(first_slot: int, losses: Tensor) -> str:
     return "\n".join(rows) + "\n"
 
 
-def work(args: argparse.Namespace, config: Frozen, device: torch.device) -> None:
+def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: Unsaved) -> None:
     info, settings = load_info(args.data), settings_of(config.params)
     seed, size = config.params["seed"], config.params["block"]
     block = block_index(args.classes, size, len(info.classes))
@@ -70,18 +71,18 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device) -> None
     network.load_state_dict(teacher.state)
     if device.type == "cuda":
         network = network.to(memory_format=torch.channels_last)
-    indices, slots = range(*args.classes), range(*args.slots)
-    units = [
-        draw_unit(settings, len(indices), info.resolution, seed=seed, block=block, slot=s)
-        for s in slots
-    ]
+    indices = range(*args.classes)
     images, losses = recover_units(
         network.to(device),
         torch.tensor(indices, device=device),
-        units,
+        lambda slot: draw_unit(
+            settings, len(indices), info.resolution, seed=seed, block=block, slot=slot
+        ),
+        range(*args.slots),
         settings,
         valid_range(info, device),
-        progress=lambda steps: runtime.track(steps, f"{len(indices)} images of classes {block}"),
+        what=f"{len(indices)} images of each slot of block {block}",
+        saved=saved,
     )
     record = {
         "digest": config.digest,
@@ -89,7 +90,7 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device) -> None
         "teacher": teacher.digest,
         "env": runtime.environment(device),
     }
-    shards = denormalise(images, info).cpu()
+    shards = denormalise(images, info)
     for row, index in enumerate(indices):
         save_shard(args.out, args.slots, info.classes, index, shards[:, row], record=record)
     write_text(losses_path(args.out, args.slots, args.classes), losses_csv(args.slots[0], losses))
@@ -97,13 +98,13 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device) -> None
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = runtime.parser(__doc__)
+    parser = runtime.long_parser(__doc__)
     parser.add_argument("--data", type=Path, required=True, help="dataset.json")
     parser.add_argument("--teacher", type=Path, required=True, help="the probe's checkpoint")
     parser.add_argument("--classes", type=runtime.span, required=True, help="a block, e.g. 0:100")
     parser.add_argument("--slots", type=runtime.span, required=True, help="a range, e.g. 1:10")
     parser.add_argument("--out", type=Path, required=True, help="the folder of the shards")
-    return runtime.run("recover", parser, work, argv)
+    return runtime.run_long("recover", parser, work, argv, outputs=("out",))
 
 
 if __name__ == "__main__":

@@ -8,16 +8,19 @@ composition is part of the method. A unit, (class block, slot), is one such batc
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from scdd import rng
+from scdd.artifacts.saved import Snapshot, Unsaved
 from scdd.data.geometry import crop_resize, resized_crop_boxes
 from scdd.errors import ScddError
+from scdd.progress import Progress
 
 CHECK_EVERY = 100  # iterations between looks at the losses
 
@@ -156,23 +159,38 @@ def recover_unit(
     settings: Settings,
     valid: tuple[Tensor, Tensor],
     *,
-    progress: Callable[[range], Iterable[int]] = iter,
+    start: Mapping[str, Any] | None = None,
+    after_step: Callable[[Callable[[], dict[str, Any]]], None] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The last iterate, normalised float32 [classes, 3, R, R], and its losses float32 [T, 3].
 
     labels: int64 [classes] on the device where network and valid are; valid: lower and upper end
     of the pixels, normalised, [3, 1, 1]; losses: as `objective` gives them, before each step.
-    The network is set to eval mode and frozen. Nothing waits for the device but a look at the
-    losses now and then: one that is not finite is an ScddError naming unit and iteration.
+    after_step: called after each step with a function that makes the unit's state; start: such a
+    state, to go on from. The network is set to eval mode and frozen. Nothing waits for the device
+    but a look at the losses now and then: one that is not finite is an ScddError naming unit and
+    iteration.
     """
     network.eval().requires_grad_(False)
     images = unit.start.to(labels.device, copy=True).requires_grad_()
     boxes = None if unit.boxes is None else unit.boxes.to(labels.device)
     shifts, flips, size = unit.shifts.tolist(), unit.flips.tolist(), images.shape[-1]
     adam = torch.optim.Adam([images], settings.lr, settings.betas, eps=1e-8)
-    losses = torch.empty(settings.iterations, 3, device=labels.device)
+    losses = torch.zeros(settings.iterations, 3, device=labels.device)
+    done = 0
+    if start is not None:
+        done = start["done"]
+        with torch.no_grad():
+            images.copy_(start["images"])
+        adam.load_state_dict(start["adam"])
+        losses.copy_(start["losses"])
+
+    def state() -> dict[str, Any]:
+        held = {"images": images.detach(), "adam": adam.state_dict(), "losses": losses}
+        return {"done": done, **held}
+
     with BatchNormLoss(network, settings.first_bn_multiplier) as bn:
-        for step in progress(range(settings.iterations)):
+        for step in range(done, settings.iterations):
             views = images
             if boxes is not None:  # one crop for the whole batch
                 views = crop_resize(views, boxes[step : step + 1], size)
@@ -186,9 +204,11 @@ def recover_unit(
             adam.step()
             with torch.no_grad():
                 images.clamp_(*valid)
-            if (step + 1) % CHECK_EVERY == 0:
-                _require_finite(unit, images, losses[: step + 1])
-    _require_finite(unit, images, losses)
+            done = step + 1
+            if done % CHECK_EVERY == 0 or done == settings.iterations:
+                _require_finite(unit, images, losses[:done])
+            if after_step is not None:
+                after_step(state)
     return images.detach(), losses
 
 
@@ -206,17 +226,47 @@ def _require_finite(unit: Unit, images: Tensor, losses: Tensor) -> None:
 def recover_units(
     network: nn.Module,
     labels: Tensor,
-    units: Sequence[Unit],
+    draw: Callable[[int], Unit],
+    slots: Sequence[int],
     settings: Settings,
     valid: tuple[Tensor, Tensor],
     *,
-    progress: Callable[[range], Iterable[int]] = iter,
+    what: str = "recover",
+    saved: Unsaved | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Images float32 [units, classes, 3, R, R] and losses float32 [units, T, 3], one unit a pass.
+    """Images float32 [slots, classes, 3, R, R] and losses float32 [slots, T, 3], on the CPU.
 
-    Arguments and errors are `recover_unit`'s.
+    One unit a pass; `draw` gives the unit of a slot. saved: where to go on from, and where to leave
+    the state. Other arguments and errors are `recover_unit`'s.
     """
-    done = [
-        recover_unit(network, labels, unit, settings, valid, progress=progress) for unit in units
-    ]
-    return torch.stack([images for images, _ in done]), torch.stack([loss for _, loss in done])
+    saved = saved or Unsaved()
+    finished: list[tuple[Tensor, Tensor]] = []
+    start = None
+    if saved.content is not None:
+        finished = [saved.part(f"unit_{i}") for i in range(saved.content["units"])]
+        start = saved.content["unit"]
+    kept = len(finished)
+    done = kept * settings.iterations + (start["done"] if start else 0)
+
+    def snapshot(unit: dict[str, Any] | None) -> Snapshot:
+        nonlocal kept
+        new = {f"unit_{i}": finished[i] for i in range(kept, len(finished))}
+        kept = len(finished)
+        return Snapshot({"units": kept, "unit": unit}, new)
+
+    with Progress(what, len(slots) * settings.iterations, done) as progress:
+
+        def after_step(state: Callable[[], dict[str, Any]]) -> None:
+            nonlocal done
+            done += 1
+            progress.advance()
+            saved.offer(done, lambda: snapshot(state()))
+
+        for slot in slots[len(finished) :]:
+            images, losses = recover_unit(
+                network, labels, draw(slot), settings, valid, start=start, after_step=after_step
+            )
+            finished.append((images.cpu(), losses.cpu()))
+            start = None
+    images, losses = zip(*finished, strict=True)
+    return torch.stack(images), torch.stack(losses)

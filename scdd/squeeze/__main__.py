@@ -11,6 +11,7 @@ from scdd import runtime
 from scdd.artifacts.config import Frozen
 from scdd.artifacts.files import replacing
 from scdd.artifacts.network import Architecture, Checkpoint, save_checkpoint
+from scdd.artifacts.saved import Unsaved
 from scdd.data.source import open_dataset
 from scdd.errors import ScddError
 from scdd.models import backbone_state, build
@@ -18,7 +19,7 @@ from scdd.rng import generator
 from scdd.squeeze import engine, module
 
 
-def work(args: Namespace, config: Frozen, device: torch.device) -> None:
+def work(args: Namespace, config: Frozen, device: torch.device, saved: Unsaved) -> None:
     params = config.params
     dataset = open_dataset(args.data, args.root)
     classes = dataset.info.classes
@@ -36,10 +37,12 @@ def work(args: Namespace, config: Frozen, device: torch.device) -> None:
     if method is not None:
         recipe = engine.recipe_of(params)
         try:
-            history = engine.train(method, network, dataset.train, dataset.info, recipe, device)
+            history = engine.train(
+                method, network, dataset.train, dataset.info, recipe, device, saved
+            )
         except engine.Diverged as error:
             # beside the outputs it would be deleted by Snakemake
-            kept = Path("work/squeeze", f"{config.label}-{config.digest}", "last_good.safetensors")
+            kept = args.work / "last_good.safetensors"
             save(kept, error.state)
             raise ScddError(
                 f"the loss is not finite in epoch {error.epoch} of {recipe.epochs}: lower "
@@ -53,12 +56,12 @@ def work(args: Namespace, config: Frozen, device: torch.device) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = runtime.parser(__doc__)
+    parser = runtime.long_parser(__doc__)
     parser.add_argument("--data", type=Path, required=True, help="the dataset's dataset.json")
     parser.add_argument("--root", type=Path, required=True, help="where the dataset's files are")
     parser.add_argument("--out", type=Path, required=True, help="backbone checkpoint to write")
     parser.add_argument("--history", type=Path, required=True, help="CSV of the epochs to write")
-    return runtime.run("squeeze", parser, work, argv)
+    return runtime.run_long("squeeze", parser, work, argv, outputs=("out", "history"))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@ end of an epoch, when the losses are read."""
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,13 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from scdd.artifacts.dataset import DatasetInfo
+from scdd.artifacts.saved import Snapshot, Unsaved
 from scdd.data.augment import Jitter, colour, draw_factors, draw_order
 from scdd.data.geometry import View, crop_resize, draw_views
 from scdd.data.source import Split
 from scdd.errors import ScddError
 from scdd.models import ResNet, backbone_state
+from scdd.progress import Progress
 from scdd.rng import generator
-from scdd.runtime import track
 
 
 class Method(nn.Module, ABC):
@@ -101,6 +103,36 @@ class Draws:
         return colour(cropped, self.factors[rows], order)
 
 
+def view_batches(
+    recipe: Recipe,
+    count: int,
+    split: Split,
+    info: DatasetInfo,
+    epoch: int,
+    skip: int,
+    device: torch.device,
+) -> Iterator[tuple[list[Tensor], Tensor]]:
+    """An epoch's full batches but the first `skip`: `count` normalised views of each, and labels.
+
+    The numbers of an epoch come from (seed, epoch): after a break they are drawn again.
+    """
+    size = recipe.batch
+    draw = generator(recipe.seed, "squeeze", epoch)
+    order = torch.randperm(len(split), generator=draw)[: len(split) // size * size]
+    draws = [Draws.make(recipe, len(order), info.resolution, draw, device) for _ in range(count)]
+    for _ in range(skip * count):
+        draw_order(recipe.jitter, draw)
+    labels = split.labels[order].to(device)
+    mean, std = torch.tensor([info.mean, info.std], device=device)[:, :, None, None]
+    # pixels on the device are indexed there, files on the CPU
+    where = order if split.pixels is None else order.to(device)
+    for step, (_, images) in enumerate(split.batches(where[skip * size :], size, device), skip):
+        rows = slice(step * size, (step + 1) * size)
+        pixels = images.float() / 255
+        views = [one.apply(pixels, rows, draw_order(recipe.jitter, draw)) for one in draws]
+        yield [(view - mean) / std for view in views], labels[rows]
+
+
 def train(
     method: Method,
     network: ResNet,
@@ -108,15 +140,20 @@ def train(
     info: DatasetInfo,
     recipe: Recipe,
     device: torch.device,
+    saved: Unsaved | None = None,
 ) -> list[tuple[int, float, float]]:
     """Train `method`, of which `network` is a part, in place on the device.
 
     Returns (epoch from 1, its first learning rate, mean loss) of each epoch. A last batch that is
-    not full is dropped. Raises Diverged, and ScddError where the split has not one full batch.
+    not full is dropped. saved: where to go on from, and where to leave the state. Raises Diverged,
+    and ScddError where the split has not one full batch.
     """
-    size, per_epoch = recipe.batch, len(split) // recipe.batch
+    saved = saved or Unsaved()
+    per_epoch = len(split) // recipe.batch
     if per_epoch == 0:
-        raise ScddError(f"batch {size} is larger than the training set ({len(split)} images).")
+        raise ScddError(
+            f"batch {recipe.batch} is larger than the training set ({len(split)} images)."
+        )
     steps, warmup = recipe.epochs * per_epoch, round(recipe.warmup_epochs * per_epoch)
     split = split.to(device)
     method.to(device).train()
@@ -132,44 +169,55 @@ def train(
         weight_decay=recipe.weight_decay,
         fused=True,
     )
-    mean, std = torch.tensor([info.mean, info.std], device=device)[:, :, None, None]
     half = recipe.precision == "bf16"
     losses = torch.zeros(per_epoch, device=device)
-    history = []
+    history: list[tuple[int, float, float]] = []
     good = {key: tensor.clone() for key, tensor in backbone_state(network).items()}
-    for epoch in track(range(recipe.epochs), "squeeze"):
-        draw = generator(recipe.seed, "squeeze", epoch)
-        order = torch.randperm(len(split), generator=draw)[: per_epoch * size]
-        draws = [
-            Draws.make(recipe, len(order), info.resolution, draw, device)
-            for _ in range(method.views)
-        ]
-        labels = split.labels[order].to(device)
-        # pixels on the device are indexed there, files on the CPU
-        where = order if split.pixels is None else order.to(device)
-        for step, (_, images) in enumerate(split.batches(where, size, device)):
-            rate = learning_rate(epoch * per_epoch + step, steps, warmup, recipe.lr)
-            optimizer.param_groups[0]["lr"] = rate
-            rows = slice(step * size, (step + 1) * size)
-            pixels = images.float() / 255
-            views = [
-                ((one.apply(pixels, rows, draw_order(recipe.jitter, draw)) - mean) / std).to(
-                    memory_format=memory_format
-                )
-                for one in draws
-            ]
-            with torch.autocast(device.type, torch.bfloat16, enabled=half):
-                loss = method.loss(views, labels[rows])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            method.after_step()
-            losses[step] = loss.detach()
-        sums = torch.stack([losses.sum(), *(t.sum() for t in backbone_state(network).values())])
-        if not bool(sums.isfinite().all()):
-            raise Diverged(epoch + 1, good)
-        first = learning_rate(epoch * per_epoch, steps, warmup, recipe.lr)
-        history.append((epoch + 1, first, losses.mean().item()))
-        for key, tensor in backbone_state(network).items():
-            good[key].copy_(tensor)
+    done = 0
+    if saved.content is not None:
+        done, history = saved.content["done"], saved.content["history"]
+        method.load_state_dict(saved.content["method"])
+        optimizer.load_state_dict(saved.content["optimizer"])
+        losses.copy_(saved.content["losses"])
+        for key, tensor in good.items():
+            tensor.copy_(saved.content["good"][key])
+
+    def snapshot() -> Snapshot:
+        return Snapshot(
+            {
+                "done": done,
+                "history": history,
+                "method": method.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "losses": losses,
+                "good": good,
+            }
+        )
+
+    with Progress("squeeze", steps, done) as progress:
+        for epoch in range(done // per_epoch, recipe.epochs):
+            skip = done - epoch * per_epoch
+            batches = view_batches(recipe, method.views, split, info, epoch, skip, device)
+            for step, (views, labels) in enumerate(batches, skip):
+                optimizer.param_groups[0]["lr"] = learning_rate(done, steps, warmup, recipe.lr)
+                with torch.autocast(device.type, torch.bfloat16, enabled=half):
+                    loss = method.loss([v.to(memory_format=memory_format) for v in views], labels)
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                method.after_step()
+                losses[step] = loss.detach()
+                done += 1
+                progress.advance()
+                if step + 1 < per_epoch:
+                    saved.offer(done, snapshot)
+            state = backbone_state(network)
+            sums = torch.stack([losses.sum(), *(tensor.sum() for tensor in state.values())])
+            if not bool(sums.isfinite().all()):
+                raise Diverged(epoch + 1, good)
+            first = learning_rate(epoch * per_epoch, steps, warmup, recipe.lr)
+            history.append((epoch + 1, first, losses.mean().item()))
+            for key, tensor in state.items():
+                good[key].copy_(tensor)
+            saved.offer(done, snapshot)
     return history

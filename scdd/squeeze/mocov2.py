@@ -99,6 +99,13 @@ class MoCoV2(Method):
         self.register_buffer("shuffle", shuffle)
         self.register_buffer("unshuffle", shuffle.argsort())
 
+    def get_extra_state(self) -> int:
+        """What a saved state needs beside tensors: where the next keys go."""
+        return self.oldest
+
+    def set_extra_state(self, oldest: int) -> None:
+        self.oldest = oldest
+
     @torch.no_grad()
     def encode_keys(self, images: Tensor) -> Tensor:
         return self.key(images[self.shuffle])[self.unshuffle]

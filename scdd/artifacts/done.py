@@ -1,0 +1,88 @@
+"""A job's finished outputs, kept until the whole run has ended well.
+
+When the driver dies, Snakemake deletes finished outputs of jobs that it had not recorded. A job
+therefore puts them below its folder in work/ first and links them to where they were asked for;
+when it is started again, it only links.
+"""
+
+import errno
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from scdd.artifacts.files import read_json, replacing, sha256, write_json
+from scdd.errors import ScddError
+
+WORK = Path("work")  # beside results/, so that files can be linked
+RUN = "SCDD_RUN"  # the variable that names a run of the workflow to its jobs
+STAGING = "staging"  # what an attempt is writing
+DONE = "done"
+MANIFEST = "manifest.json"
+NO_LINKS = (errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.EACCES)
+
+
+def start(folder: Path) -> Path:
+    """An empty folder for the outputs of a new attempt."""
+    staging = folder / STAGING
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir(parents=True)
+    return staging
+
+
+def commit(folder: Path, key: Mapping[str, Any]) -> list[Path]:
+    """Declare what is in staging to be the outputs of the job that `key` stands for.
+
+    Returns the files, relative to staging, in the order in which they were written.
+    """
+    staging, done = folder / STAGING, folder / DONE
+    files = [file for file in staging.rglob("*") if file.is_file()]
+    files.sort(key=lambda file: (file.stat().st_mtime_ns, str(file)))  # as they were written
+    hashes = {file.relative_to(staging).as_posix(): sha256(file) for file in files}
+    write_json(staging / MANIFEST, {"key": dict(key), "files": hashes})
+    shutil.rmtree(done, ignore_errors=True)
+    staging.rename(done)
+    return [Path(file) for file in hashes]
+
+
+def finished(folder: Path, key: Mapping[str, Any]) -> list[Path]:
+    """The files that `commit` left, relative to its staging; none if they are of another key,
+    gone or altered."""
+    done = folder / DONE
+    try:
+        manifest = read_json(done / MANIFEST)
+        intact = manifest["key"] == dict(key) and all(
+            sha256(done / file) == digest for file, digest in manifest["files"].items()
+        )
+    except (ScddError, KeyError, TypeError, AttributeError, OSError):
+        return []
+    return [Path(file) for file in manifest["files"]] if intact else []
+
+
+def deliver(folder: Path, files: Iterable[Path], places: Mapping[str, Path]) -> None:
+    """Link `files` to their places, by the first part of their names. Their time is now: what
+    they were made of may have been linked a moment ago too."""
+    for file in files:
+        name, *rest = file.parts
+        with replacing(places[name].joinpath(*rest)) as temporary:
+            try:
+                os.link(folder / DONE / file, temporary)
+            except OSError as error:
+                if error.errno not in NO_LINKS:
+                    raise
+                shutil.copyfile(folder / DONE / file, temporary)
+            os.utime(temporary)
+
+
+def tidy(folders: Iterable[Path], artifacts: Iterable[Path]) -> None:
+    """After a run that ended well: remove the jobs' folders below work/, and the temporary files
+    that killed processes left in the artifacts."""
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
+        for parent in (folder.parent, WORK):
+            if parent.is_dir() and not any(parent.iterdir()):
+                parent.rmdir()
+    for artifact in artifacts:
+        for temporary in artifact.rglob(".*.tmp"):
+            temporary.unlink(missing_ok=True)

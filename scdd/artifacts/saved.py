@@ -1,0 +1,203 @@
+"""The saved state of a long job: what the next attempt goes on from.
+
+A job's folder in work/ holds, beside its lock and its finished outputs,
+
+    state.pt       the state at the last save: sha256, then a torch file without code
+    <name>.part    what is finished within the job, written once
+    attempts.json  how the last attempts of this run of the workflow ended
+    attempts.log   all attempts, a line each for start and end
+"""
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from scdd.artifacts.done import RUN
+from scdd.artifacts.files import replacing, write_json
+from scdd.artifacts.lock import Lock
+from scdd.errors import ScddError
+
+FRUITLESS = 2  # attempts in a row without a newly saved step, after which there is no other
+HASH = 32  # bytes of sha256
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What a job needs to go on: `content` as it is now, and new `parts`, which stay as they are.
+
+    Tensors in dicts, lists and tuples, with numbers and text. All but tensors of content and parts
+    are read back equal; tensors, on the CPU, with the same strides.
+    """
+
+    content: dict[str, Any]
+    parts: dict[str, Any] = field(default_factory=dict)
+
+
+class Stopped(Exception):
+    """The job was asked to leave, and has saved its state."""
+
+
+class Unsaved:
+    """A job that is never interrupted; also what a loop needs of one that is."""
+
+    content: dict[str, Any] | None = None
+    """What an earlier attempt saved last, None for a new start."""
+
+    def part(self, name: str) -> Any:
+        """A part that an earlier attempt saved."""
+        raise KeyError(name)
+
+    def offer(self, step: int, snapshot: Callable[[], Snapshot]) -> None:
+        """To be called after every step, counted from the job's start: saves now and then.
+
+        Raises Stopped where the job is to leave; its state is saved then.
+        """
+
+
+class Saved(Unsaved):
+    """One attempt at a job, alone with its folder between `start` and `end`.
+
+    key: what the state must have been made for, e.g. digests of parameters and code.
+    """
+
+    def __init__(self, folder: Path, key: Mapping[str, Any], every: float) -> None:
+        self.folder, self.key, self.every = folder, dict(key), every
+        self.lock = Lock(folder)
+        self.leaving = False  # set by a signal's handler
+        self.step = 0  # the last that is saved
+        self.run = os.environ.get(RUN)
+        self.due = 0.0
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Alone with the folder. Raises ScddError where another process is at work there."""
+        self.lock.acquire()
+        try:
+            yield
+        finally:
+            self.lock.release()
+
+    @contextlib.contextmanager
+    def attempt(self, say: Callable[[str], None]) -> Iterator[None]:
+        """Within the lock: reads the state, tells of earlier attempts, records how this one ends.
+
+        Raises ScddError where this run's attempts have shown that another one is of no use.
+        """
+        earlier = self._attempts()
+        if self.run is not None and earlier["fruitless"] >= FRUITLESS:
+            raise ScddError(f"not tried again in this run: {earlier['reason']}")
+        self._read()
+        log = self.folder / "attempts.log"
+        for line in log.read_text().splitlines() if log.exists() else []:
+            say(f"before: {line}")
+        self._record(
+            earlier["fruitless"] + 1,
+            f"{FRUITLESS} attempts in a row ended before a new step was saved. If they ran out of "
+            "time or memory, ask for more, or save more often (machine.save_every); how they ended "
+            f"stands in {log}.",
+        )
+        self._note(f"begins at step {self.step}: {self.lock.me}")
+        self.due = time.monotonic() + self.every
+        try:
+            yield
+        except Exception as error:
+            # it would be the same a second time
+            if isinstance(error, ScddError) and self.lock.held():
+                self._record(FRUITLESS, str(error))
+            self._note(f"ends at step {self.step}: {error}")
+            raise
+
+    def _attempts(self) -> dict[str, Any]:
+        """Of this run; those of an earlier one do not count, for its user has come back."""
+        with contextlib.suppress(OSError, ValueError):
+            held: dict[str, Any] = json.loads((self.folder / "attempts.json").read_text())
+            if held.get("run") == self.run:
+                return held
+        return {"fruitless": 0, "reason": ""}
+
+    def _record(self, fruitless: int, reason: str) -> None:
+        held = {"run": self.run, "fruitless": fruitless, "reason": reason}
+        with contextlib.suppress(ScddError):  # a full disk
+            write_json(self.folder / "attempts.json", held)
+
+    def _note(self, text: str) -> None:
+        # a full disk may be what is to be noted
+        with contextlib.suppress(OSError), (self.folder / "attempts.log").open("a") as log:
+            log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
+
+    def _read(self) -> None:
+        held = _load(self.folder / "state.pt")
+        if held is not None and held["key"] == self.key:
+            self.step, self.content = held["step"], held["content"]
+        else:
+            for file in self.folder.glob("*.part"):
+                file.unlink()
+
+    def part(self, name: str) -> Any:
+        held = _load(self.folder / f"{name}.part")
+        if held is None:
+            state = self.folder / "state.pt"
+            raise ScddError(f"{name}.part beside {state} is damaged. Delete {state}, run again.")
+        return held
+
+    def offer(self, step: int, snapshot: Callable[[], Snapshot]) -> None:
+        if not self.leaving and time.monotonic() < self.due:
+            return
+        self.save(step, snapshot())
+        if self.leaving:
+            raise Stopped(f"saved at step {step}")
+
+    def save(self, step: int, snapshot: Snapshot) -> None:
+        """Save now. Raises ScddError where another process took the lock, or the disk is full."""
+        self.require_lock()
+        for name, content in snapshot.parts.items():
+            _save(self.folder / f"{name}.part", content)
+        content = {"key": self.key, "step": step, "content": snapshot.content}
+        _save(self.folder / "state.pt", content)
+        if step > self.step:
+            self._record(0, "")
+        self.step = step
+        self.due = time.monotonic() + self.every
+
+    def require_lock(self) -> None:
+        """Raises ScddError where another process took the lock away."""
+        if not self.lock.held():
+            raise ScddError(
+                f"another process took over the work in {self.folder}, because this one gave no "
+                "sign of life for long. It goes on; nothing is to be done."
+            )
+
+    def clear(self) -> None:
+        """The job is done: nothing of its state is needed any more."""
+        for file in (self.folder / "state.pt", *self.folder.glob("*.part")):
+            file.unlink(missing_ok=True)
+        for name in ("attempts.json", "attempts.log"):
+            (self.folder / name).unlink(missing_ok=True)
+
+
+def _save(path: Path, content: Any) -> None:
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        file.write(hashlib.sha256(buffer.getbuffer()).digest())
+        file.write(buffer.getbuffer())
+
+
+def _load(path: Path) -> Any:
+    """None where the file is missing or not intact."""
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return None
+    if hashlib.sha256(memoryview(data)[HASH:]).digest() != data[:HASH]:
+        return None
+    return torch.load(io.BytesIO(data[HASH:]), map_location="cpu", weights_only=True)
