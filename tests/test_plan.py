@@ -89,7 +89,7 @@ def test_a_parameter_changes_its_stage_and_all_after_it(
 @pytest.mark.parametrize(
     ("section", "value"),
     [
-        ("machine", {"device": "cpu", "threads": 4}),
+        ("machine", {"device": "cpu", "threads": 4, "save_every": 60}),
         ("dataset", {"name": "digits", "classes": 3, "root": "x"}),
     ],
 )

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from toy import job
 
 from scdd import probe
 from scdd.artifacts.dataset import DatasetInfo, save_info, save_split
@@ -128,6 +129,7 @@ def run(folder: Path, classes: tuple[str, ...] = CLASSES) -> int:
         "--metrics": "metrics.json",
     }
     argv = [word for key, name in paths.items() for word in (key, str(folder / name))]
+    argv += [f"--{key}={value}" for key, value in job(folder).items()]
     return probe.main([*argv, "--device", "cpu"])
 
 

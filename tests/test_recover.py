@@ -11,6 +11,7 @@ import torch
 from safetensors import safe_open
 from torch import nn
 from torchvision.transforms import functional as tv
+from toy import job
 
 from scdd import rng
 from scdd.artifacts.dataset import DatasetInfo, save_info
@@ -99,12 +100,11 @@ def test_shifts_are_uniform_with_both_ends():
 
 @pytest.mark.parametrize("group", [3, 10])
 def test_groups_of_units_give_the_bits_of_units_alone(network, group):
-    units = [unit_of(PLAIN, slot) for slot in range(10)]
-    alone = [recover_units(network, LABELS, [u], PLAIN, VALID) for u in units]
-    grouped = [
-        recover_units(network, LABELS, units[i : i + group], PLAIN, VALID)
-        for i in range(0, 10, group)
-    ]
+    def units(slots):
+        return recover_units(network, LABELS, lambda s: unit_of(PLAIN, s), slots, PLAIN, VALID)
+
+    alone = [units(range(slot, slot + 1)) for slot in range(10)]
+    grouped = [units(range(i, min(i + group, 10))) for i in range(0, 10, group)]
     for part in (0, 1):  # images, losses
         assert torch.cat([a[part] for a in alone]).equal(torch.cat([g[part] for g in grouped]))
 
@@ -309,6 +309,7 @@ def recover(folder, classes: str, slots: str) -> int:
         "slots": slots,
         "out": folder / "out",
         "device": "cpu",
+        **job(folder),
     }
     return program.main([f"--{key}={value}" for key, value in given.items()])
 

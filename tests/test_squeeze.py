@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from toy import job
 
 from scdd.artifacts.dataset import DatasetInfo, save_info, save_split
 from scdd.artifacts.network import Architecture, load_checkpoint
@@ -240,7 +241,7 @@ def test_methods_are_found_by_name() -> None:
         module("engine")
 
 
-def run(folder: Path, **changes: Any) -> int:
+def run(folder: Path, options: dict[str, object], **changes: Any) -> int:
     split = toy()
     assert split.pixels is not None
     for name in ("train", "val"):
@@ -256,12 +257,13 @@ def run(folder: Path, **changes: Any) -> int:
         "--history": "history.csv",
     }
     argv = [word for key, name in paths.items() for word in (key, str(folder / name))]
+    argv += [f"--{key}={value}" for key, value in options.items()]
     return program.main([*argv, "--device", "cpu"])
 
 
 @pytest.mark.parametrize(("method", "epochs"), [("mocov2", 2), ("supervised", 2), ("untrained", 0)])
 def test_program_writes_backbone_and_history(tmp_path: Path, method: str, epochs: int) -> None:
-    assert run(tmp_path, method=method) == 0
+    assert run(tmp_path, job(tmp_path), method=method) == 0
     found = load_checkpoint(
         tmp_path / "backbone.safetensors",
         kind="backbone",
@@ -275,12 +277,12 @@ def test_program_writes_backbone_and_history(tmp_path: Path, method: str, epochs
 
 
 def test_program_keeps_the_last_good_backbone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert run(tmp_path, method="supervised", lr=1e30) == 1
+    options = job(tmp_path)
+    assert run(tmp_path, options, method="supervised", lr=1e30) == 1
     assert "epoch 1 of 2" in (error := capsys.readouterr().err)
-    kept = Path("work/squeeze/toy-abcd/last_good.safetensors")
+    kept = Path(str(options["work"])) / "last_good.safetensors"
     assert str(kept) in error
     assert load_checkpoint(kept, kind="backbone", classes=CLASSES).digest == "abcd"
     assert not (tmp_path / "backbone.safetensors").exists()

@@ -101,7 +101,7 @@ def test_hard_targets_share_the_classes_of_image_and_partner() -> None:
     split = image_set(7, 8)
     transform = Transform(transform_of(NO_VIEW).view, "mixup", 1.0)
     feed = validate.hard_feed(split, transform, training(batch=4), info(8), CPU)
-    targets = torch.cat([target for _, target in feed(3)])
+    targets = torch.cat([target for _, target in feed(3, 0)])
     draws = draw_epoch(transform, 7, 8, seed=0, epoch=3)
     order = torch.randperm(7, generator=generator(0, "order", 3))
     for row, i in enumerate(order.tolist()):
@@ -124,6 +124,7 @@ def test_hard_labels_learn_the_toy_problem(optimizer: str, lr: float) -> None:
         nn.functional.cross_entropy,
         recipe,
         lambda: validate.accuracy(network, test, info(8), CPU),
+        30,
         CPU,
     )
     assert history[-1].loss < 0.5 * history[0].loss
@@ -134,17 +135,19 @@ def test_hard_labels_learn_the_toy_problem(optimizer: str, lr: float) -> None:
 def test_a_batch_beyond_the_set_takes_the_whole_set_as_one() -> None:
     recipe = training(batch=100)
     feed = validate.hard_feed(image_set(30, 8), transform_of(NO_VIEW), recipe, info(8), CPU)
-    assert [len(inputs) for inputs, _ in feed(0)] == [30]
+    assert [len(inputs) for inputs, _ in feed(0, 0)] == [30]
 
 
 def test_a_loss_that_is_not_finite_stops_naming_the_epoch() -> None:
-    def feed(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def feed(epoch: int, skip: int) -> Iterator[tuple[Tensor, Tensor]]:
         value = math.nan if epoch == 2 else 0.0
         yield torch.full((2, 3), value), torch.eye(3)[:2]
 
     network = nn.Linear(3, 3)
     with pytest.raises(ScddError, match=r"nan in epoch 2 .*lr"):
-        validate.fit(network, feed, nn.functional.cross_entropy, TRAINING, lambda: (0.0, None), CPU)
+        validate.fit(
+            network, feed, nn.functional.cross_entropy, TRAINING, lambda: (0.0, None), 2, CPU
+        )
 
 
 PARAMS = {**vars(TRAINING), "epochs": 6, "temperature": 4.0, "student": vars(TEACHER)}

@@ -1,5 +1,6 @@
 """A toy problem for the tests of the later stages: three classes, told apart by their colour."""
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from scdd.rng import generator
 CLASSES = ("a", "b", "c")
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
 TEACHER = Architecture("resnet10", 0.125, "small")
+JOBS = itertools.count()
 VIEW = {"crop": "padded", "pad": 1, "scale": [0.08, 1.0], "flip": False}
 
 
@@ -68,8 +70,14 @@ def write(folder: Path, ipc: int) -> None:
     save_checkpoint(folder / "probe.safetensors", checkpoint, {})
 
 
+def job(folder: Path) -> dict[str, object]:
+    """The options of a job that may be interrupted: each call makes a job of its own."""
+    (folder / "code.txt").write_text("the code\n")
+    return {"work": folder / "work" / str(next(JOBS)), "code": folder / "code.txt"}
+
+
 def command(folder: Path, stage: str, **options: object) -> list[str]:
     """The common options of a stage program, and `options`."""
     given = {"config": folder / f"{stage}.json", "data": folder / "data" / "dataset.json"}
-    given |= {"device": "cpu", **options}
+    given |= {"device": "cpu", **job(folder), **options}
     return [text for key, value in given.items() for text in (f"--{key}", str(value))]

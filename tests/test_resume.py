@@ -1,0 +1,197 @@
+"""A long job that is interrupted ends with the bits of one that is not, whatever the step."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from test_validate import NO_VIEW, training
+from torch import Tensor, nn
+from toy import TEACHER, image_set, info
+
+from scdd import probe, relabel, validate
+from scdd.artifacts.saved import Saved, Snapshot, Stopped, Unsaved
+from scdd.data.augment import Jitter
+from scdd.data.geometry import View
+from scdd.data.mixing import Transform, transform_of
+from scdd.data.source import valid_range
+from scdd.models import build
+from scdd.recover.engine import Settings, draw_unit, recover_units
+from scdd.rng import generator
+from scdd.squeeze import engine, module
+
+CPU = torch.device("cpu")
+INFO = info(8)
+Result = dict[str, Tensor] | list[Any]
+
+
+def squeezed(method: str, saved: Unsaved) -> Result:
+    """24 images in batches of 8: three steps an epoch."""
+    recipe = engine.Recipe(
+        epochs=2,
+        batch=8,
+        lr=0.05,
+        momentum=0.9,
+        weight_decay=1e-4,
+        warmup_epochs=0,
+        seed=0,
+        precision="float32",
+        view=View("resized", 0, (0.5, 1.0), True),
+        jitter=Jitter((0.2, 0.2, 0.2, 0.1), 0.8, 0.2),
+    )
+    params = {"dim": 6, "queue": 32, "ema": 0.9, "temperature": 0.2, "batch": 8}
+    draw = generator(0, "weights")
+    network = build(TEACHER, 3, draw)
+    made = module(method).make({**params, "symmetric": True, "bn_groups": 2}, network, draw)
+    history = engine.train(made, network, image_set(24, 8), INFO, recipe, CPU, saved)
+    state = made.state_dict()
+    return [*history, *(state[key] for key in sorted(state))]
+
+
+def probed(views: str, saved: Unsaved) -> Result:
+    """17 images in batches of 8, of which the last one holds one image."""
+    recipe = probe.Recipe(
+        views=views,
+        view=View("padded", 1, (1.0, 1.0), True),
+        epochs=2,
+        batch=8,
+        lr=0.5,
+        momentum=0.9,
+        weight_decay=0.0,
+        milestones=(0.5,),
+        seed=0,
+    )
+    network = build(TEACHER, 3, generator(0))
+    probe.train(network, image_set(17, 8), INFO, recipe, CPU, saved)
+    return dict(network.state_dict())
+
+
+def recovered(precision: str, saved: Unsaved) -> Result:
+    """Two units of four iterations."""
+    settings = Settings(
+        iterations=4,
+        lr=0.4,
+        betas=(0.5, 0.9),
+        r_bn=0.05,
+        first_bn_multiplier=10.0,
+        tv_l2=0.0,
+        l2_scale=0.0,
+        jitter=2,
+        crop=(0.3, 1.0),
+        flip=True,
+        precision=precision,
+    )
+    return list(
+        recover_units(
+            build(TEACHER, 3, generator(0)),
+            torch.arange(3),
+            lambda slot: draw_unit(settings, 3, 8, seed=0, block=0, slot=slot),
+            range(1, 3),
+            settings,
+            valid_range(INFO, CPU),
+            saved=saved,
+        )
+    )
+
+
+def relabelled(mix: str, saved: Unsaved) -> Result:
+    """Three epochs of three passes each."""
+    teacher = build(TEACHER, 3, generator(0)).eval()
+    transform = Transform(View("padded", 1, (1.0, 1.0), True), mix, 1.0)
+    split = image_set(2 * relabel.PASS + 2, 8)
+    return relabel.label(teacher, split, transform, 0, (2, 5), INFO, CPU, saved)
+
+
+def validated(optimizer: str, saved: Unsaved) -> Result:
+    """17 images in batches of 8: two a epoch, since a last one of one image joins the other."""
+    network = build(TEACHER, 3, generator(0)).to(memory_format=torch.channels_last)
+    recipe = training(optimizer=optimizer, epochs=3, batch=8)
+    split, test = image_set(17, 8), image_set(9, 8, seed=1)
+    transform = replace(transform_of(NO_VIEW), mix="mixup")
+    history = validate.fit(
+        network,
+        validate.hard_feed(split, transform, recipe, INFO, CPU),
+        nn.functional.cross_entropy,
+        recipe,
+        lambda: validate.accuracy(network, test, INFO, CPU),
+        17,
+        CPU,
+        saved,
+    )
+    return [*history, *network.state_dict().values()]
+
+
+JOBS: list[tuple[Callable[[str, Unsaved], Result], str, int]] = [
+    (squeezed, "mocov2", 6),
+    (squeezed, "supervised", 6),
+    (probed, "clean", 6),
+    (probed, "augmented", 4),
+    (recovered, "float32", 8),
+    (recovered, "bf16", 8),
+    (relabelled, "none", 9),
+    (relabelled, "cutmix", 9),
+    (validated, "adamw", 6),
+    (validated, "sgd", 6),
+]
+
+
+class Cut(Saved):
+    """Asked to leave at a step of its first attempt."""
+
+    at = 0
+
+    def offer(self, step: int, snapshot: Callable[[], Snapshot]) -> None:
+        self.leaving = step == self.at
+        super().offer(step, snapshot)
+
+
+def same(first: Result, second: Result) -> bool:
+    if isinstance(first, dict) and isinstance(second, dict):
+        return first.keys() == second.keys() and all(first[k].equal(second[k]) for k in first)
+    assert isinstance(first, list)
+    return len(first) == len(second) and all(
+        a.equal(b) if isinstance(a, Tensor) else a == b for a, b in zip(first, second, strict=True)
+    )
+
+
+@pytest.mark.parametrize(("job", "kind", "steps"), JOBS)
+def test_interrupted_anywhere_it_ends_with_the_same_bits(
+    job: Callable[[str, Unsaved], Result], kind: str, steps: int, tmp_path: Path
+) -> None:
+    whole = job(kind, Unsaved())
+    offered: list[int] = []
+
+    class Counting(Unsaved):
+        def offer(self, step: int, snapshot: Callable[[], Snapshot]) -> None:
+            offered.append(step)
+
+    job(kind, Counting())
+    assert offered == list(range(1, steps + 1))
+    for step in offered:
+        cut = Cut(tmp_path / str(step), {}, every=1e9)
+        cut.at = step
+        with cut.locked(), cut.attempt(str), pytest.raises(Stopped):
+            job(kind, cut)
+        again = Saved(tmp_path / str(step), {}, every=1e9)
+        with again.locked(), again.attempt(str):
+            assert again.step == step
+            assert same(job(kind, again), whole), f"cut at step {step}"
+
+
+def test_a_job_cut_at_every_step_ends_with_the_same_bits(tmp_path: Path) -> None:
+    """The state of a resumed job is as good as that of the first attempt."""
+    whole, step = relabelled("cutmix", Unsaved()), 0
+    while True:
+        step += 1
+        cut = Cut(tmp_path, {}, every=1e9)
+        cut.at = step
+        with cut.locked(), cut.attempt(str):
+            try:
+                made = relabelled("cutmix", cut)
+            except Stopped:
+                continue
+        break
+    assert step == 10
+    assert same(made, whole)
