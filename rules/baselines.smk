@@ -28,6 +28,6 @@ for count in sorted({plan.class_count(node) for node in plan.of("baselines")}):
             slots=lambda w: half_open(w.slots),
             folder=lambda w, output: Path(output[0]).parents[1],
         shell:
-            "python -m scdd.baselines --config {input.config} --data {input.data[0]}"
+            "exec python -m scdd.baselines --config {input.config} --data {input.data[0]}"
             " --root {params.root:q} --slots {params.slots} --device cpu --out {params.folder}"
             " 2> {log}"

@@ -26,7 +26,8 @@ envvars:
     cluster.VARIABLE,
 
 
-# jobs must find this checkout's programs wherever the run takes place
+# Jobs must find this checkout's programs wherever the run takes place. The rules start them by
+# `exec`: a shell in between would die of Slurm's SIGTERM while its program is still saving.
 shell.prefix(f"export PYTHONPATH='{workflow.basedir}'; ")
 
 

@@ -17,5 +17,5 @@ rule data:
         root=root_of("data"),
         download=lambda w: "--download" if plan.roots[f"data/{w.node}"]["download"] else "",
     shell:
-        "python -m scdd.data --config {input.config} --root {params.root:q} {params.download}"
-        " --out {output.info} --device cpu 2> {log}"
+        "exec python -m scdd.data --config {input.config} --root {params.root:q}"
+        " {params.download} --out {output.info} --device cpu 2> {log}"

@@ -17,5 +17,5 @@ rule imageset:
     params:
         source=parent("imageset", "source", file=""),
     shell:
-        "python -m scdd.imageset --config {input.config} --data {input.data[0]}"
+        "exec python -m scdd.imageset --config {input.config} --data {input.data[0]}"
         " --source {params.source} --device cpu --out {output} 2> {log}"

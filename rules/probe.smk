@@ -18,6 +18,6 @@ rule probe:
         device=DEVICE,
         root=root_of("probe"),
     shell:
-        "python -m scdd.probe --config {input.config} --data {input.data[0]}"
+        "exec python -m scdd.probe --config {input.config} --data {input.data[0]}"
         " --root {params.root:q} --device {params.device} --backbone {input.backbone}"
         " --out {output.probe} --metrics {output.metrics} 2> {log}"

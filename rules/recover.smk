@@ -32,6 +32,6 @@ for block in sorted({b for node in plan.of("recover") for b in plan.class_blocks
             slots=lambda w: half_open(w.slots),
             folder=lambda w, output: Path(output[0]).parents[1],
         shell:
-            "python -m scdd.recover --config {input.config} --data {input.data[0]}"
+            "exec python -m scdd.recover --config {input.config} --data {input.data[0]}"
             " --teacher {input.teacher} --classes {params.classes} --slots {params.slots}"
             " --device {params.device} --out {params.folder} 2> {log}"

@@ -18,6 +18,6 @@ rule relabel:
         device=DEVICE,
         epochs=lambda w: half_open(w.epochs),
     shell:
-        "python -m scdd.relabel --config {input.config} --data {input.data[0]}"
+        "exec python -m scdd.relabel --config {input.config} --data {input.data[0]}"
         " --images {input.images} --teacher {input.teacher} --epochs {params.epochs}"
         " --device {params.device} --out {output} 2> {log}"

@@ -17,6 +17,6 @@ rule squeeze:
         device=DEVICE,
         root=root_of("squeeze"),
     shell:
-        "python -m scdd.squeeze --config {input.config} --data {input.data[0]}"
+        "exec python -m scdd.squeeze --config {input.config} --data {input.data[0]}"
         " --root {params.root:q} --device {params.device}"
         " --out {output.backbone} --history {output.history} 2> {log}"

@@ -24,6 +24,6 @@ rule validate:
             f"--labels {Path(input.labels[0]).parent}" if "labels" in input.keys() else ""
         ),
     shell:
-        "python -m scdd.validate --config {input.config} --data {input.data[0]}"
+        "exec python -m scdd.validate --config {input.config} --data {input.data[0]}"
         " --root {params.root:q} {params.images} {params.labels} --device {params.device}"
         " --out {output.metrics} --history {output.history} 2> {log}"
