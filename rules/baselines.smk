@@ -21,6 +21,8 @@ for count in sorted({plan.class_count(node) for node in plan.of("baselines")}):
         conda:
             "../envs/scdd.yaml"
         threads: THREADS
+        resources:
+            **needs("baselines"),
         params:
             root=root_of("baselines"),
             slots=lambda w: half_open(w.slots),

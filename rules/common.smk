@@ -7,24 +7,29 @@ from scdd.artifacts import done as work
 from scdd.artifacts.report import inputs as report_inputs, outputs as report_outputs
 from scdd.artifacts.slots import range_name
 from scdd.errors import ScddError
-from scdd.plan import code, load
+from scdd.plan import cluster, code, load
 from scdd.plan.stages import RESULTS
 
 try:
     plan = load.for_run(config, workflow.is_main_process)
+    slurm = cluster.for_run(
+        Path(workflow.basedir) / "slurm" / "cluster.yaml", workflow.is_main_process
+    )
 except ScddError as error:
     raise WorkflowError(str(error)) from None
 if workflow.is_main_process:
     code.write_prints(plan.nodes.values())
 
 
-# A job parses this file again: it must find the plan that the driver froze, not make its own.
+# A job parses this file again: it must find what the driver read, not read its own.
 envvars:
     load.VARIABLE,
     work.RUN,
+    cluster.VARIABLE,
 
 
-# jobs must find this checkout's programs wherever the run takes place
+# Jobs must find this checkout's programs wherever the run takes place. The rules start them by
+# `exec`: a shell in between would die of Slurm's SIGTERM while its program is still saving.
 shell.prefix(f"export PYTHONPATH='{workflow.basedir}'; ")
 
 
@@ -37,6 +42,27 @@ wildcard_constraints:
     node=r"[^/]+",
     slots=r"\d+-\d+",
     epochs=r"\d+-\d+",
+
+
+def on_slurm():
+    """Whether this is the driver of Slurm jobs, or one of them; known when jobs are made only."""
+    plugin = workflow.executor_plugin
+    return plugin is not None and plugin.name.startswith("slurm")
+
+
+def needs(stage, gpu=0):
+    """The resources of a job of `stage`. All but `gpu` are for Slurm, and nothing to a local run."""
+    asked = slurm.placement(stage) | {
+        "runtime": slurm.runtime(stage),
+        "mem_mb": lambda wildcards, attempt: slurm.mem(stage, attempt),
+        # well before the time limit, so that a job can save what it has
+        "slurm_extra": "--signal=TERM@300",
+    }
+    if gpu and DEVICE != "cpu":
+        by_gres = slurm.gpu == "gres"
+        asked["gpu"] = lambda wildcards: 0 if by_gres and on_slurm() else gpu
+        asked["gres"] = lambda wildcards: f"gpu:{gpu}" if by_gres and on_slurm() else None
+    return asked
 
 
 def node_of(stage, wildcards):

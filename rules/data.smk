@@ -11,6 +11,8 @@ rule data:
     conda:
         "../envs/scdd.yaml"
     threads: THREADS
+    resources:
+        **needs("data"),
     params:
         root=root_of("data"),
         download=lambda w: "--download" if plan.roots[f"data/{w.node}"]["download"] else "",

@@ -12,6 +12,8 @@ rule imageset:
     conda:
         "../envs/scdd.yaml"
     threads: THREADS
+    resources:
+        **needs("imageset"),
     params:
         source=parent("imageset", "source", file=""),
     shell:

@@ -25,7 +25,7 @@ for block in sorted({b for node in plan.of("recover") for b in plan.class_blocks
             "../envs/scdd.yaml"
         threads: THREADS
         resources:
-            gpu=1,
+            **needs("recover", gpu=1),
         params:
             device=DEVICE,
             every=SAVE_EVERY,

@@ -13,7 +13,7 @@ rule relabel:
         "../envs/scdd.yaml"
     threads: THREADS
     resources:
-        gpu=1,
+        **needs("relabel", gpu=1),
     params:
         device=DEVICE,
         every=SAVE_EVERY,

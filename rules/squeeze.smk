@@ -12,7 +12,7 @@ rule squeeze:
         "../envs/scdd.yaml"
     threads: THREADS
     resources:
-        gpu=1,
+        **needs("squeeze", gpu=1),
     params:
         device=DEVICE,
         every=SAVE_EVERY,

@@ -22,6 +22,8 @@ for node in plan.of("tables"):
         conda:
             "../envs/scdd.yaml"
         threads: 1
+        resources:
+            **needs("tables"),
         params:
             folder=lambda w, output: Path(output[0]).parent,
         shell:

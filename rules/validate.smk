@@ -15,7 +15,7 @@ rule validate:
         "../envs/scdd.yaml"
     threads: THREADS
     resources:
-        gpu=1,
+        **needs("validate", gpu=1),
     params:
         device=DEVICE,
         every=SAVE_EVERY,

@@ -13,7 +13,8 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
-PARTS = ("Snakefile", "rules", "scdd", "profiles", "envs")
+PARTS = ("Snakefile", "rules", "scdd", "profiles", "slurm", "envs")
+OTHERS = shutil.ignore_patterns("__pycache__", "cluster.yaml")  # the user's, not the project's
 
 # three classes, one image each, every stage as short as it can be
 TINY: dict[str, Any] = {
@@ -88,7 +89,7 @@ def new_checkout(folder: Path) -> Checkout:
     for part in PARTS:
         source = ROOT / part
         if source.is_dir():
-            shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(source, folder / part, ignore=OTHERS)
         else:
             shutil.copy2(source, folder / part)
     return Checkout(folder)

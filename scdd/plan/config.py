@@ -60,7 +60,7 @@ def _explain(model: type[Section], problem: dict[str, Any], where: str) -> str:
 def _fields(model: Any, place: list[Any]) -> list[str]:
     """The field names of the model found by walking `place` from `model`."""
     for part in place:
-        if isinstance(part, str):
+        if part in model.model_fields:  # otherwise the key of a mapping, or a place in a list
             model = model.model_fields[part].annotation
         model = next(kind for kind in _models(model))
     return list(model.model_fields)

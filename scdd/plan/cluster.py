@@ -1,0 +1,111 @@
+"""What jobs ask of Slurm: by stage, and in the words of the user's `slurm/cluster.yaml`.
+
+None of it stands in a digest: changing it never makes an artifact anew.
+"""
+
+import os
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from pydantic import Field, field_validator
+
+from scdd.errors import ScddError
+from scdd.plan.config import parse, read_yaml
+from scdd.plan.schema import Count, Section
+
+VARIABLE = "SCDD_CLUSTER"  # hands the settings of a run to its jobs
+
+
+class Needs(NamedTuple):
+    """Minutes until Slurm ends a job, and MB of memory."""
+
+    runtime: int
+    mem: int
+
+
+# assumed, not measured
+NEEDS = {
+    "data": Needs(240, 16_000),
+    "squeeze": Needs(1440, 32_000),
+    "probe": Needs(720, 32_000),
+    "recover": Needs(240, 32_000),
+    "baselines": Needs(60, 16_000),
+    "imageset": Needs(60, 16_000),
+    "relabel": Needs(240, 64_000),
+    "validate": Needs(720, 64_000),
+    "tables": Needs(30, 8_000),
+}
+
+
+class Stage(Section):
+    """What the jobs of one stage ask for, where it is not the usual."""
+
+    runtime: Count | None = Field(None, description="minutes until Slurm ends a job")
+    mem: Count | None = Field(None, description="MB of memory of a first try")
+    partition: str | None = Field(None, description="another one than the other stages'")
+
+
+class Cluster(Section):
+    """`slurm/cluster.yaml`. Every key may be left out."""
+
+    partition: str | None = Field(None, description="sbatch --partition; null: Slurm's default")
+    account: str | None = Field(None, description="sbatch --account")
+    qos: str | None = Field(None, description="sbatch --qos")
+    constraint: str | None = Field(None, description="sbatch --constraint")
+    gpu: Literal["gpus", "gres"] = Field("gpus", description="--gpus=1, or --gres=gpu:1")
+    max_runtime: Count | None = Field(None, description="minutes: no job asks for more")
+    max_mem: Count | None = Field(None, description="MB: no job asks for more")
+    stages: dict[str, Stage] = Field({}, description="overrides by stage")
+
+    @field_validator("stages")
+    @classmethod
+    def _stages_are_known(cls, stages: dict[str, Stage]) -> dict[str, Stage]:
+        for name in stages:
+            if name not in NEEDS:
+                raise ValueError(f"{name} is none of the stages {', '.join(NEEDS)}")
+        return stages
+
+    def runtime(self, stage: str) -> int:
+        """Minutes. They do not grow with the tries: what was stopped goes on where it was."""
+        wanted = self._of(stage).runtime or NEEDS[stage].runtime
+        return min(wanted, self.max_runtime or wanted)
+
+    def mem(self, stage: str, attempt: int) -> int:
+        """MB. They grow, for Slurm may have ended the last try for its memory; thrice is the end,
+        for there are many other reasons and as many tries."""
+        wanted = min(attempt, 3) * (self._of(stage).mem or NEEDS[stage].mem)
+        return min(wanted, self.max_mem or wanted)
+
+    def placement(self, stage: str) -> dict[str, str]:
+        """Where a job may run and who pays, as Snakemake resources; what is not set is left out."""
+        asked = {
+            "slurm_partition": self._of(stage).partition or self.partition,
+            "slurm_account": self.account,
+            "qos": self.qos,
+            "constraint": self.constraint,
+        }
+        return {name: value for name, value in asked.items() if value is not None}
+
+    def _of(self, stage: str) -> Stage:
+        return self.stages.get(stage, Stage())
+
+
+def for_run(path: Path, is_driver: bool) -> Cluster:
+    """The settings of this run: the driver reads the file, if there is one, and its jobs get what
+    it read, for the file may have been edited while they were queued.
+
+    Raises ScddError, naming the file, for anything wrong with it.
+    """
+    if not is_driver:
+        return Cluster.model_validate_json(os.environ[VARIABLE])
+    cluster = read(path) if path.exists() else Cluster()
+    os.environ[VARIABLE] = cluster.model_dump_json()
+    return cluster
+
+
+def read(path: Path) -> Cluster:
+    content = read_yaml(path)
+    try:
+        return parse(Cluster, content, "")
+    except ScddError as error:
+        raise ScddError(f"{path}: {error}") from None
