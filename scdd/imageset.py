@@ -12,6 +12,7 @@ from scdd import runtime
 from scdd.artifacts.config import Frozen
 from scdd.artifacts.dataset import load_info
 from scdd.artifacts.images import make_set
+from scdd.progress import say
 
 
 def work(args: argparse.Namespace, config: Frozen, _: torch.device) -> None:
@@ -26,7 +27,7 @@ def work(args: argparse.Namespace, config: Frozen, _: torch.device) -> None:
         digest=config.digest,
         made_by=list(config.parents.values()),
     )
-    runtime.say(f"{len(made.classes)} classes, {made.ipc} images each, content {made.content[:16]}")
+    say(f"{len(made.classes)} classes, {made.ipc} images each, content {made.content[:16]}")
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -10,6 +10,7 @@ from scdd.artifacts.config import Frozen
 from scdd.artifacts.images import save_checksums, save_shard
 from scdd.baselines import method
 from scdd.data.source import open_dataset
+from scdd.progress import track
 
 
 def work(args: argparse.Namespace, config: Frozen, device: torch.device) -> None:
@@ -17,7 +18,7 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device) -> None
     record = {"digest": config.digest, "seed": seed, "env": runtime.environment(device)}
     made = method(config.params["method"]).make(dataset, args.slots, seed)
     classes = dataset.info.classes
-    for index, images in enumerate(runtime.track(made, "classes", total=len(classes))):
+    for index, images in enumerate(track(made, "classes", total=len(classes))):
         save_shard(args.out, args.slots, classes, index, images, record=record)
     save_checksums(args.out, args.slots, (0, len(classes)))
 

@@ -22,6 +22,7 @@ from scdd.artifacts.dataset import SPLITS, DatasetInfo, save_info, save_split
 from scdd.data.sets import module
 from scdd.data.source import check_header, decode
 from scdd.errors import ScddError
+from scdd.progress import say, track
 
 IN_MEMORY = 4 * 2**30  # bytes of pixels up to which a split is decoded into one file
 
@@ -45,7 +46,7 @@ def choose_classes(
 def pixels(content: Any, root: Path, size: int, what: str) -> Tensor:
     """uint8 [n, 3, size, size] from an array [n, H, W, 3] or from file names."""
     if isinstance(content, list):
-        files = runtime.track(content, f"decode {what}")
+        files = track(content, f"decode {what}")
         return torch.stack([decode(root / file, size) for file in files])
     if content.shape[1:3] != (size, size):
         resized = (
@@ -59,7 +60,7 @@ def pixels(content: Any, root: Path, size: int, what: str) -> Tensor:
 def check_headers(files: list[Path], what: str) -> None:
     """Raises ScddError, naming the file, for the first that is no image by its header."""
     with ThreadPoolExecutor() as pool:
-        for _ in runtime.track(pool.map(check_header, files), f"check {what}", total=len(files)):
+        for _ in track(pool.map(check_header, files), f"check {what}", total=len(files)):
             pass
 
 
@@ -94,7 +95,7 @@ def work(args: Namespace, config: Frozen, device: torch.device) -> None:
             save_split(args.out.parent / f"{split}.safetensors", chosen, held, classes).encode()
         )
         counts[split] = len(kept)
-        runtime.say(f"{split}: {len(kept)} images of {len(classes)} classes")
+        say(f"{split}: {len(kept)} images of {len(classes)} classes")
     info = DatasetInfo(
         name=params["name"],
         classes=tuple(classes),
