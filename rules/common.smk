@@ -15,10 +15,10 @@ try:
     slurm = cluster.for_run(
         Path(workflow.basedir) / "slurm" / "cluster.yaml", workflow.is_main_process
     )
+    if workflow.is_main_process:
+        code.write_prints(plan.nodes.values())
 except ScddError as error:
     raise WorkflowError(str(error)) from None
-if workflow.is_main_process:
-    code.write_prints(plan.nodes.values())
 
 
 # A job parses this file again: it must find what the driver read, not read its own.

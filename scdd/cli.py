@@ -8,7 +8,8 @@ from pathlib import Path
 
 from pydantic_core import PydanticUndefined
 
-from scdd.errors import ScddError
+from scdd.artifacts.done import WORK
+from scdd.errors import ScddError, reported
 from scdd.plan import schema
 from scdd.plan.config import read_yaml
 from scdd.plan.identity import DIGITS
@@ -77,17 +78,23 @@ def show_section(
 
 
 def collect_garbage(args: argparse.Namespace) -> None:
-    """List the artifacts that none of the configurations names; delete them with --delete."""
-    named: set[Path] = set()
+    """List artifacts, and states of their jobs, that none of the configurations names; delete them
+    with --delete."""
+    named: set[str] = set()
     for file in args.configfile:
         try:
             plan = plan_of(read_yaml(file), check_files=False)
         except ScddError as error:
             raise ScddError(f"cannot tell what {file} needs: {error}") from None
-        named |= {node.folder for node in plan.nodes.values()}
+        named |= set(plan.nodes)
     artifact = "*-" + DIGITS * "[0-9a-f]"
-    folders = [folder for stage in VERSIONS for folder in sorted((RESULTS / stage).glob(artifact))]
-    lost = [folder for folder in folders if folder not in named]
+    lost = [
+        folder
+        for root in (RESULTS, WORK)
+        for stage in VERSIONS
+        for folder in sorted((root / stage).glob(artifact))
+        if f"{stage}/{folder.name}" not in named
+    ]
     total = 0
     for folder in lost:
         size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
@@ -96,7 +103,7 @@ def collect_garbage(args: argparse.Namespace) -> None:
         if args.delete:
             shutil.rmtree(folder)
     done = "deleted" if args.delete else "to be deleted with --delete"
-    print(f"{len(lost)} artifacts, {total / 2**20:.1f} MiB, {done}")
+    print(f"{len(lost)} folders, {total / 2**20:.1f} MiB, {done}")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -118,12 +125,7 @@ def main(argv: list[str] | None = None) -> int:
     command.add_argument("--delete", action="store_true", help="delete what is listed")
     command.set_defaults(run=collect_garbage)
     args = parser.parse_args(argv)
-    try:
-        args.run(args)
-    except ScddError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return reported(lambda: args.run(args))
 
 
 if __name__ == "__main__":

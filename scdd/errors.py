@@ -1,5 +1,27 @@
-"""The one exception for what a user can mend: a wrong value, a missing or a damaged file."""
+"""What a user can mend: a wrong value, a missing or a damaged file, a full disk."""
+
+import errno
+import sys
+from collections.abc import Callable
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class ScddError(Exception):
     """Shown as one line, without a traceback: it names the culprit and says what to do."""
+
+
+def reported(work: Callable[[], object]) -> int:
+    """Do `work`; returns the exit code. An error that a user can mend is one line on stderr."""
+    try:
+        work()
+    except ScddError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        what = f"{error.filename}: {error.strerror}. Make room, then run snakemake again."
+        print(f"error: {what}", file=sys.stderr)
+        return 1
+    return 0

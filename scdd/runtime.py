@@ -21,9 +21,9 @@ import torch
 from scdd import gpus
 from scdd.artifacts import done
 from scdd.artifacts.config import Frozen, read_frozen
-from scdd.artifacts.files import FULL, sha256
+from scdd.artifacts.files import sha256
 from scdd.artifacts.saved import Saved, Stopped, Unsaved
-from scdd.errors import ScddError
+from scdd.errors import ScddError, reported
 from scdd.progress import say
 
 SAVE_EVERY = 300.0  # seconds between saves of a long job's state
@@ -130,14 +130,7 @@ def _report(job: Callable[[], None]) -> int:
     started = time.monotonic()
     code = 1
     try:
-        job()
-        code = 0
-    except ScddError as error:
-        say(f"error: {error}")
-    except OSError as error:
-        if error.errno not in FULL:
-            raise
-        say(f"error: {error.filename}: {error.strerror}. Make room, then run snakemake again.")
+        code = reported(job)
     except Stopped as stop:
         say(f"asked to leave; {stop}. Run snakemake again to go on from there.")
         code = STOPPED

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,15 @@ TINY: dict[str, Any] = {
     "recover": {"iterations": 2, "block": 3, "jitter": 1},
     "protocol": {"scdd-paper": {"epochs": 1, "view": {"pad": 1}}},
 }
+
+
+@pytest.fixture(autouse=True)
+def environment_stays() -> Iterator[None]:
+    """A driver tells its jobs of itself by variables, which the next test shall not find."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
 
 
 @pytest.fixture

@@ -355,7 +355,8 @@ def test_scdd_gc_deletes_only_what_no_experiment_names_and_only_on_request(
     tiny["probe"]["epochs"] = 7
     lost = plan_of(tiny).of("probe")[0].folder
     published = Path("results/tables/cifar100-mini")
-    for folder in (kept, lost, published):
+    state = Path("work") / lost.relative_to("results")
+    for folder in (kept, lost, published, state):
         folder.mkdir(parents=True)
     assert cli.main(["gc", "--configfile", "my.yaml"]) == 0
     assert str(lost) in (printed := capsys.readouterr().out)
@@ -365,6 +366,7 @@ def test_scdd_gc_deletes_only_what_no_experiment_names_and_only_on_request(
     assert kept.exists()
     assert published.exists()
     assert not lost.exists()
+    assert not state.exists()
 
 
 def test_scdd_gc_refuses_where_it_cannot_tell_what_an_experiment_needs(

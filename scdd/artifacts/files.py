@@ -1,7 +1,6 @@
 """Atomic writes, hashes and JSON."""
 
 import contextlib
-import errno
 import hashlib
 import json
 import os
@@ -9,9 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from scdd.errors import ScddError
-
-FULL = (errno.ENOSPC, errno.EDQUOT)
+from scdd.errors import FULL, ScddError
 
 
 @contextlib.contextmanager

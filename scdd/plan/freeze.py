@@ -3,7 +3,8 @@
 import sys
 from pathlib import Path
 
+from scdd.errors import reported
 from scdd.plan.load import write_config
 
 if __name__ == "__main__":
-    write_config(Path(sys.argv[1]))
+    sys.exit(reported(lambda: write_config(Path(sys.argv[1]))))
