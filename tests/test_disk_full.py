@@ -5,7 +5,6 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from conftest import TINY, Checkout, new_checkout
@@ -34,42 +33,25 @@ def fill(folder: Path, leave: int) -> Path:
     return ballast
 
 
-@pytest.mark.parametrize(
-    ("made", "leave", "victim"),
-    [
-        ([], 200 * KB, "train.safetensors"),
-        (["data"], 150 * KB, "backbone.safetensors"),
-    ],
-)
-def test_the_run_stops_with_one_line_and_completes_when_there_is_room(
-    small: Checkout, finished: Checkout, made: list[str], leave: int, victim: str
-) -> None:
-    for stage in made:
-        shutil.copytree(finished.folder / "results" / stage, small.folder / "results" / stage)
-    small.configure(TINY)
-    ballast = fill(small.folder / "results", leave)
-    printed = small.run(fails=True)
-    assert f"{victim} was not written" in printed
-    assert "Make room, then run snakemake again" in printed
-    assert "Traceback" not in printed
-    assert not list(small.folder.glob(f"results/**/*{victim}*"))
-    ballast.unlink()
-    small.run()
-    names: dict[str, Any] = {
-        name: content for name, (content, _) in finished.files("results/**/*.safetensors").items()
-    }
-    found = small.files("results/**/*.safetensors")
-    assert {name: content for name, (content, _) in found.items()} == names
+def contents(checkout: Checkout) -> dict[str, bytes]:
+    files = checkout.files("results/**/*.safetensors")
+    return {name: content for name, (content, _) in files.items()}
 
 
-def test_a_job_whose_outputs_found_no_room_is_not_done_again(
+def test_a_run_stops_with_one_line_and_completes_when_there_is_room(
     small: Checkout, finished: Checkout
 ) -> None:
-    shutil.copytree(finished.folder / "results" / "data", small.folder / "results" / "data")
     small.configure(TINY)
-    ballast = fill(small.folder / "results", 150 * KB)
-    small.run(fails=True)
-    ballast.unlink()
+    for leave, victim in ((200 * KB, "train.safetensors"), (150 * KB, "backbone.safetensors")):
+        ballast = fill(small.folder / "results", leave)
+        printed = small.run(fails=True)
+        assert f"{victim} was not written" in printed
+        assert "Make room, then run snakemake again" in printed
+        assert "Traceback" not in printed
+        assert not list(small.folder.glob(f"results/**/*{victim}*"))
+        ballast.unlink()
+        small.run("--until", "data")
     small.run()
+    assert contents(small) == contents(finished)
     (log,) = small.folder.glob("logs/squeeze/*/squeeze.log")
     assert "finished by an earlier attempt" in log.read_text()
