@@ -43,7 +43,6 @@ rule all:
         "python -m scdd.publish {input} 2> {log}"
 
 
-# A run that ended well needs no saved states, and no second copies of what it made.
+# After a run that ended well nobody needs second copies of what it made.
 onsuccess:
-    nodes = plan.nodes.values()
-    work.tidy([work.WORK / node.key for node in nodes], [node.folder for node in nodes])
+    work.tidy(plan.nodes)

@@ -116,7 +116,7 @@ def run_long(
                 staged = argparse.Namespace(**{**vars(args), **inside})
                 with saved.attempt(say), _asked_to_leave(saved):
                     work(staged, config, device, saved)
-                    files = done.commit(args.work, key)
+                    files = done.commit(args.work, key, places)
             saved.require_lock()
             done.deliver(args.work, files, places)
             saved.clear()

@@ -150,6 +150,10 @@ def test_after_the_end_nothing_is_left(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def places(folder: Path) -> dict[str, Path]:
+    return {"out": folder / "results" / "folder", "b.csv": folder / "results" / "table.csv"}
+
+
 @pytest.fixture
 def finished(tmp_path: Path) -> Path:
     """work/ with two outputs, one of them in a folder."""
@@ -158,7 +162,7 @@ def finished(tmp_path: Path) -> Path:
     (staging / "out" / "deep").mkdir(parents=True)
     (staging / "out" / "deep" / "a.bin").write_bytes(b"a")
     (staging / "b.csv").write_text("b")
-    files = done.commit(work, KEY)
+    files = done.commit(work, KEY, places(tmp_path))
     assert sorted(map(str, files)) == ["b.csv", "out/deep/a.bin"]
     return work
 
@@ -167,9 +171,8 @@ def test_finished_outputs_are_linked_to_their_places_again_and_again(
     finished: Path, tmp_path: Path
 ) -> None:
     results = tmp_path / "results"
-    places = {"out": results / "folder", "b.csv": results / "table.csv"}
     for _ in range(2):
-        done.deliver(finished, done.finished(finished, KEY), places)
+        done.deliver(finished, done.finished(finished, KEY), places(tmp_path))
         assert (results / "folder/deep/a.bin").read_bytes() == b"a"
         assert (results / "table.csv").read_text() == "b"
         assert (results / "table.csv").samefile(finished / "done" / "b.csv")
@@ -209,15 +212,23 @@ def test_outputs_of_other_code_or_altered_are_not_used(finished: Path) -> None:
     assert done.finished(finished, KEY) == []
 
 
-def test_tidying_leaves_no_work_and_no_partial_file(
+def test_tidying_leaves_no_partial_file_and_no_job_whose_outputs_are_in_place(
     finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    artifact = tmp_path / "results" / "x"
-    artifact.mkdir(parents=True)
-    (artifact / ".config.json.99.tmp").touch()
-    (artifact / "config.json").touch()
-    (tmp_path / "work" / "probe").mkdir()
-    done.tidy([Path("work/squeeze/x"), Path("work/probe/y")], [Path("results/x")])
-    assert not (tmp_path / "work").exists()
-    assert [file.name for file in artifact.iterdir()] == ["config.json"]
+    (finished / "lock.3").touch()
+    unfinished = Path("work/probe/y/state.pt")
+    unfinished.parent.mkdir(parents=True)
+    unfinished.touch()
+    partial = Path("results/squeeze/x/.config.json.99.tmp")
+    partial.parent.mkdir(parents=True)
+    partial.touch()
+    done.tidy(["squeeze/x", "probe/y", "recover/z"])
+    assert finished.exists()
+    assert not partial.exists()
+    done.deliver(finished, done.finished(finished, KEY), places(tmp_path))
+    done.tidy(["squeeze/x", "probe/y", "recover/z"])
+    assert [str(path) for path in Path("work").rglob("*") if path.is_file()] == [str(unfinished)]
+    unfinished.unlink()
+    done.tidy(["squeeze/x", "probe/y", "recover/z"])
+    assert not Path("work").exists()

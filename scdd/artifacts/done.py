@@ -15,6 +15,7 @@ from typing import Any
 from scdd.artifacts.files import read_json, replacing, sha256, write_json
 from scdd.errors import ScddError
 
+RESULTS = Path("results")
 WORK = Path("work")  # beside results/, so that files can be linked
 RUN = "SCDD_RUN"  # the variable that names a run of the workflow to its jobs
 STAGING = "staging"  # what an attempt is writing
@@ -31,16 +32,18 @@ def start(folder: Path) -> Path:
     return staging
 
 
-def commit(folder: Path, key: Mapping[str, Any]) -> list[Path]:
+def commit(folder: Path, key: Mapping[str, Any], places: Mapping[str, Path]) -> list[Path]:
     """Declare what is in staging to be the outputs of the job that `key` stands for.
 
-    Returns the files, relative to staging, in the order in which they were written.
+    places: where each file or folder in staging is to go. Returns the files, relative to staging, in
+    the order in which they were written.
     """
     staging, done = folder / STAGING, folder / DONE
     files = [file for file in staging.rglob("*") if file.is_file()]
     files.sort(key=lambda file: (file.stat().st_mtime_ns, str(file)))  # as they were written
     hashes = {file.relative_to(staging).as_posix(): sha256(file) for file in files}
-    write_json(staging / MANIFEST, {"key": dict(key), "files": hashes})
+    wanted = [str(_place(Path(file), places)) for file in hashes]
+    write_json(staging / MANIFEST, {"key": dict(key), "files": hashes, "places": wanted})
     shutil.rmtree(done, ignore_errors=True)
     staging.rename(done)
     return [Path(file) for file in hashes]
@@ -60,12 +63,16 @@ def finished(folder: Path, key: Mapping[str, Any]) -> list[Path]:
     return [Path(file) for file in manifest["files"]] if intact else []
 
 
+def _place(file: Path, places: Mapping[str, Path]) -> Path:
+    name, *rest = file.parts
+    return places[name].joinpath(*rest)
+
+
 def deliver(folder: Path, files: Iterable[Path], places: Mapping[str, Path]) -> None:
-    """Link `files` to their places, by the first part of their names. Their time is now: what
-    they were made of may have been linked a moment ago too."""
+    """Link `files` to their places. Their time is now: what they were made of may have been linked
+    a moment ago too."""
     for file in files:
-        name, *rest = file.parts
-        with replacing(places[name].joinpath(*rest)) as temporary:
+        with replacing(_place(file, places)) as temporary:
             try:
                 os.link(folder / DONE / file, temporary)
             except OSError as error:
@@ -75,14 +82,18 @@ def deliver(folder: Path, files: Iterable[Path], places: Mapping[str, Path]) -> 
             os.utime(temporary)
 
 
-def tidy(folders: Iterable[Path], artifacts: Iterable[Path]) -> None:
-    """After a run that ended well: remove the jobs' folders below work/, and the temporary files
-    that killed processes left in the artifacts."""
-    for folder in folders:
-        shutil.rmtree(folder, ignore_errors=True)
-        for parent in (folder.parent, WORK):
-            if parent.is_dir() and not any(parent.iterdir()):
-                parent.rmdir()
-    for artifact in artifacts:
-        for temporary in artifact.rglob(".*.tmp"):
+def tidy(keys: Iterable[str]) -> None:
+    """After a run that ended well: of the artifacts `<stage>/<name>`, remove the folders of jobs
+    whose outputs are in place, and the temporary files that killed processes left.
+
+    The states of jobs that were not part of the run stay.
+    """
+    for key in keys:
+        for manifest in (WORK / key).rglob(f"{DONE}/{MANIFEST}"):
+            if all(Path(place).exists() for place in read_json(manifest)["places"]):
+                shutil.rmtree(manifest.parents[1])
+        for folder in (WORK / key, (WORK / key).parent, WORK):
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
+        for temporary in (RESULTS / key).rglob(".*.tmp"):
             temporary.unlink(missing_ok=True)

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from scdd.artifacts.done import RESULTS
 from scdd.artifacts.slots import (
     Range,
     blocks,
@@ -30,7 +31,6 @@ VERSIONS = {
     "validate": 1,
     "tables": 1,
 }
-RESULTS = Path("results")
 
 
 @dataclass(frozen=True)
