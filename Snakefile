@@ -45,4 +45,4 @@ rule all:
 
 # After a run that ended well nobody needs second copies of what it made.
 onsuccess:
-    work.tidy(plan.nodes)
+    done.tidy(plan.nodes)

@@ -3,12 +3,12 @@ import re
 
 from snakemake.exceptions import WorkflowError
 
-from scdd.artifacts import done as work
+from scdd.artifacts import done
 from scdd.artifacts.report import inputs as report_inputs, outputs as report_outputs
+from scdd.artifacts.run import NAME as RUN, RESULTS
 from scdd.artifacts.slots import range_name
 from scdd.errors import ScddError
 from scdd.plan import cluster, code, load
-from scdd.plan.stages import RESULTS
 
 try:
     plan = load.for_run(config, workflow.is_main_process)
@@ -24,7 +24,7 @@ except ScddError as error:
 # A job parses this file again: it must find what the driver read, not read its own.
 envvars:
     load.VARIABLE,
-    work.RUN,
+    RUN,
     cluster.VARIABLE,
 
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from pydantic_core import PydanticUndefined
 
-from scdd.artifacts.done import WORK
+from scdd.artifacts.run import RESULTS, WORK
 from scdd.errors import ScddError, reported
 from scdd.plan import schema
 from scdd.plan.config import read_yaml
 from scdd.plan.identity import DIGITS
 from scdd.plan.load import plan_of
-from scdd.plan.stages import RESULTS, VERSIONS, Node, Plan
+from scdd.plan.stages import VERSIONS, Node, Plan
 
 
 def targets(plan: Plan, node: Node) -> list[Path]:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from scdd.artifacts import done
-from scdd.artifacts.done import RUN
+from scdd.artifacts.run import NAME as RUN
 from scdd.artifacts.saved import Saved, Snapshot, Stopped
 from scdd.errors import ScddError
 
@@ -140,7 +140,7 @@ def test_a_new_attempt_tells_of_the_earlier_ones(tmp_path: Path) -> None:
     saved = Saved(tmp_path, KEY, every=1e9)
     with saved.locked(), saved.attempt(told.append):
         pass
-    assert [line.startswith("before: ") for line in told] == [True, True]
+    assert [line.startswith("before: ") for line in told] == [True, True, False]
     assert f"begins at step 0: process {os.getpid()}" in told[0]
     assert "ends at step 3: boom" in told[1]
 

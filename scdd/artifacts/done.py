@@ -13,11 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from scdd.artifacts.files import read_json, replacing, sha256, write_json
+from scdd.artifacts.run import RESULTS, WORK
 from scdd.errors import ScddError
 
-RESULTS = Path("results")
-WORK = Path("work")  # beside results/, so that files can be linked
-RUN = "SCDD_RUN"  # the variable that names a run of the workflow to its jobs
 STAGING = "staging"  # what an attempt is writing
 DONE = "done"
 MANIFEST = "manifest.json"
@@ -35,8 +33,8 @@ def start(folder: Path) -> Path:
 def commit(folder: Path, key: Mapping[str, Any], places: Mapping[str, Path]) -> list[Path]:
     """Declare what is in staging to be the outputs of the job that `key` stands for.
 
-    places: where each file or folder in staging is to go. Returns the files, relative to staging, in
-    the order in which they were written.
+    places: where each file or folder in staging is to go. Returns the files, relative to staging,
+    in the order in which they were written.
     """
     staging, done = folder / STAGING, folder / DONE
     files = [file for file in staging.rglob("*") if file.is_file()]
@@ -89,7 +87,7 @@ def tidy(keys: Iterable[str]) -> None:
     The states of jobs that were not part of the run stay.
     """
     for key in keys:
-        for manifest in (WORK / key).rglob(f"{DONE}/{MANIFEST}"):
+        for manifest in list((WORK / key).rglob(f"{DONE}/{MANIFEST}")):
             if all(Path(place).exists() for place in read_json(manifest)["places"]):
                 shutil.rmtree(manifest.parents[1])
         for folder in (WORK / key, (WORK / key).parent, WORK):

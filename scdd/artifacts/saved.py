@@ -21,9 +21,9 @@ from typing import Any
 
 import torch
 
-from scdd.artifacts.done import RUN
 from scdd.artifacts.files import replacing, write_json
 from scdd.artifacts.lock import Lock
+from scdd.artifacts.run import NAME
 from scdd.errors import ScddError
 
 FRUITLESS = 2  # attempts in a row without a newly saved step, after which there is no other
@@ -74,7 +74,7 @@ class Saved(Unsaved):
         self.lock = Lock(folder)
         self.leaving = False  # set by a signal's handler
         self.step = 0  # the last that is saved
-        self.run = os.environ.get(RUN)
+        self.run = os.environ.get(NAME)
         self.due = 0.0
 
     @contextlib.contextmanager
@@ -106,6 +106,7 @@ class Saved(Unsaved):
             f"stands in {log}.",
         )
         self._note(f"begins at step {self.step}: {self.lock.me}")
+        say(f"begins at step {self.step}")
         self.due = time.monotonic() + self.every
         try:
             yield

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from scdd.artifacts.run import RESULTS
 from scdd.data import sets
 from scdd.errors import ScddError
 from scdd.plan.config import S, flatten, merge, nearest, parse, preset, preset_names
@@ -22,7 +23,7 @@ from scdd.plan.schema import (
     Train,
     Whole,
 )
-from scdd.plan.stages import RESULTS, Node, Plan
+from scdd.plan.stages import Node, Plan
 
 
 def build(experiments: Iterable[Experiment], *, check_files: bool = True) -> Plan:

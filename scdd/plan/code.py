@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from scdd.artifacts.files import sha256, write_text
-from scdd.plan.stages import RESULTS, Node
+from scdd.artifacts.run import RESULTS
+from scdd.plan.stages import Node
 
 # How files are laid out and what is printed does not change results; where it does, raise VERSIONS.
 NEUTRAL = ("scdd.artifacts", "scdd.runtime", "scdd.progress", "scdd.gpus", "scdd.errors")

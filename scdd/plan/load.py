@@ -8,14 +8,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from scdd.artifacts.done import RUN
 from scdd.artifacts.files import read_json, write_json, write_text
+from scdd.artifacts.run import NAME, RESULTS
 from scdd.errors import ScddError
 from scdd.plan.build import build
 from scdd.plan.config import parse, read_yaml
 from scdd.plan.identity import digest
 from scdd.plan.schema import Experiment
-from scdd.plan.stages import RESULTS, Node, Plan
+from scdd.plan.stages import Node, Plan
 
 VARIABLE = "SCDD_PLAN"  # names the frozen plan to the jobs of a run
 
@@ -77,7 +77,7 @@ def for_run(config: Mapping[str, Any], is_driver: bool) -> Plan:
         return thaw(Path(os.environ[VARIABLE]))
     plan = plan_of(config)
     os.environ[VARIABLE] = str(freeze(plan).resolve())
-    os.environ[RUN] = uuid.uuid4().hex
+    os.environ[NAME] = uuid.uuid4().hex
     return plan
 
 

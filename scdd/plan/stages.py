@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from scdd.artifacts.done import RESULTS
+from scdd.artifacts.run import RESULTS
 from scdd.artifacts.slots import (
     Range,
     blocks,
