@@ -45,19 +45,24 @@ class OnSlurm(Checkout):
 
     def programs(self, name: str) -> list[int]:
         """The processes that run a stage's program for this checkout."""
-        found = []
+        parents = {}
         for process in Path("/proc").glob("[0-9]*"):
             with suppress(OSError):
                 started = process.joinpath("cmdline").read_bytes().split(b"\0")
-                if started[1:3] == [b"-m", name.encode()]:
-                    found += [int(process.name)] * (process / "cwd").samefile(self.folder)
-        return found
+                if started[1:3] == [b"-m", name.encode()] and self.is_home(process / "cwd"):
+                    status = process.joinpath("status").read_text()
+                    parents[int(process.name)] = int(re.findall(r"PPid:\s*(\d+)", status)[0])
+        # a program's child has its command line for a moment, until it becomes something else
+        return [program for program, parent in parents.items() if parent not in parents]
+
+    def is_home(self, folder: Path) -> bool:
+        return self.folder.samefile(folder)
 
     def running(self) -> str:
         """The number of this checkout's running Slurm job."""
         listed = one_node.output("squeue", "-h", "-t", "RUNNING", "-o", "%A|%Z").splitlines()
         pairs = [line.split("|") for line in listed]
-        (job,) = [number for number, folder in pairs if self.folder.samefile(folder)]
+        (job,) = [number for number, folder in pairs if self.is_home(Path(folder))]
         return job
 
 
