@@ -1,10 +1,11 @@
-# make run   set up here and run the default experiment (handwritten digits, minutes on a CPU)
-# make test  set up here and run every check
+# make run         set up here and run the default experiment (handwritten digits, minutes on a CPU)
+# make test        set up here and run every check but the next
+# make test-slurm  set up here and run the workflow on a Slurm of its own (as root)
 CORES ?= 2
 VENV := $(CURDIR)/.venv
 export PATH := $(VENV)/bin:$(PATH)
 
-.PHONY: run test setup
+.PHONY: run test test-slurm setup
 
 run: setup
 	snakemake --cores $(CORES)
@@ -16,6 +17,9 @@ test: setup
 	snakemake --lint
 	mypy
 	pytest
+
+test-slurm: setup
+	pytest -rs tests/slurm
 
 setup: $(VENV)/.installed
 

@@ -3,6 +3,7 @@ import re
 
 from snakemake.exceptions import WorkflowError
 
+from scdd import cluster as driver
 from scdd.artifacts import done
 from scdd.artifacts.report import inputs as report_inputs, outputs as report_outputs
 from scdd.artifacts.run import NAME as RUN, RESULTS
@@ -50,19 +51,37 @@ def on_slurm():
     return plugin is not None and plugin.name.startswith("slurm")
 
 
-def needs(stage, gpu=0):
-    """The resources of a job of `stage`. All but `gpu` are for Slurm, and nothing to a local run."""
+def needs(stage, gpu=0, work=None):
+    """The resources of a job of `stage`. A run without Slurm heeds `gpu` alone.
+
+    `work`, with wildcards, is where the job keeps its state: it waits for a job that an earlier,
+    dead driver left there.
+    """
+
+    def options(wildcards):
+        signal = "--signal=TERM@300"  # well before the time limit, so that a job can save
+        if work and on_slurm() and workflow.is_main_process:
+            return f"{signal} {driver.after(Path(work.format(**dict(wildcards.items()))))}".rstrip()
+        return signal
+
     asked = slurm.placement(stage) | {
         "runtime": slurm.runtime(stage),
         "mem_mb": lambda wildcards, attempt: slurm.mem(stage, attempt),
-        # well before the time limit, so that a job can save what it has
-        "slurm_extra": "--signal=TERM@300",
+        "slurm_extra": options,
     }
     if gpu and DEVICE != "cpu":
         by_gres = slurm.gpu == "gres"
         asked["gpu"] = lambda wildcards: 0 if by_gres and on_slurm() else gpu
         asked["gres"] = lambda wildcards: f"gpu:{gpu}" if by_gres and on_slurm() else None
     return asked
+
+
+onstart:
+    if on_slurm():
+        try:
+            driver.start(Path.cwd())
+        except ScddError as error:
+            raise WorkflowError(str(error)) from None
 
 
 def node_of(stage, wildcards):

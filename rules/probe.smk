@@ -13,7 +13,7 @@ rule probe:
         "../envs/scdd.yaml"
     threads: THREADS
     resources:
-        **needs("probe", gpu=1),
+        **needs("probe", gpu=1, work="work/probe/{node}"),
     params:
         device=DEVICE,
         every=SAVE_EVERY,

@@ -1,6 +1,7 @@
 # One rule a class block: the outputs of a rule are a fixed list, and a job makes one image file for
 # each class of its block. The plan knows the blocks before the first job starts.
 for block in sorted({b for node in plan.of("recover") for b in plan.class_blocks(node)}):
+    state = f"work/recover/{{node}}/slots_{{slots}}_classes_{range_name(block)}"
 
     rule:
         name:
@@ -25,11 +26,11 @@ for block in sorted({b for node in plan.of("recover") for b in plan.class_blocks
             "../envs/scdd.yaml"
         threads: THREADS
         resources:
-            **needs("recover", gpu=1),
+            **needs("recover", gpu=1, work=state),
         params:
             device=DEVICE,
             every=SAVE_EVERY,
-            work=f"work/recover/{{node}}/slots_{{slots}}_classes_{range_name(block)}",
+            work=state,
             classes="{}:{}".format(*block),
             slots=lambda w: half_open(w.slots),
             folder=lambda w, output: Path(output[0]).parents[1],

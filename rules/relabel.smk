@@ -13,7 +13,7 @@ rule relabel:
         "../envs/scdd.yaml"
     threads: THREADS
     resources:
-        **needs("relabel", gpu=1),
+        **needs("relabel", gpu=1, work="work/relabel/{node}/epochs_{epochs}"),
     params:
         device=DEVICE,
         every=SAVE_EVERY,

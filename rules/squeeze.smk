@@ -12,7 +12,7 @@ rule squeeze:
         "../envs/scdd.yaml"
     threads: THREADS
     resources:
-        **needs("squeeze", gpu=1),
+        **needs("squeeze", gpu=1, work="work/squeeze/{node}"),
     params:
         device=DEVICE,
         every=SAVE_EVERY,

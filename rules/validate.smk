@@ -15,7 +15,7 @@ rule validate:
         "../envs/scdd.yaml"
     threads: THREADS
     resources:
-        **needs("validate", gpu=1),
+        **needs("validate", gpu=1, work="work/validate/{node}"),
     params:
         device=DEVICE,
         every=SAVE_EVERY,
