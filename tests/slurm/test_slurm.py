@@ -115,10 +115,9 @@ class Recovery:
             time.sleep(0.2)
 
     def survive(self, event: Callable[["Recovery"], None]) -> "Recovery":
-        """Let it happen when the program is at work, and wait for the end."""
+        """Let it happen when the program has saved its state once, and wait for the end."""
         try:
-            self.wait(self.programs)
-            time.sleep(4)
+            self.wait(lambda: list(self.checkout.folder.glob("work/recover/*/*/state.pt")))
             event(self)
             self.wait(lambda: self.driver.poll() is not None)
         finally:
@@ -242,5 +241,10 @@ def test_a_recovery_ends_the_same_whatever_happens(
     assert recovery.driver.returncode == 0, recovery.log.read_text()
     assert recovery.submissions == EVENTS[name][-1], recovery.log.read_text()
     assert recovery.most_programs == 1
+    (log,) = recovery.checkout.folder.glob("logs/recover/*/*.log")
+    said = log.read_text()
+    # nothing is repeated but the work since the last saved state
+    assert re.search(r"^begins at step [1-9]|^finished by an earlier", said, re.MULTILINE), said
+    assert not (recovery.checkout.folder / "work").exists()
     images = {file: content for file, (content, _) in recovery.checkout.files(IMAGES).items()}
     assert images == {file: content for file, (content, _) in undisturbed.files(IMAGES).items()}
