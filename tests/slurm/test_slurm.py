@@ -26,7 +26,7 @@ from conftest import ROOT, TINY, Checkout
 ACCOUNTING = bool(os.environ.get("SCDD_TEST_ACCOUNTING"))
 PATIENCE = 240  # seconds for one recovery, whatever happens to it
 # a recovery of its own, long enough for something to happen to it
-RECOVERY = {**TINY, "recover": {**TINY["recover"], "iterations": 600}}
+RECOVERY = {**TINY, "recover": {**TINY["recover"], "iterations": 400}}
 THE_RECOVERY = ("--until", "recover_0000_0002")
 IMAGES = "results/recover/*/slots_*/*"
 
@@ -110,12 +110,16 @@ class Recovery:
             assert not self.stop.is_set()
             time.sleep(0.2)
 
-    def survive(self, event: Callable[["Recovery"], None]) -> "Recovery":
-        """Let it happen when the program is at work, and wait for the end."""
+    def survive(self, event: "Event") -> "Recovery":
+        """Let it happen while the program is at work, and wait for the end."""
         try:
             self.wait(self.programs)
-            time.sleep(4)
-            event(self)
+            time.sleep(3)
+            (program,) = self.programs()
+            os.kill(program, signal.SIGSTOP)  # it shall not end before it has happened
+            event(self, program)
+            with suppress(ProcessLookupError):
+                os.kill(program, signal.SIGCONT)
             self.wait(lambda: self.driver.poll() is not None)
         finally:
             self.driver.kill()
@@ -123,29 +127,46 @@ class Recovery:
         return self
 
 
-def is_cancelled(recovery: Recovery) -> None:
+# what happens to a recovery and its program
+Event = Callable[[Recovery, int], None]
+
+
+def is_told_to_end(program: int) -> bool:
+    """Whether a stopped program has a SIGTERM waiting, or is gone."""
+    try:
+        status = Path(f"/proc/{program}/status").read_text()
+    except OSError:
+        return True
+    waiting = int(re.findall(r"ShdPnd:\s*(\w+)", status)[0], base=16)
+    return bool(waiting >> (signal.SIGTERM - 1) & 1)
+
+
+def is_cancelled(recovery: Recovery, program: int) -> None:
     one_node.run(["scancel", recovery.checkout.running()])
+    recovery.wait(lambda: is_told_to_end(program))
 
 
-def is_killed(recovery: Recovery) -> None:
-    (program,) = recovery.programs()
+def is_killed(_: Recovery, program: int) -> None:
     os.kill(program, signal.SIGKILL)
 
 
-def exceeds_its_time(recovery: Recovery) -> None:
+def exceeds_its_time(recovery: Recovery, program: int) -> None:
     job = recovery.checkout.running()
     one_node.run(["scontrol", "update", f"JobId={job}", "EndTime=now+2"])
+    recovery.wait(lambda: is_told_to_end(program))
 
 
-def is_requeued(recovery: Recovery) -> None:
+def is_requeued(recovery: Recovery, program: int) -> None:
     one_node.run(["scontrol", "requeue", recovery.checkout.running()])
+    recovery.wait(lambda: is_told_to_end(program))
 
 
-def loses_its_driver(recovery: Recovery) -> None:
+def loses_its_driver(recovery: Recovery, _: int) -> None:
     recovery.driver.kill()
     recovery.driver.wait()
     recovery.checkout.run("--unlock")
     recovery.start_driver()
+    recovery.wait(lambda: " of an earlier run " in recovery.log.read_text())
 
 
 def submit_something_more_important() -> None:
@@ -157,14 +178,15 @@ def submit_something_more_important() -> None:
 both_run = threading.Barrier(2, action=submit_something_more_important)
 
 
-def is_preempted(_: Recovery) -> None:
+def is_preempted(recovery: Recovery, program: int) -> None:
     both_run.wait(PATIENCE)
+    recovery.wait(lambda: is_told_to_end(program))
 
 
 SMALL = {"stages": {"recover": {"mem": 1000}}}
 LARGE = {"stages": {"recover": {"mem": 100_000}}}
 # what happens, the cluster, and how often a job is then submitted in all
-EVENTS: dict[str, tuple[Callable[[Recovery], None], dict[str, Any], int]] = {
+EVENTS: dict[str, tuple[Event, dict[str, Any], int]] = {
     "scancel": (is_cancelled, SMALL, 2),
     "SIGKILL": (is_killed, SMALL, 2),
     "time limit": (exceeds_its_time, SMALL, 2),
