@@ -28,7 +28,7 @@ PATIENCE = 240  # seconds for one recovery, whatever happens to it
 # a recovery of its own, long enough for something to happen to it
 RECOVERY = {
     **TINY,
-    "recover": {**TINY["recover"], "iterations": 600},
+    "recover": {**TINY["recover"], "iterations": 400},
     "machine": {"save_every": 0.5},
 }
 THE_RECOVERY = ("--until", "recover_0000_0002")
@@ -114,11 +114,15 @@ class Recovery:
             assert not self.stop.is_set()
             time.sleep(0.2)
 
-    def survive(self, event: Callable[["Recovery"], None]) -> "Recovery":
+    def survive(self, event: "Event") -> "Recovery":
         """Let it happen when the program has saved its state once, and wait for the end."""
         try:
             self.wait(lambda: list(self.checkout.folder.glob("work/recover/*/*/state.pt")))
-            event(self)
+            (program,) = self.programs()
+            os.kill(program, signal.SIGSTOP)  # it shall not end before it has happened
+            event(self, program)
+            with suppress(ProcessLookupError):
+                os.kill(program, signal.SIGCONT)
             self.wait(lambda: self.driver.poll() is not None)
         finally:
             self.driver.kill()
@@ -126,29 +130,46 @@ class Recovery:
         return self
 
 
-def is_cancelled(recovery: Recovery) -> None:
+# what happens to a recovery and its program
+Event = Callable[[Recovery, int], None]
+
+
+def is_told_to_end(program: int) -> bool:
+    """Whether a stopped program has a SIGTERM waiting, or is gone."""
+    try:
+        status = Path(f"/proc/{program}/status").read_text()
+    except OSError:
+        return True
+    waiting = int(re.findall(r"ShdPnd:\s*(\w+)", status)[0], base=16)
+    return bool(waiting >> (signal.SIGTERM - 1) & 1)
+
+
+def is_cancelled(recovery: Recovery, program: int) -> None:
     one_node.run(["scancel", recovery.checkout.running()])
+    recovery.wait(lambda: is_told_to_end(program))
 
 
-def is_killed(recovery: Recovery) -> None:
-    (program,) = recovery.programs()
+def is_killed(_: Recovery, program: int) -> None:
     os.kill(program, signal.SIGKILL)
 
 
-def exceeds_its_time(recovery: Recovery) -> None:
+def exceeds_its_time(recovery: Recovery, program: int) -> None:
     job = recovery.checkout.running()
     one_node.run(["scontrol", "update", f"JobId={job}", "EndTime=now+2"])
+    recovery.wait(lambda: is_told_to_end(program))
 
 
-def is_requeued(recovery: Recovery) -> None:
+def is_requeued(recovery: Recovery, program: int) -> None:
     one_node.run(["scontrol", "requeue", recovery.checkout.running()])
+    recovery.wait(lambda: is_told_to_end(program))
 
 
-def loses_its_driver(recovery: Recovery) -> None:
+def loses_its_driver(recovery: Recovery, _: int) -> None:
     recovery.driver.kill()
     recovery.driver.wait()
     recovery.checkout.run("--unlock")
     recovery.start_driver()
+    recovery.wait(lambda: " of an earlier run " in recovery.log.read_text())
 
 
 def submit_something_more_important() -> None:
@@ -160,14 +181,15 @@ def submit_something_more_important() -> None:
 both_run = threading.Barrier(2, action=submit_something_more_important)
 
 
-def is_preempted(_: Recovery) -> None:
+def is_preempted(recovery: Recovery, program: int) -> None:
     both_run.wait(PATIENCE)
+    recovery.wait(lambda: is_told_to_end(program))
 
 
 SMALL = {"stages": {"recover": {"mem": 1000}}}
 LARGE = {"stages": {"recover": {"mem": 100_000}}}
 # what happens, the cluster, and how often a job is then submitted in all
-EVENTS: dict[str, tuple[Callable[[Recovery], None], dict[str, Any], int]] = {
+EVENTS: dict[str, tuple[Event, dict[str, Any], int]] = {
     "scancel": (is_cancelled, SMALL, 2),
     "SIGKILL": (is_killed, SMALL, 2),
     "time limit": (exceeds_its_time, SMALL, 2),
@@ -241,8 +263,8 @@ def test_a_recovery_ends_the_same_whatever_happens(
     assert recovery.driver.returncode == 0, recovery.log.read_text()
     assert recovery.submissions == EVENTS[name][-1], recovery.log.read_text()
     assert recovery.most_programs == 1
-    (log,) = recovery.checkout.folder.glob("logs/recover/*/*.log")
-    said = log.read_text()
+    logs = recovery.checkout.folder.glob("logs/recover/*/*.log")
+    said = max(logs, key=lambda log: log.stat().st_mtime).read_text()
     # nothing is repeated but the work since the last saved state
     assert re.search(r"^begins at step [1-9]|^finished by an earlier", said, re.MULTILINE), said
     assert not (recovery.checkout.folder / "work").exists()
