@@ -28,6 +28,7 @@ from scdd.progress import say
 
 SAVE_EVERY = 300.0  # seconds between saves of a long job's state
 STOPPED = 128 + signal.SIGTERM  # exit code of a job that was asked to leave
+ENDS = {0: "done", STOPPED: "left"}  # by exit code
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 PR_SET_PDEATHSIG = 1  # Linux's prctl
 
@@ -138,7 +139,7 @@ def _report(job: Callable[[], None]) -> int:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         gpu = torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_initialized() else 0
         say(
-            f"{'failed' if code else 'done'} in {time.monotonic() - started:.1f} s, "
+            f"{ENDS.get(code, 'failed')} after {time.monotonic() - started:.1f} s, "
             f"peak memory {peak:.0f} MiB, of the GPU {gpu:.0f} MiB"
         )
     return code
@@ -163,8 +164,9 @@ def _asked_to_leave(saved: Saved) -> Iterator[None]:
     def leave(number: int, _: FrameType | None) -> None:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         if not saved.leaving:
-            say(f"{signal.Signals(number).name}: saving, then leaving")
-        saved.leaving = True
+            saved.leaving = True
+            # not by print, which this may have interrupted
+            os.write(2, f"{signal.Signals(number).name}: saving, then leaving\n".encode())
 
     before = {each: signal.signal(each, leave) for each in SIGNALS}
     try:

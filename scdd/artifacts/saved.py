@@ -64,7 +64,7 @@ class Unsaved:
 
 
 class Saved(Unsaved):
-    """One attempt at a job, alone with its folder between `start` and `end`.
+    """One attempt at a job, `locked`: alone with its folder.
 
     key: what the state must have been made for, e.g. digests of parameters and code.
     """
