@@ -1,5 +1,6 @@
 # The plan of this run, and how a rule finds an artifact's parents in it.
 import re
+import shlex
 
 from snakemake.exceptions import WorkflowError
 
@@ -99,6 +100,12 @@ def dataset(stage, *files):
 def root_of(stage):
     """Where the dataset's files are, as an argument."""
     return lambda wildcards: plan.roots[plan.data_of(node_of(stage, wildcards)).key]["root"]
+
+
+def checkpoint(wildcards):
+    """The file that a squeeze imports, as an argument. It is no input: only its content counts."""
+    file = plan.checkpoints.get(node_of("squeeze", wildcards).key)
+    return f"--checkpoint {shlex.quote(file)}" if file else ""
 
 
 def only(nodes):

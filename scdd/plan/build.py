@@ -5,6 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from scdd.artifacts.classes import require_same_classes
+from scdd.artifacts.files import sha256
 from scdd.data import sets
 from scdd.errors import ScddError
 from scdd.plan.config import S, flatten, merge, nearest, parse, preset, preset_names
@@ -13,12 +15,14 @@ from scdd.plan.schema import (
     ARCHITECTURES,
     SQUEEZES,
     Experiment,
+    Imported,
     Method,
     Network,
     Probe,
     Protocol,
     Recover,
     Relabel,
+    Source,
     Train,
     Whole,
 )
@@ -168,15 +172,69 @@ class _Builder:
 
     def _probe(self, method: Method, kind: Kind) -> Node:
         """A recovering method's teacher: the squeezed backbone with its linear classifier."""
-        name = kind.squeeze or ""
+        name = str(method.squeeze.get("method", kind.squeeze))
+        if name not in SQUEEZES:
+            known = nearest(name, SQUEEZES)
+            raise ScddError(f"methods.{method.name}.squeeze.method: unknown {name!r}. {known}")
         chosen = method.backbone or self.config.backbone
         network = self._network(chosen, "backbone")
         own = self.config.squeeze.get(name, {})
         squeeze = self._section(SQUEEZES[name], ("squeeze", name), own, method.squeeze)
         label = f"{self.data.label}-{name}-{chosen.label}"
-        backbone = self.plan.add_section("squeeze", label, squeeze, {"data": self.data}, **network)
         probe = self._section(Probe, ("probe",), self.config.probe, method.probe)
+        if isinstance(squeeze, Imported):
+            backbone = self._imported(squeeze.source, label, network, probe)
+        elif probe.views == "imported":
+            raise ScddError(
+                f"probe.views: imported, but the squeeze {name} brings no classifier. "
+                "Set it to clean or augmented."
+            )
+        else:
+            parents = {"data": self.data}
+            backbone = self.plan.add_section("squeeze", label, squeeze, parents, **network)
         return self.plan.add_section("probe", label, probe, {"backbone": backbone})
+
+    def _imported(self, source: Source, label: str, network: dict[str, Any], probe: Probe) -> Node:
+        """A backbone from a checkpoint that others trained."""
+        file, where = Path(source.file), "squeeze.imported.source"
+        if not file.is_file():
+            raise ScddError(f"{where}.file: there is no file {file}.")
+        for name in ("mean", "std"):
+            theirs, ours = getattr(source, name), self.data.params[name]
+            if any(abs(a - b) > SAME_COLOUR for a, b in zip(theirs, ours, strict=True)):
+                raise ScddError(
+                    f"{where}.{name}: {list(theirs)}, but dataset.{name} is {ours}. The dataset "
+                    f"must have the {name} that the checkpoint was trained with: set both to it."
+                )
+        classes = source.classes
+        if isinstance(classes, str):
+            classes = _lines(classes, where)
+            source = source.model_copy(update={"classes": classes})
+        if probe.views == "imported" and classes is None:
+            self._note(
+                f"{file.name} does not tell its classifier's class order; assumed the dataset's."
+            )
+        elif probe.views == "imported" and classes is not None:
+            self._check_classes(classes, f"{where}.classes")
+        node = self.plan.add_section(
+            "squeeze",
+            label,
+            Imported(source=source),
+            {"data": self.data},
+            **network,
+            sha256=sha256(file),
+        )
+        self.plan.checkpoints.setdefault(node.key, source.file)
+        return node
+
+    def _check_classes(self, names: tuple[str, ...], where: str) -> None:
+        """As far as it can be known before the dataset is read; the probe's job checks it all."""
+        count = self.plan.classes[self.data.key]
+        known = self.data.params["classes"] or self.facts.classes
+        if isinstance(known, list | tuple):
+            require_same_classes(names, where, known, self.config.dataset.name)
+        elif len(names) != count:
+            raise ScddError(f"{where}: {len(names)} names, but the dataset has {count} classes.")
 
     def _source(self, method: Method, kind: Kind) -> Node:
         """Where a method's images come from: a recovery or a baseline."""
@@ -346,6 +404,18 @@ class _Builder:
 
 
 OF_VALIDATE = {"metrics": "metrics.json", "history": "history.csv"}
+
+
+SAME_COLOUR = 0.01  # published means and deviations of one dataset differ by less
+
+
+def _lines(file: str, where: str) -> tuple[str, ...]:
+    """The class names in a text file."""
+    try:
+        lines = Path(file).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ScddError(f"{where}.classes: {file} cannot be read: {error}") from None
+    return tuple(line.strip() for line in lines if line.strip())
 
 
 def _kind(method: Method) -> Kind:

@@ -6,7 +6,7 @@ the field. While it has that value it stays out of the digest, so an update keep
 since their frozen configs lack the key, its program reads it as `params.get(key, as_before)`.
 """
 
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import (
     AfterValidator,
@@ -39,6 +39,21 @@ Once = AfterValidator(_once)
 Precision = Literal["float32", "bf16"]
 # the names that scdd.models builds; listed here so that a plan needs no torch
 ARCHITECTURES = ("resnet10", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
+# the layouts that scdd.layouts knows, for the same reason
+LayoutName = Literal[
+    "auto",
+    "mocov2",
+    "mocov3",
+    "swav",
+    "dino",
+    "barlow-twins",
+    "solo-learn",
+    "lightly",
+    "timm",
+    "torchvision",
+]
+LAYOUTS: tuple[str, ...] = get_args(LayoutName)
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class Section(BaseModel):
@@ -98,8 +113,10 @@ class Network(Section):
 
     arch: str = Field("resnet18", description="resnet10, 18, 34, 50, 101 or 152")
     width: float = Field(1.0, ge=1 / 64, le=64, description="factor on the number of channels")
-    stem: Literal["auto", "small", "imagenet"] = Field(
-        "auto", description="small: 3x3, no pooling; auto: small up to 64 pixels, imagenet above"
+    stem: Literal["auto", "small", "small-pad2", "imagenet"] = Field(
+        "auto",
+        description="small: 3x3, no pooling; small-pad2: solo-learn's; imagenet: 7x7 and pooling; "
+        "auto: small up to 64 pixels, imagenet above",
     )
 
     @property
@@ -179,18 +196,47 @@ class Untrained(Section):
     seed: Seed = Field(0, description="of the weights")
 
 
+class Source(Section):
+    """A checkpoint that others trained. Only its content counts, and how it is read: the digest
+    has its sha256, its layout and its classes."""
+
+    file: str = Field(..., exclude=True, description="its path; in no digest")
+    layout: LayoutName = Field("auto", description="whose keys it has; auto: found by them")
+    classes: tuple[str, ...] | str | None = Field(
+        None, description="its classifier's, in order: names, or a text file with one a line"
+    )
+    mean: Channels = Field(IMAGENET_MEAN, description="that it was trained with: the dataset's")
+    std: Channels = Field(IMAGENET_STD, description="that it was trained with: the dataset's")
+    url: str = Field("", description="where it is from; in no digest")
+    licence: str = Field("", description="under which it may be used; in no digest")
+
+
+class Imported(Section):
+    """A backbone from a public checkpoint (docs/checkpoints.md)."""
+
+    method: Literal["imported"] = "imported"
+    source: Source
+
+    def identity(self) -> dict[str, Any]:
+        told = self.source.model_dump(mode="json", include={"layout", "classes"})
+        return {"method": self.method, "source": told}
+
+
 SQUEEZES: dict[str, type[Section]] = {
     "mocov2": MoCoV2,
     "supervised": Supervised,
     "untrained": Untrained,
+    "imported": Imported,
 }
 
 
 class Probe(Section):
     """The linear classifier on the frozen backbone: SGD with steps of 1/10."""
 
-    views: Literal["clean", "augmented"] = Field(
-        "augmented", description="clean: features computed once; augmented: anew every epoch"
+    views: Literal["clean", "augmented", "imported"] = Field(
+        "augmented",
+        description="clean: features computed once; augmented: anew every epoch; imported: the "
+        "classifier in the imported file, untrained",
     )
     view: View = View(crop="resized", scale=(0.2, 1.0))
     epochs: Count = Field(100, description="passes over the training set")
@@ -305,7 +351,9 @@ class Method(Section):
     backbone: Annotated[Network, BeforeValidator(_named)] | None = Field(
         None, description="another network than the experiment's"
     )
-    squeeze: dict[str, Any] = Field({}, description="overrides for this method alone")
+    squeeze: dict[str, Any] = Field(
+        {}, description="overrides for this method alone; `method`: another squeeze than its own"
+    )
     probe: dict[str, Any] = Field({}, description="overrides for this method alone")
     recover: dict[str, Any] = Field({}, description="overrides for this method alone")
     ipc: Annotated[tuple[Ipc, ...], Field(min_length=1), Once] | None = Field(

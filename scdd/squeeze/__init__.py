@@ -6,6 +6,7 @@ A method's module has one function,
 
 which adds what the method trains beside the backbone (heads, a momentum encoder, a queue), with
 random numbers from `draw`. None means that there is nothing to train. A new method is a new file.
+(`imported` reads what others trained, and has `load` instead.)
 """
 
 import difflib
