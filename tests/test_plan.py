@@ -193,7 +193,7 @@ def test_mappings_merge_key_by_key() -> None:
             {"recover": {"iteratons": 1}},
             "unknown key recover.iteratons. Did you mean 'iterations'?",
         ),
-        ({"squeeze": {"mocov3": {}}}, "unknown key squeeze.mocov3. Did you mean 'mocov2'?"),
+        ({"squeeze": {"mocov2x": {}}}, "unknown key squeeze.mocov2x. Did you mean 'mocov2'?"),
         (
             {"squeeze": {"mocov2": {"view": {"flop": 1}}}},
             "squeeze.mocov2.view.flop. Did you mean 'flip'",
@@ -229,7 +229,26 @@ def test_mappings_merge_key_by_key() -> None:
         ),
         ({"protocol": {"rded": {}}}, "unknown key protocol.rded"),
         ({"seeds": [-1]}, "seeds.0: input should be greater than or equal to 0"),
-        ({"squeeze": {"mocov2": {"batch": 100}}}, "queue 4096 is no multiple of batch 100"),
+        ({"squeeze": {"mocov2": {"batch": 96}}}, "queue 4096 is no multiple of batch 96"),
+        ({"squeeze": {"swav": {"queue": 300}}}, "queue 300 is no multiple of batch 256"),
+        ({"squeeze": {"swav": {"queue": 512, "epochs": 9}}}, "queue_from 15 comes after all 9"),
+        (
+            {"squeeze": {"mocov3": {"batch": 100, "bn_groups": 8}}},
+            "batch 100 does not split into 8",
+        ),
+        ({"squeeze": {"dino": {"final_lr": 1}}}, "squeeze.dino: final_lr 1.0 is larger than lr"),
+        ({"squeeze": {"dino": {"small": {"scale": [0.2, 0.1]}}}}, "is no range within 0 and 1"),
+        (
+            {"squeeze": {"mocov2": {"batch": 2048, "queue": 2048}}},
+            "squeeze.mocov2.batch: 2048, but there are 1437 training images",
+        ),
+        (
+            {
+                "methods": [{"name": "a", "like": "swav"}],
+                "squeeze": {"swav": {"small": {"size": 17}}},
+            },
+            "a crop of 17 pixels is larger than the images, which have 16 a side",
+        ),
         ({"squeeze": {"supervised": {"lrr": 1}}}, "unknown key squeeze.supervised.lrr"),
         ({"protocol": {"whole": {"batsh": 1}}}, "unknown key protocol.whole.batsh"),
         ({"methods": [{"name": "random", "recover": {}}]}, "methods.random.recover: this method"),

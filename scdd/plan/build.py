@@ -19,6 +19,7 @@ from scdd.plan.schema import (
     Protocol,
     Recover,
     Relabel,
+    Section,
     Train,
     Whole,
 )
@@ -173,6 +174,7 @@ class _Builder:
         network = self._network(chosen, "backbone")
         own = self.config.squeeze.get(name, {})
         squeeze = self._section(SQUEEZES[name], ("squeeze", name), own, method.squeeze)
+        _images_suffice(name, squeeze, self.resolution, self.facts.train)
         label = f"{self.data.label}-{name}-{chosen.label}"
         backbone = self.plan.add_section("squeeze", label, squeeze, {"data": self.data}, **network)
         probe = self._section(Probe, ("probe",), self.config.probe, method.probe)
@@ -356,6 +358,20 @@ def _kind(method: Method) -> Kind:
     kind = METHODS[base]
     own = method.title or (method.name if method.like else kind.title)
     return replace(kind, title=own)
+
+
+def _images_suffice(name: str, squeeze: Section, resolution: int, most: int | None) -> None:
+    """Refuse small crops that are larger than an image, and batches than the training set."""
+    small, batch = getattr(squeeze, "small", None), getattr(squeeze, "batch", 0)
+    if small is not None and (small.size or 0) > resolution:
+        raise ScddError(
+            f"squeeze.{name}.small.size: a crop of {small.size} pixels is larger than the images, "
+            f"which have {resolution} a side."
+        )
+    if most is not None and batch > most:
+        raise ScddError(
+            f"squeeze.{name}.batch: {batch}, but there are {most} training images at most."
+        )
 
 
 def _family(name: str, resolution: int) -> str:

@@ -16,6 +16,9 @@ class Kind:
 
 METHODS = {
     "scdd": Kind("SC-DD", "recover", squeeze="mocov2", preset="scdd-paper"),
+    "scdd-mocov3": Kind("SC-DD, MoCo v3", "recover", squeeze="mocov3", preset="scdd-paper"),
+    "scdd-swav": Kind("SC-DD, SwAV", "recover", squeeze="swav", preset="scdd-paper"),
+    "scdd-dino": Kind("SC-DD, DINO", "recover", squeeze="dino", preset="scdd-paper"),
     "sre2l": Kind("SRe2L", "recover", squeeze="supervised", preset="sre2l"),
     "untrained": Kind("Untrained", "recover", squeeze="untrained", preset="scdd-paper"),
     "random": Kind("Random", "random"),

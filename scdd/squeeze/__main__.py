@@ -1,4 +1,8 @@
-"""Train a backbone on a dataset, by self-supervision or with labels, and save it without `fc`."""
+"""Train a backbone on a dataset, by self-supervision or with labels, and save it without `fc`.
+
+Several GPUs of one machine train it together, with the same batch and the same BN groups:
+`torchrun --nproc_per_node=N -m scdd.squeeze ...`, where the workflow's log shows the rest.
+"""
 
 import csv
 import sys
@@ -16,7 +20,7 @@ from scdd.data.source import open_dataset
 from scdd.errors import ScddError
 from scdd.models import backbone_state, build
 from scdd.rng import generator
-from scdd.squeeze import engine, module
+from scdd.squeeze import engine, module, processes
 
 
 def work(args: Namespace, config: Frozen, device: torch.device, saved: Unsaved) -> None:
@@ -35,7 +39,7 @@ def work(args: Namespace, config: Frozen, device: torch.device, saved: Unsaved) 
     method = module(params["method"]).make(params, network, draw)
     history = []
     if method is not None:
-        recipe = engine.recipe_of(params)
+        recipe = engine.recipe_of(params, method.views, dataset.info.resolution)
         try:
             history = engine.train(
                 method, network, dataset.train, dataset.info, recipe, device, saved
@@ -48,9 +52,11 @@ def work(args: Namespace, config: Frozen, device: torch.device, saved: Unsaved) 
                 f"the loss is not finite in epoch {error.epoch} of {recipe.epochs}: lower "
                 f"squeeze.lr ({recipe.lr}). The backbone of the epoch before is in {kept}."
             ) from None
+    if processes.rank() > 0:
+        return
     with replacing(args.history) as temporary, temporary.open("w", newline="") as file:
         rows = csv.writer(file, lineterminator="\n")
-        rows.writerow(["epoch", "lr", "loss"])
+        rows.writerow(["epoch", "lr", "loss", "knn"])
         rows.writerows(history)
     save(args.out, backbone_state(network))
 
@@ -61,7 +67,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--root", type=Path, required=True, help="where the dataset's files are")
     parser.add_argument("--out", type=Path, required=True, help="backbone checkpoint to write")
     parser.add_argument("--history", type=Path, required=True, help="CSV of the epochs to write")
-    return runtime.run_long("squeeze", parser, work, argv, outputs=("out", "history"))
+    with processes.joined():
+        return runtime.run_long("squeeze", parser, work, argv, outputs=("out", "history"))
 
 
 if __name__ == "__main__":
