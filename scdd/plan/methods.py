@@ -23,3 +23,6 @@ METHODS = {
     "noise": Kind("Noise", "noise"),
     "whole": Kind("Whole data", "whole"),
 }
+
+# what squeezed backbones are called where people read; others by their names in the config
+SQUEEZE_TITLES = {"mocov2": "MoCo v2", "supervised": "Supervised", "untrained": "Untrained"}
