@@ -131,8 +131,11 @@ def run_long(
             return
         for each in SIGNALS:
             signal.signal(each, signal.SIG_IGN)
-        nowhere = contextlib.redirect_stderr(Path(os.devnull).open("w"))
-        with nowhere, contextlib.suppress(Stopped):
+        with (
+            Path(os.devnull).open("w") as nowhere,
+            contextlib.redirect_stderr(nowhere),
+            contextlib.suppress(Stopped),
+        ):
             work(args, config, pick_device(args.device), Unsaved())
 
     several = torch.distributed.is_available() and torch.distributed.is_initialized()

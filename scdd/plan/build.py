@@ -8,10 +8,11 @@ from typing import Any
 from scdd.data import sets
 from scdd.errors import ScddError
 from scdd.plan.config import S, flatten, merge, nearest, parse, preset, preset_names
-from scdd.plan.methods import METHODS, Kind
+from scdd.plan.methods import METHODS, SQUEEZE_TITLES, Kind
 from scdd.plan.schema import (
     ARCHITECTURES,
     SQUEEZES,
+    Backbone,
     Experiment,
     Method,
     Network,
@@ -168,17 +169,81 @@ class _Builder:
         return node
 
     def _probe(self, method: Method, kind: Kind) -> Node:
-        """A recovering method's teacher: the squeezed backbone with its linear classifier."""
-        name = kind.squeeze or ""
-        chosen = method.backbone or self.config.backbone
+        """A recovering method's teacher."""
+        network = method.backbone or self.config.backbone
+        return self._squeezed(kind.squeeze or "", network, method.squeeze, method.probe)
+
+    def _squeezed(
+        self, name: str, chosen: Network, own: Mapping[str, Any], own_probe: Mapping[str, Any]
+    ) -> Node:
+        """A backbone squeezed by the method `name`, with its linear classifier."""
         network = self._network(chosen, "backbone")
-        own = self.config.squeeze.get(name, {})
-        squeeze = self._section(SQUEEZES[name], ("squeeze", name), own, method.squeeze)
+        shared = self.config.squeeze.get(name, {})
+        squeeze = self._section(SQUEEZES[name], ("squeeze", name), shared, own)
         _images_suffice(name, squeeze, self.resolution, self.facts.train)
         label = f"{self.data.label}-{name}-{chosen.label}"
         backbone = self.plan.add_section("squeeze", label, squeeze, {"data": self.data}, **network)
-        probe = self._section(Probe, ("probe",), self.config.probe, method.probe)
+        probe = self._section(Probe, ("probe",), self.config.probe, own_probe)
         return self.plan.add_section("probe", label, probe, {"backbone": backbone})
+
+    def _recover(self, preset: str, own: Mapping[str, Any]) -> Recover:
+        recover = self._section(Recover, ("recover", preset), self.config.recover, own)
+        count = self.plan.classes[self.data.key]
+        if recover.block > count:
+            raise ScddError(
+                f"recover.block: {recover.block}, but there are {count} classes. "
+                f"Set it to {count} or less."
+            )
+        return recover
+
+    def _inform(self, teacher: Node, recover: Recover) -> Node:
+        """A look at `teacher` by a short recovery, like `recover` but for its length and r_bn."""
+        inform = self.config.inform
+        params = recover.model_dump(mode="json", exclude=NOT_OF_INFORM)
+        identity = {k: v for k, v in recover.identity().items() if k not in NOT_OF_INFORM}
+        return self.plan.add(
+            "inform",
+            teacher.label,
+            {**inform.model_dump(), "recover": params},
+            {"teacher": teacher},
+            {**inform.identity(), "recover": identity},
+        )
+
+    def _backbones(self) -> list[dict[str, Any]]:
+        """Every backbone that is to be looked at, once for each of its seeds."""
+        looks: list[dict[str, Any]] = []
+        names: list[tuple[str, str]] = []
+        for number, backbone in enumerate(self.config.backbones):
+            name, where = backbone.squeeze, f"backbones.{number}"
+            if name not in SQUEEZES:
+                raise ScddError(f"{where}.squeeze: unknown {name!r}. {nearest(name, SQUEEZES)}")
+            if backbone.seeds and "seed" not in SQUEEZES[name].model_fields:
+                raise ScddError(f"{where}.seeds: the squeeze {name} has no seed.")
+            title = backbone.title or SQUEEZE_TITLES.get(name, name)
+            network = backbone.backbone or self.config.backbone
+            if (title, network.label) in names:
+                raise ScddError(
+                    f"{where}: a second {title}, {network.label}; give it a title of its own."
+                )
+            names.append((title, network.label))
+            looks += [
+                {"title": title, "network": network.label, **look}
+                for look in self._looks(backbone, network)
+            ]
+        return looks
+
+    def _looks(self, backbone: Backbone, network: Network) -> Iterable[dict[str, Any]]:
+        recover = self._recover("scdd-paper", {})
+        for seed in backbone.seeds or (None,):
+            own = backbone.overrides if seed is None else {**backbone.overrides, "seed": seed}
+            probe = self._squeezed(backbone.squeeze, network, own, backbone.probe)
+            parts = {
+                "inform": self._inform(probe, recover).folder / "inform.json",
+                "metrics": probe.folder / "metrics.json",
+                "history": self.plan.parent(probe, "backbone").folder / "history.csv",
+            }
+            files = {name: str(path.relative_to(RESULTS)) for name, path in parts.items()}
+            yield {"squeeze": backbone.squeeze, "seed": seed, **files}
 
     def _source(self, method: Method, kind: Kind) -> Node:
         """Where a method's images come from: a recovery or a baseline."""
@@ -190,16 +255,12 @@ class _Builder:
                 {"data": self.data},
                 method=kind.images,
             )
-        own = self.config.recover
-        recover = self._section(Recover, ("recover", kind.preset), own, method.recover)
-        count = self.plan.classes[self.data.key]
-        if recover.block > count:
-            raise ScddError(
-                f"recover.block: {recover.block}, but there are {count} classes. "
-                f"Set it to {count} or less."
-            )
+        recover = self._recover(kind.preset, method.recover)
         teacher = self.probes[method.name]
-        return self.plan.add_section("recover", teacher.label, recover, {"teacher": teacher})
+        parents = {"teacher": teacher}
+        if recover.r_bn == "auto":
+            parents["inform"] = self._inform(teacher, recover)
+        return self.plan.add_section("recover", teacher.label, recover, parents)
 
     def _images(self, method: Method, kind: Kind, source: Node, ipc: int) -> Node:
         most = self.facts.per_class
@@ -321,6 +382,7 @@ class _Builder:
         self._tables(recoveries)
 
     def _tables(self, recoveries: list[dict[str, Any]]) -> None:
+        looks = self._backbones()
         titles = {method.name: kind.title for method, kind in self.methods}
         probes = []
         for name, probe in self.probes.items():
@@ -333,7 +395,7 @@ class _Builder:
                     "history": str(backbone.folder.relative_to(RESULTS) / "history.csv"),
                 }
             )
-        params = {
+        params: dict[str, Any] = {
             "experiment": self.config.experiment,
             "dataset": self.data.params.get("folder", self.data.params["name"]),
             "classes": self.plan.classes[self.data.key],
@@ -344,9 +406,13 @@ class _Builder:
             "notes": self.notes,
             "figures": self.config.figures.model_dump(),
         }
+        if looks:
+            params["backbones"] = looks
         self.plan.add("tables", self.config.experiment, params, {"data": self.data})
 
 
+# what a look at a backbone does not take from the recovery that it is made for
+NOT_OF_INFORM = {"iterations", "r_bn"}
 OF_VALIDATE = {"metrics": "metrics.json", "history": "history.csv"}
 
 

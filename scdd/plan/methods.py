@@ -26,3 +26,13 @@ METHODS = {
     "noise": Kind("Noise", "noise"),
     "whole": Kind("Whole data", "whole"),
 }
+
+# what squeezed backbones are called where people read; others by their names in the config
+SQUEEZE_TITLES = {
+    "mocov2": "MoCo v2",
+    "mocov3": "MoCo v3",
+    "swav": "SwAV",
+    "dino": "DINO",
+    "supervised": "Supervised",
+    "untrained": "Untrained",
+}

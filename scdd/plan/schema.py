@@ -342,7 +342,9 @@ class Recover(Section):
     betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = Field(
         (0.5, 0.9), description="Adam's"
     )
-    r_bn: NotNegative = Field(0.005, description="factor of the BN-statistics loss")
+    r_bn: NotNegative | Literal["auto"] = Field(
+        0.005, description="factor of the BN-statistics loss; auto: what suits the teacher (inform)"
+    )
     first_bn_multiplier: NotNegative = Field(10.0, description="factor of its first layer")
     tv_l2: NotNegative = Field(0.0, description="factor of the total variation")
     l2_scale: NotNegative = Field(0.0, description="factor of the images' L2 norm")
@@ -360,6 +362,15 @@ class Recover(Section):
         if self.crop and not self.crop[0] <= self.crop[1] <= 1:
             raise ValueError(f"crop {list(self.crop)} is no range within 0 and 1")
         return self
+
+
+class Inform(Section):
+    """How informative a squeezed backbone is, and the r_bn that suits it."""
+
+    iterations: Count = Field(100, description="Adam steps of the short recovery")
+    balance: Positive = Field(
+        1.0, description="suggested r_bn: the BN gradient is so many times the CE gradient"
+    )
 
 
 class Sampling(Section):
@@ -445,6 +456,21 @@ class Method(Section):
     )
 
 
+class Backbone(Section):
+    """A squeezed network to look at, by itself. A bare name stands for its `squeeze`."""
+
+    squeeze: str = Field(..., description="mocov2, supervised, untrained, ...")
+    title: str | None = Field(None, description="in tables and figures")
+    backbone: Annotated[Network, BeforeValidator(_named)] | None = Field(
+        None, description="another network than the experiment's"
+    )
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1), Once] | None = Field(
+        None, description="of the squeeze; null: its section's own"
+    )
+    overrides: dict[str, Any] = Field({}, description="of the squeeze, for this backbone alone")
+    probe: dict[str, Any] = Field({}, description="overrides for this backbone alone")
+
+
 class Figures(Section):
     """Looks only: changing them trains nothing."""
 
@@ -468,8 +494,12 @@ def _method(value: Any) -> Any:
     return {"name": value} if isinstance(value, str) else value
 
 
+def _backbone(value: Any) -> Any:
+    return {"squeeze": value} if isinstance(value, str) else value
+
+
 class Experiment(Section):
-    """One experiment: a configuration file."""
+    """One experiment: a configuration file. It has methods, backbones or both."""
 
     experiment: Name = Field(..., description="names the folder of its tables")
     dataset: Annotated[
@@ -477,9 +507,12 @@ class Experiment(Section):
     ] = Dataset()
     backbone: Annotated[Network, BeforeValidator(_named)] = Network()
     methods: tuple[Annotated[Method, BeforeValidator(_method)], ...] = Field(
-        ..., min_length=1, description="scdd, sre2l, random, random-hard, noise, untrained, whole"
+        (), description="scdd, sre2l, random, random-hard, noise, untrained, whole"
     )
-    ipc: Annotated[tuple[Ipc, ...], Once] = Field(..., min_length=1, description="images per class")
+    backbones: tuple[Annotated[Backbone, BeforeValidator(_backbone)], ...] = Field(
+        (), description="squeezed networks whose informativeness is compared"
+    )
+    ipc: Annotated[tuple[Ipc, ...], Once] = Field((), description="images per class, for methods")
     students: Annotated[tuple[Annotated[Network, BeforeValidator(_named)], ...], Once] = Field(
         (Network(),), min_length=1, description="networks trained on the distilled images"
     )
@@ -492,7 +525,16 @@ class Experiment(Section):
     squeeze: dict[str, dict[str, Any]] = Field({}, description="overrides by squeeze method")
     probe: dict[str, Any] = Field({}, description="overrides for every probe")
     recover: dict[str, Any] = Field({}, description="overrides for every recovery")
+    inform: Inform = Inform()
     sampling: Sampling = Sampling()
     protocol: dict[str, dict[str, Any]] = Field({}, description="overrides by protocol name")
     figures: Figures = Figures()
     machine: Machine = Machine()
+
+    @model_validator(mode="after")
+    def _something_is_asked_for(self) -> "Experiment":
+        if not self.methods and not self.backbones:
+            raise ValueError("methods or backbones are missing")
+        if self.methods and not self.ipc:
+            raise ValueError("ipc is missing")
+        return self
