@@ -5,7 +5,11 @@ import shlex
 from snakemake.exceptions import WorkflowError
 
 from scdd.artifacts import done as work
-from scdd.artifacts.report import inputs as report_inputs, outputs as report_outputs
+from scdd.artifacts.report import (
+    inputs as report_inputs,
+    outputs as report_outputs,
+    pages as report_pages,
+)
 from scdd.artifacts.slots import range_name
 from scdd.errors import ScddError
 from scdd.plan import cluster, code, load
@@ -85,6 +89,12 @@ def parent(stage, *roles, file):
         return node.folder / file
 
     return find
+
+
+def informed(wildcards):
+    """What a recovery whose r_bn is `auto` reads it from; nothing for others."""
+    node = node_of("recover", wildcards)
+    return plan.parent(node, "inform").folder / "inform.json" if "inform" in node.parents else []
 
 
 def dataset(stage, *files):

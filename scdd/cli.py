@@ -9,6 +9,7 @@ from pathlib import Path
 import yaml
 from pydantic_core import PydanticUndefined
 
+from scdd.artifacts import report
 from scdd.artifacts.done import WORK
 from scdd.artifacts.files import sha256
 from scdd.errors import ScddError, reported
@@ -28,12 +29,14 @@ def targets(plan: Plan, node: Node) -> list[Path]:
             return [node.folder / "backbone.safetensors"]
         case "probe":
             return [node.folder / "probe.safetensors"]
+        case "inform":
+            return [node.folder / "inform.json"]
         case "imageset":
             return [node.folder / "set.json"]
         case "validate":
             return [node.folder / "metrics.json"]
         case "tables":
-            return [node.folder / "main.md"]
+            return [node.folder / page for page in report.pages(node.params)]
         case "relabel":
             users = [n for n in plan.of("validate") if node.key in n.parents.values()]
             return plan.label_shards(node, max(n.params["epochs"] for n in users))
@@ -59,6 +62,7 @@ def show_keys(_: argparse.Namespace) -> None:
     """Print every key of the configuration with its default and meaning."""
     show_section("", schema.Experiment)
     show_section("methods.<name>.", schema.Method)
+    show_section("backbones.<n>.", schema.Backbone)
     for name, model in schema.SQUEEZES.items():
         show_section(f"squeeze.{name}.", model)
     show_section("probe.", schema.Probe)

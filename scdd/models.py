@@ -122,8 +122,9 @@ def initialise(module: nn.Module, draw: torch.Generator | None) -> None:
         elif isinstance(part, nn.Linear):
             bound = 1 / math.sqrt(part.in_features)
             nn.init.uniform_(part.weight, -bound, bound, generator=draw)
-            nn.init.uniform_(part.bias, -bound, bound, generator=draw)
-        elif isinstance(part, nn.BatchNorm2d):
+            if part.bias is not None:
+                nn.init.uniform_(part.bias, -bound, bound, generator=draw)
+        elif isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d):
             part.reset_parameters()
 
 

@@ -195,7 +195,7 @@ def test_the_squeeze_is_the_files_backbone_with_its_provenance(file: Path) -> No
         "url": "https://x",
         "licence": "MIT",
     }
-    assert (file.parent / "history.csv").read_text() == "epoch,lr,loss\n"
+    assert (file.parent / "history.csv").read_text() == "epoch,lr,loss,knn\n"
 
 
 @pytest.mark.parametrize(

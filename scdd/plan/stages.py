@@ -23,6 +23,7 @@ VERSIONS = {
     "data": 1,
     "squeeze": 1,
     "probe": 1,
+    "inform": 1,
     "recover": 1,
     "baselines": 1,
     "imageset": 1,

@@ -77,6 +77,22 @@ def draw_unit(
     return Unit(block, slot, start, shifts, flips, boxes)
 
 
+class Views:
+    """A unit's view of its images at each iteration, the same for all of them."""
+
+    def __init__(self, unit: Unit, device: torch.device) -> None:
+        self.boxes = None if unit.boxes is None else unit.boxes.to(device)
+        self.flips, self.shifts = unit.flips.tolist(), unit.shifts.tolist()
+
+    def of(self, images: Tensor, step: int) -> Tensor:
+        """images: float32 [classes, 3, R, R] on the device; differentiable."""
+        if self.boxes is not None:
+            images = crop_resize(images, self.boxes[step : step + 1], images.shape[-1])
+        if self.flips[step]:
+            images = images.flip(3)
+        return images.roll(self.shifts[step], dims=(2, 3))
+
+
 class BatchNormLoss:
     """Distance of a batch's statistics from a network's running ones, gathered in its forward.
 
@@ -173,8 +189,7 @@ def recover_unit(
     """
     network.eval().requires_grad_(False)
     images = unit.start.to(labels.device, copy=True).requires_grad_()
-    boxes = None if unit.boxes is None else unit.boxes.to(labels.device)
-    shifts, flips, size = unit.shifts.tolist(), unit.flips.tolist(), images.shape[-1]
+    views = Views(unit, labels.device)
     adam = torch.optim.Adam([images], settings.lr, settings.betas, eps=1e-8)
     losses = torch.zeros(settings.iterations, 3, device=labels.device)
     done = 0
@@ -191,13 +206,7 @@ def recover_unit(
 
     with BatchNormLoss(network, settings.first_bn_multiplier) as bn:
         for step in range(done, settings.iterations):
-            views = images
-            if boxes is not None:  # one crop for the whole batch
-                views = crop_resize(views, boxes[step : step + 1], size)
-            if flips[step]:
-                views = views.flip(3)
-            views = views.roll(shifts[step], dims=(2, 3))
-            parts = objective(network, bn, views, labels, settings)
+            parts = objective(network, bn, views.of(images, step), labels, settings)
             losses[step] = parts.detach()
             (images.grad,) = torch.autograd.grad(parts[0], images)
             adam.param_groups[0]["lr"] = learning_rate(settings, step)

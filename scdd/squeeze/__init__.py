@@ -16,7 +16,16 @@ from types import ModuleType
 
 from scdd.errors import ScddError
 
-SHARED = ("engine", "__main__")
+SHARED = (
+    "engine",
+    "heads",
+    "knn",
+    "norm",
+    "optimizers",
+    "processes",
+    "views",
+    "__main__",
+)
 
 
 def methods() -> list[str]:

@@ -1,5 +1,9 @@
 """Train a backbone on a dataset, by self-supervision or with labels, and save it without `fc`; or
-import one that others trained."""
+import one that others trained.
+
+Several GPUs of one machine train it together, with the same batch and the same BN groups:
+`torchrun --nproc_per_node=N -m scdd.squeeze ...`, where the workflow's log shows the rest.
+"""
 
 import csv
 import sys
@@ -19,7 +23,7 @@ from scdd.errors import ScddError
 from scdd.models import backbone_state, build
 from scdd.progress import say
 from scdd.rng import generator
-from scdd.squeeze import engine, module
+from scdd.squeeze import engine, module, processes
 
 
 def work(args: Namespace, config: Frozen, device: torch.device, saved: Unsaved) -> None:
@@ -48,7 +52,7 @@ def work(args: Namespace, config: Frozen, device: torch.device, saved: Unsaved) 
     method = module(params["method"]).make(params, network, draw)
     history = []
     if method is not None:
-        recipe = engine.recipe_of(params)
+        recipe = engine.recipe_of(params, method.views, dataset.info.resolution)
         try:
             history = engine.train(
                 method, network, dataset.train, dataset.info, recipe, device, saved
@@ -61,14 +65,15 @@ def work(args: Namespace, config: Frozen, device: torch.device, saved: Unsaved) 
                 f"the loss is not finite in epoch {error.epoch} of {recipe.epochs}: lower "
                 f"squeeze.lr ({recipe.lr}). The backbone of the epoch before is in {kept}."
             ) from None
-    write_history(args.history, history)
-    save(args.out, backbone_state(network))
+    if processes.rank() == 0:
+        write_history(args.history, history)
+        save(args.out, backbone_state(network))
 
 
-def write_history(path: Path, history: list[tuple[int, float, float]]) -> None:
+def write_history(path: Path, history: list[engine.Row]) -> None:
     with replacing(path) as temporary, temporary.open("w", newline="") as file:
         rows = csv.writer(file, lineterminator="\n")
-        rows.writerow(["epoch", "lr", "loss"])
+        rows.writerow(["epoch", "lr", "loss", "knn"])
         rows.writerows(history)
 
 
@@ -79,7 +84,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--checkpoint", type=Path, help="file to import (method imported)")
     parser.add_argument("--out", type=Path, required=True, help="backbone checkpoint to write")
     parser.add_argument("--history", type=Path, required=True, help="CSV of the epochs to write")
-    return runtime.run_long("squeeze", parser, work, argv, outputs=("out", "history"))
+    with processes.joined():
+        return runtime.run_long("squeeze", parser, work, argv, outputs=("out", "history"))
 
 
 if __name__ == "__main__":
