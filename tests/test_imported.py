@@ -151,6 +151,14 @@ def test_classes_in_another_order_are_refused_when_planned(
     assert message in refusal(config)
 
 
+def test_the_tables_notes_name_the_file_and_its_licence(config: Config) -> None:
+    (table,) = plan_of(config).of("tables")
+    assert "Imported backbone: public.pth, licence not stated." in table.params["notes"]
+    source_of(config).update({"url": "https://x/y", "licence": "MIT"})
+    (table,) = plan_of(config).of("tables")
+    assert "Imported backbone: public.pth, https://x/y, licence MIT." in table.params["notes"]
+
+
 def test_an_order_that_is_not_stated_stands_in_the_tables_notes(config: Config) -> None:
     config["probe"]["views"] = "imported"
     (table,) = plan_of(config).of("tables")

@@ -2,6 +2,7 @@
 
 import pickle
 import re
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,10 @@ def read_foreign(path: Path) -> dict[str, Any]:
         except (SafetensorError, OSError) as error:
             raise ScddError(f"{path} is truncated or no safetensors file ({error}).") from None
     try:
-        with torch.serialization.safe_globals([(Inert, name) for name in HARMLESS]):
+        with (
+            torch.serialization.safe_globals([(Inert, name) for name in HARMLESS]),
+            warnings.catch_warnings(action="ignore"),  # of other pickle protocols, which then fail
+        ):
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if asked := re.search(r"GLOBAL (\S+)", str(error)):

@@ -206,6 +206,9 @@ class _Builder:
     def _imported(self, source: Source, label: str, network: dict[str, Any], probe: Probe) -> Node:
         """A backbone from a checkpoint that others trained."""
         source, content = settle(source, self.data.params)
+        licence = f"licence {source.licence}" if source.licence else "licence not stated"
+        told = ", ".join(filter(None, [Path(source.file).name, source.url, licence]))
+        self._note(f"Imported backbone: {told}.")
         if probe.views == "imported":
             self._check_order(source)
         section, parents = Imported(source=source), {"data": self.data}

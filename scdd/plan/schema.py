@@ -326,18 +326,22 @@ class Untrained(Section):
 
 
 class Source(Section):
-    """A checkpoint that others trained. Only its content counts, and how it is read: the digest
-    has its sha256, its layout and its classes."""
+    """A checkpoint that others trained. `file` is not even among an artifact's parameters: the
+    sha256 of its content stands there."""
 
     file: str = Field(..., exclude=True, description="its path; in no digest")
     layout: LayoutName = Field("auto", description="whose keys it has; auto: found by them")
     classes: tuple[str, ...] | str | None = Field(
         None, description="its classifier's, in order: names, or a text file with one a line"
     )
-    mean: Channels = Field(IMAGENET_MEAN, description="that it was trained with: the dataset's")
-    std: Channels = Field(IMAGENET_STD, description="that it was trained with: the dataset's")
-    url: str = Field("", description="where it is from; in no digest")
-    licence: str = Field("", description="under which it may be used; in no digest")
+    mean: Channels = Field(
+        IMAGENET_MEAN,
+        description="that it was trained with: the dataset's must be the same",
+        json_schema_extra=ASIDE,
+    )
+    std: Channels = Field(IMAGENET_STD, description="the same", json_schema_extra=ASIDE)
+    url: str = Field("", description="where it is from", json_schema_extra=ASIDE)
+    licence: str = Field("", description="under which it may be used", json_schema_extra=ASIDE)
 
 
 class Imported(Section):
@@ -345,10 +349,6 @@ class Imported(Section):
 
     method: Literal["imported"] = "imported"
     source: Source
-
-    def identity(self) -> dict[str, Any]:
-        told = self.source.model_dump(mode="json", include={"layout", "classes"})
-        return {"method": self.method, "source": told}
 
 
 SQUEEZES: dict[str, type[Section]] = {
