@@ -451,7 +451,7 @@ class _Builder:
             "figures": self.config.figures.model_dump(),
         }
         if looks:
-            params["backbones"] = looks
+            params |= {"backbones": looks, "balance": self.config.inform.balance}
         self.plan.add("tables", self.config.experiment, params, {"data": self.data})
 
 

@@ -415,7 +415,7 @@ class Inform(Section):
 
     iterations: Count = Field(100, description="Adam steps of the short recovery")
     balance: Positive = Field(
-        1.0, description="suggested r_bn: the BN gradient is so many times the CE gradient"
+        0.1, description="suggested r_bn: the BN gradient on noise is so many times the CE gradient"
     )
 
 

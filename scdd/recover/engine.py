@@ -9,7 +9,7 @@ composition is part of the method. A unit, (class block, slot), is one such batc
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
@@ -44,6 +44,14 @@ class Settings:
     crop: tuple[float, float] | None
     flip: bool
     precision: str
+
+
+def settings_of(params: Mapping[str, Any]) -> Settings:
+    """From a frozen config's parameters, of which r_bn must be a number."""
+    values = {field.name: params[field.name] for field in fields(Settings)}
+    values["betas"] = tuple(values["betas"])
+    values["crop"] = None if values["crop"] is None else tuple(values["crop"])
+    return Settings(**values)
 
 
 @dataclass(frozen=True)
