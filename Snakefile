@@ -20,6 +20,7 @@ include: "rules/freeze.smk"
 include: "rules/data.smk"
 include: "rules/squeeze.smk"
 include: "rules/probe.smk"
+include: "rules/inform.smk"
 include: "rules/recover.smk"
 include: "rules/baselines.smk"
 include: "rules/imageset.smk"
@@ -33,7 +34,7 @@ include: "rules/tables.smk"
 rule all:
     default_target: True
     input:
-        [node.folder / "main.md" for node in plan.of("tables")],
+        [node.folder / page for node in plan.of("tables") for page in report_pages(node.params)],
     log:
         "logs/all.log",
     localrule: True

@@ -1,11 +1,16 @@
 # The plan of this run, and how a rule finds an artifact's parents in it.
 import re
+import shlex
 
 from snakemake.exceptions import WorkflowError
 
 from scdd import cluster as driver
 from scdd.artifacts import done
-from scdd.artifacts.report import inputs as report_inputs, outputs as report_outputs
+from scdd.artifacts.report import (
+    inputs as report_inputs,
+    outputs as report_outputs,
+    pages as report_pages,
+)
 from scdd.artifacts.run import NAME as RUN, RESULTS
 from scdd.artifacts.slots import range_name
 from scdd.errors import ScddError
@@ -105,6 +110,12 @@ def parent(stage, *roles, file):
     return find
 
 
+def informed(wildcards):
+    """What a recovery whose r_bn is `auto` reads it from; nothing for others."""
+    node = node_of("recover", wildcards)
+    return plan.parent(node, "inform").folder / "inform.json" if "inform" in node.parents else []
+
+
 def dataset(stage, *files):
     """dataset.json, and `files` beside it, of the dataset that an artifact descends from."""
 
@@ -118,6 +129,12 @@ def dataset(stage, *files):
 def root_of(stage):
     """Where the dataset's files are, as an argument."""
     return lambda wildcards: plan.roots[plan.data_of(node_of(stage, wildcards)).key]["root"]
+
+
+def checkpoint(wildcards):
+    """The file that a squeeze imports, as an argument. It is no input: only its content counts."""
+    file = plan.checkpoints.get(node_of("squeeze", wildcards).key)
+    return f"--checkpoint {shlex.quote(file)}" if file else ""
 
 
 def only(nodes):

@@ -11,6 +11,7 @@ for block in sorted({b for node in plan.of("recover") for b in plan.class_blocks
             code=code_of("recover"),
             data=dataset("recover"),
             teacher=parent("recover", "teacher", file="probe.safetensors"),
+            inform=informed,
         output:
             shards=[
                 f"results/recover/{{node}}/slots_{{slots}}/class_{index:04d}.safetensors"
@@ -33,9 +34,10 @@ for block in sorted({b for node in plan.of("recover") for b in plan.class_blocks
             work=state,
             classes="{}:{}".format(*block),
             slots=lambda w: half_open(w.slots),
+            inform=lambda w, input: f"--inform {input.inform}" if input.inform else "",
             folder=lambda w, output: Path(output[0]).parents[1],
         shell:
             "exec python -m scdd.recover --config {input.config} --code {input.code}"
             " --work {params.work} --save-every {params.every} --data {input.data[0]}"
-            " --teacher {input.teacher} --classes {params.classes} --slots {params.slots}"
+            " --teacher {input.teacher} {params.inform} --classes {params.classes} --slots {params.slots}"
             " --device {params.device} --out {params.folder} 2> {log}"

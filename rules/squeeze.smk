@@ -18,8 +18,9 @@ rule squeeze:
         every=SAVE_EVERY,
         work="work/squeeze/{node}",
         root=root_of("squeeze"),
+        checkpoint=checkpoint,
     shell:
         "exec python -m scdd.squeeze --config {input.config} --code {input.code}"
         " --work {params.work} --save-every {params.every} --data {input.data[0]}"
-        " --root {params.root:q} --device {params.device}"
+        " --root {params.root:q} {params.checkpoint} --device {params.device}"
         " --out {output.backbone} --history {output.history} 2> {log}"

@@ -6,8 +6,11 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import yaml
 from pydantic_core import PydanticUndefined
 
+from scdd.artifacts import report
+from scdd.artifacts.files import sha256
 from scdd.artifacts.run import RESULTS, WORK
 from scdd.errors import ScddError, reported
 from scdd.plan import schema
@@ -26,12 +29,14 @@ def targets(plan: Plan, node: Node) -> list[Path]:
             return [node.folder / "backbone.safetensors"]
         case "probe":
             return [node.folder / "probe.safetensors"]
+        case "inform":
+            return [node.folder / "inform.json"]
         case "imageset":
             return [node.folder / "set.json"]
         case "validate":
             return [node.folder / "metrics.json"]
         case "tables":
-            return [node.folder / "main.md"]
+            return [node.folder / page for page in report.pages(node.params)]
         case "relabel":
             users = [n for n in plan.of("validate") if node.key in n.parents.values()]
             return plan.label_shards(node, max(n.params["epochs"] for n in users))
@@ -57,6 +62,7 @@ def show_keys(_: argparse.Namespace) -> None:
     """Print every key of the configuration with its default and meaning."""
     show_section("", schema.Experiment)
     show_section("methods.<name>.", schema.Method)
+    show_section("backbones.<n>.", schema.Backbone)
     for name, model in schema.SQUEEZES.items():
         show_section(f"squeeze.{name}.", model)
     show_section("probe.", schema.Probe)
@@ -72,9 +78,37 @@ def show_section(
         value = field.default if defaults is None else getattr(defaults, name)
         if isinstance(value, schema.Section):
             show_section(f"{prefix}{name}.", type(value), value)
+        elif field.annotation is schema.Source:
+            show_section(f"{prefix}{name}.", schema.Source)
         else:
             shown = "required" if value is PydanticUndefined else value
             print(f"{prefix + name:34s} {field.description or ''} [{shown}]")
+
+
+def import_checkpoint(args: argparse.Namespace) -> None:
+    """Tell what a public checkpoint holds, and what to write in a configuration to use it; with
+    --out, write its backbone alone, without pickle and by torchvision's keys."""
+    # torch's import takes a second that the other commands need not wait
+    from scdd.artifacts.tensors import save
+    from scdd.layouts import find, fitted
+
+    found = find(args.file, args.layout)
+    network = found.architecture
+    if not (network.arch and network.stem):
+        raise ScddError(f"{args.file} holds none of {', '.join(schema.ARCHITECTURES)}.")
+    state = fitted(found, network, args.file)
+    hashed = sha256(args.file)
+    head = found.classifier.get("fc.weight")
+    said = "no classifier" if head is None else f"a classifier of {len(head)} classes"
+    print(f"# {found.layout}: {len(state)} tensors of a backbone, {said}; sha256 {hashed}")
+    source = {"file": str(args.file), "layout": found.layout}
+    source |= {key: text for key in ("url", "licence") if (text := getattr(args, key))}
+    squeeze = {"method": "imported", "source": source}
+    method = {"name": found.layout, "like": "scdd", "backbone": vars(network), "squeeze": squeeze}
+    print(yaml.safe_dump({"methods": [method]}, sort_keys=False), end="")
+    if args.out is not None:
+        header = {"kind": "imported", "source": {**source, "sha256": hashed}}
+        save(args.out, state | found.classifier, header)
 
 
 def collect_garbage(args: argparse.Namespace) -> None:
@@ -114,6 +148,18 @@ def main(argv: list[str] | None = None) -> int:
     command.set_defaults(run=show_plan)
     command = commands.add_parser("keys", help=show_keys.__doc__)
     command.set_defaults(run=show_keys)
+    command = commands.add_parser("import", help=import_checkpoint.__doc__)
+    command.add_argument("file", type=Path, help="the checkpoint as its authors published it")
+    command.add_argument(
+        "--layout",
+        default="auto",
+        choices=schema.LAYOUTS,
+        help="whose keys it has (auto: found by them)",
+    )
+    command.add_argument("--out", type=Path, help="safetensors file to write")
+    command.add_argument("--url", help="where it is from, to be recorded")
+    command.add_argument("--licence", help="under which it may be used, to be recorded")
+    command.set_defaults(run=import_checkpoint)
     command = commands.add_parser("gc", help=collect_garbage.__doc__)
     command.add_argument(
         "--configfile",

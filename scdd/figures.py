@@ -1,4 +1,4 @@
-"""The report's figures: grids of synthetic images, loss curves, accuracy curves.
+"""The report's figures: grids of synthetic images, loss curves, accuracy curves, backbones.
 
 Functions from arrays and data frames to the bytes of a PNG or SVG file. Equal input gives equal
 bytes: no dates, a fixed hash salt, and no matplotlibrc of the host has a say.
@@ -7,7 +7,7 @@ bytes: no dates, a fixed hash salt, and no matplotlibrc of the host has a say.
 import contextlib
 import io
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 from PIL import Image, ImageDraw, ImageFont
+
+from scdd import backbones
+from scdd.artifacts.inform import Layer
+from scdd.backbones import Look
 
 STYLE = {
     "svg.hashsalt": "scdd",
@@ -42,6 +46,7 @@ STYLE = {
 }
 # Okabe and Ito's palette, told apart by colour-blind readers; a second round is dashed.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+DASHES = ("-", "--", ":", "-.")
 REFERENCE = {"color": "0.35", "linestyle": (0, (4, 2)), "linewidth": 1.0}
 BAND = {"alpha": 0.2, "linewidth": 0}
 COLUMNS = 4  # panels side by side
@@ -159,6 +164,93 @@ def accuracy(panels: Sequence[Panel], titles: Sequence[str], dpi: int) -> dict[s
         return _files(figure, dpi)
 
 
+BY_LAYER: dict[str, tuple[str, Callable[[Layer], float]]] = {
+    "Means: relative": ("Spread of the means, relative", lambda layer: layer.mean.relative),
+    "Variances: relative": ("Spread of the variances, relative", lambda layer: layer.var.relative),
+    "Means: entropy": ("Entropy of the means (bits)", lambda layer: layer.mean.entropy),
+    "Variances: entropy": ("Entropy of the variances (bits)", lambda layer: layer.var.entropy),
+}
+SIGNALS = {
+    "BN": "BN loss",
+    "∇BN": "Gradient of the BN loss",
+    "∇CE": "Gradient of the cross-entropy",
+}
+START = {"linestyle": "-", "marker": "o", "markersize": 4}
+END = {"linestyle": "--", "marker": "o", "markersize": 4, "markerfacecolor": "white"}
+
+
+def informativeness(looks: Sequence[Look], dpi: int) -> dict[str, bytes]:
+    """Squeezed backbones beside each other: statistics by BatchNorm layer, then by network, from
+    the narrow to the wide, as means over the layers; below, the recovery's signal by network.
+
+    A colour is a squeeze and, by layer, a kind of line a network. Bands and bars are one standard
+    deviation (n - 1) over the squeeze's seeds. Returns the files' bytes by format, 'png' and 'svg'.
+    """
+    found = backbones.rows(looks)
+    networks = sorted({look.network: _channels(look) for look in looks}.items(), key=lambda n: n[1])
+    dashes = dict(zip((name for name, _ in networks), itertools.cycle(DASHES), strict=False))
+    titles = dict.fromkeys(title for title, _ in found)
+    colours = dict(zip(titles, itertools.cycle(PALETTE), strict=False))
+    with _style():
+        figure = Figure(figsize=(PAGE, 3 * PANEL[1] + 0.3), layout="constrained")
+        above, middle, below = figure.subplots(3, COLUMNS)
+        for axes, (title, value) in zip(above, BY_LAYER.values(), strict=True):
+            axes.set(title=title, xlabel="BatchNorm layer")
+            axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+            for (squeeze, network), of in found.items():
+                curves = np.array([[value(layer) for layer in one.found.layers] for one in of])
+                mean, std = _spread(curves)
+                x = np.arange(1, len(mean) + 1)
+                axes.plot(x, mean, color=colours[squeeze], linestyle=dashes[network])
+                axes.fill_between(x, mean - std, mean + std, color=colours[squeeze], **BAND)
+        for axes, (name, (title, _)) in zip(middle, BY_LAYER.items(), strict=True):
+            axes.set(title=f"{title},\nmean over the layers")
+            _by_network(axes, found, dashes, colours, {name: START})
+        for axes, (name, title) in zip(below, SIGNALS.items(), strict=False):
+            axes.set(title=title)
+            looks_of = {f"{name} start": START, f"{name} end": END}
+            _by_network(axes, found, dashes, colours, looks_of)
+            _log(axes)
+        below[-1].set(title="Suggested r_bn")
+        _by_network(below[-1], found, dashes, colours, {"r_bn": START})
+        below[-1].set_ylim(bottom=0)
+        key = {title: {"color": colour, "linewidth": 3} for title, colour in colours.items()}
+        key |= {name: {"color": "0.35", "linestyle": dash} for name, dash in dashes.items()}
+        key |= {"on noise": START | {"color": "0.35"}}
+        key |= {"after a short recovery": END | {"color": "0.35"}}
+        _legend(figure, key)
+        return _files(figure, dpi)
+
+
+def _channels(look: Look) -> int:
+    return sum(layer.channels for layer in look.found.layers)
+
+
+def _spread(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and sample standard deviation over the rows; 0 for one row."""
+    several = len(values) > 1
+    return values.mean(0), values.std(0, ddof=1) if several else np.zeros(values.shape[1])
+
+
+def _by_network(
+    axes: Axes,
+    found: Mapping[backbones.Row, Sequence[Look]],
+    networks: Iterable[str],
+    colours: Mapping[str, str],
+    looks: Mapping[str, dict],
+) -> None:
+    """A line a squeeze and quantity, of which `looks` says how it is drawn; x is the network."""
+    names = list(networks)
+    for (title, colour), (name, look) in itertools.product(colours.items(), looks.items()):
+        quantity = (backbones.STATISTICS | backbones.SIGNALS)[name]
+        of = {x: found[title, n] for x, n in enumerate(names) if (title, n) in found}
+        points = [_spread(np.array([[quantity(one)] for one in seeds])) for seeds in of.values()]
+        mean, std = np.array(points)[:, :, 0].T
+        axes.errorbar(list(of), mean, std, color=colour, capsize=2, **look)
+    axes.set_xticks(range(len(names)), [name.replace("-", "\n") for name in names])
+    axes.set_xlim(-0.4, len(names) - 0.6)
+
+
 @contextlib.contextmanager
 def _style() -> Iterator[None]:
     with matplotlib.rc_context():
@@ -184,9 +276,7 @@ def _panels(
     columns = min(max(count, 1), COLUMNS)
     rows = max(-(-count // columns), 1)
     width = min(PANEL[0] * columns, PAGE)
-    entry = 0.5 + 0.065 * max(map(len, looks), default=0)  # inches, roughly
-    entries = min(max(int(width / entry), 1), max(len(looks), 1))  # side by side
-    height = PANEL[1] * rows + 0.18 * -(-len(looks) // entries)
+    height = PANEL[1] * rows + 0.18 * -(-len(looks) // _side_by_side(looks, width))
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False, sharey=sharey).ravel()
     for spare in axes[count:]:
@@ -194,9 +284,20 @@ def _panels(
     for used in axes[:count]:
         used.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     if looks:
-        handles = [Line2D([], [], label=title, **look) for title, look in looks.items()]
-        figure.legend(handles=handles, loc="outside lower center", ncols=entries)
+        _legend(figure, looks)
     return figure, iter(axes[:count])
+
+
+def _side_by_side(titles: Collection[str], width: float) -> int:
+    """How many entries of a legend fit in a line of so many inches, roughly."""
+    entry = 0.5 + 0.065 * max(map(len, titles), default=0)
+    return min(max(int(width / entry), 1), max(len(titles), 1))
+
+
+def _legend(figure: Figure, looks: Mapping[str, dict]) -> None:
+    handles = [Line2D([], [], label=title, **look) for title, look in looks.items()]
+    entries = _side_by_side(looks, figure.get_figwidth())
+    figure.legend(handles=handles, loc="outside lower center", ncols=entries)
 
 
 def _line(axes: Axes, x: Sequence[float], y: Sequence[float], look: dict) -> None:

@@ -67,14 +67,16 @@ RESNETS: dict[str, tuple[Block, tuple[int, int, int, int]]] = {
     "resnet101": (Bottleneck, (3, 4, 23, 3)),
     "resnet152": (Bottleneck, (3, 8, 36, 3)),
 }
-STEMS = ("imagenet", "small")
+# kernel, stride and padding of conv1
+STEMS = {"imagenet": (7, 2, 3), "small": (3, 1, 1), "small-pad2": (3, 1, 2)}
 
 
 class ResNet(nn.Module):
     """Images float [n, 3, H, W], normalised, to logits [n, classes]; state dict as torchvision's.
 
     `features` gives what `fc` sees, [n, fc.in_features]. stem: 'imagenet' is 7x7 stride 2 and
-    max-pool, 'small' is 3x3 stride 1 without. `width` multiplies all channel counts.
+    max-pool, 'small' is 3x3 stride 1 without; 'small-pad2' pads it by 2, as solo-learn does on
+    CIFAR. `width` multiplies all channel counts.
     """
 
     def __init__(
@@ -82,10 +84,10 @@ class ResNet(nn.Module):
     ) -> None:
         super().__init__()
         planes = round(64 * width)
-        small = stem == "small"
-        self.conv1 = conv(3, planes, 3) if small else conv(3, planes, 7, 2)
+        self.conv1 = nn.Conv2d(3, planes, *STEMS[stem], bias=False)
         self.bn1 = nn.BatchNorm2d(planes)
-        self.maxpool = nn.Identity() if small else nn.MaxPool2d(3, stride=2, padding=1)
+        pooled = stem == "imagenet"
+        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1) if pooled else nn.Identity()
         inputs = planes
         for number, depth in enumerate(depths, start=1):
             blocks: list[nn.Module] = []
@@ -120,8 +122,9 @@ def initialise(module: nn.Module, draw: torch.Generator | None) -> None:
         elif isinstance(part, nn.Linear):
             bound = 1 / math.sqrt(part.in_features)
             nn.init.uniform_(part.weight, -bound, bound, generator=draw)
-            nn.init.uniform_(part.bias, -bound, bound, generator=draw)
-        elif isinstance(part, nn.BatchNorm2d):
+            if part.bias is not None:
+                nn.init.uniform_(part.bias, -bound, bound, generator=draw)
+        elif isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d):
             part.reset_parameters()
 
 
@@ -150,8 +153,10 @@ def backbone_state(network: ResNet) -> dict[str, Tensor]:
 
 
 def load_backbone(network: ResNet, state: dict[str, Tensor]) -> None:
-    """Load all but `fc`. Raises ScddError where keys or shapes do not fit the network."""
+    """Load all but `fc`, which `state` may have. Raises ScddError where keys or shapes do not fit
+    the network."""
     own = backbone_state(network)
+    state = {key: tensor for key, tensor in state.items() if not key.startswith("fc.")}
     wrong = sorted(own.keys() ^ state.keys()) or [
         key for key in own if own[key].shape != state[key].shape
     ]

@@ -1,7 +1,8 @@
 """Train a linear classifier on the frozen backbone; nothing of the backbone may move.
 
 views 'clean': features are computed once and kept. 'augmented' (the published way): every epoch
-sends new views of the images through the network.
+sends new views of the images through the network. 'imported': nothing is trained; the classifier is
+the one that an imported file brought along.
 """
 
 import json
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from scdd import runtime
+from scdd.artifacts.classes import require_same_classes
 from scdd.artifacts.config import Frozen
 from scdd.artifacts.dataset import DatasetInfo
 from scdd.artifacts.files import write_json
@@ -167,6 +169,35 @@ def train(
             raise ScddError(f"the backbone moved while it was probed: {key} changed.")
 
 
+def take_classifier(
+    network: ResNet, backbone: Checkpoint, path: Path, classes: tuple[str, ...], classes_of: Path
+) -> None:
+    """Load `network.fc` from a backbone that was imported with a classifier.
+
+    Raises ScddError where there is none, or one for other classes; where the file did not tell
+    its classes, only their number can be checked.
+    """
+    source = backbone.source or {}
+    if "fc.weight" not in backbone.state:
+        raise ScddError(
+            f"probe.views is imported, but the file of {path} has no classifier "
+            f"({source.get('file')}, layout {source.get('layout')}). Set it to clean or augmented."
+        )
+    theirs = {name: backbone.state[f"fc.{name}"] for name in ("weight", "bias")}
+    count, width = theirs["weight"].shape
+    if (count, width) != (len(classes), network.fc.in_features):
+        raise ScddError(
+            f"{source['file']} has a classifier of {count} classes ({width} features), but "
+            f"{classes_of} has {len(classes)} ({network.fc.in_features}). Set probe.views to clean "
+            "or augmented, or use the classes that it was trained on."
+        )
+    if source["classes"] is None:
+        say(f"assumed: the classes of {source['file']} are in the dataset's order")
+    else:
+        require_same_classes(source["classes"], source["file"], classes, classes_of)
+    network.fc.load_state_dict(theirs)
+
+
 def work(args: Namespace, config: Frozen, device: torch.device, saved: Unsaved) -> None:
     dataset = open_dataset(args.data, args.root)
     info = dataset.info
@@ -180,7 +211,11 @@ def work(args: Namespace, config: Frozen, device: torch.device, saved: Unsaved) 
     network = build(backbone.architecture, len(info.classes))
     load_backbone(network, backbone.state)
     recipe = recipe_of(config.params)
-    train(network, dataset.train, info, recipe, device, saved)
+    if recipe.views == "imported":
+        take_classifier(network, backbone, args.backbone, info.classes, args.data)
+        network.to(device).eval()
+    else:
+        train(network, dataset.train, info, recipe, device, saved)
     scores = {}
     for name, split in (("train", dataset.train), ("val", dataset.val)):
         seen = features(network, split.to(device), info, device)
@@ -191,7 +226,12 @@ def work(args: Namespace, config: Frozen, device: torch.device, saved: Unsaved) 
         metrics["top5"] = top(*scores["val"], 5)
     say(json.dumps(metrics))
     teacher = Checkpoint(
-        "classifier", backbone.architecture, info.classes, network.state_dict(), config.digest
+        "classifier",
+        backbone.architecture,
+        info.classes,
+        network.state_dict(),
+        config.digest,
+        backbone.source,
     )
     save_checkpoint(args.out, teacher, runtime.environment(device))
     write_json(args.metrics, metrics)

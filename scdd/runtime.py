@@ -122,6 +122,26 @@ def run_long(
             done.deliver(args.work, files, places)
             saved.clear()
 
+    def follow() -> None:
+        """Of several processes, all but the first take part and leave no trace but their errors.
+
+        They leave when the first does, and so must not die of the signal that asks it to.
+        """
+        config = read_frozen(args.config, stage)
+        if done.finished(args.work, {"artifact": config.digest, "code": sha256(args.code)}):
+            return
+        for each in SIGNALS:
+            signal.signal(each, signal.SIG_IGN)
+        with (
+            Path(os.devnull).open("w") as nowhere,
+            contextlib.redirect_stderr(nowhere),
+            contextlib.suppress(Stopped),
+        ):
+            work(args, config, pick_device(args.device), Unsaved())
+
+    several = torch.distributed.is_available() and torch.distributed.is_initialized()
+    if several and torch.distributed.get_rank() > 0:
+        return reported(follow)
     return _report(job)
 
 

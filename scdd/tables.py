@@ -2,7 +2,8 @@
 
 main.{csv,md,tex} is laid out as the paper's main table: a row for each IPC (and protocol and
 student), a column for each method, the whole training set last. Published values stand apart,
-with their source. all.csv has one line a student. The figures are those of scdd.figures.
+with their source. all.csv has one line a student. The figures are those of scdd.figures, the report
+on backbones that of scdd.backbones.
 """
 
 import argparse
@@ -18,12 +19,13 @@ from typing import Any, NamedTuple
 import pandas as pd
 import torch
 
-from scdd import figures, runtime
+from scdd import backbones, figures, runtime
 from scdd.artifacts import report
 from scdd.artifacts.config import Frozen
 from scdd.artifacts.dataset import load_info
 from scdd.artifacts.files import damaged, read_json, replacing
 from scdd.artifacts.images import load_corner
+from scdd.artifacts.inform import load_inform
 from scdd.errors import ScddError
 from scdd.typeset import bullets, comma_separated, latex, markdown
 
@@ -373,12 +375,53 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _work(args: argparse.Namespace, config: Frozen, _: torch.device) -> None:
-    params = config.params
-    info = load_info(args.results / params["data"])
-    students = [_student(args.results, cell) for cell in params["cells"]]
+    made: dict[str, bytes] = {}
+    if config.params["cells"]:
+        made |= _of_methods(args.results, config.params)
+    if "backbones" in config.params:
+        made |= _of_backbones(args.results, config.params)
+    for name, content in made.items():
+        with replacing(args.out / name) as temporary:
+            temporary.write_bytes(content)
+
+
+def _of_backbones(results: Path, params: dict[str, Any]) -> dict[str, bytes]:
+    looks = [
+        backbones.Look(
+            look["title"],
+            look["network"],
+            look["seed"],
+            _metrics(results / look["metrics"], "top1")["top1"],
+            _knn(results / look["history"]),
+            load_inform(results / look["inform"]),
+        )
+        for look in params["backbones"]
+    ]
+    said = backbones.notes(looks, params["balance"]) + params["notes"]
+    dataset, dpi = params["dataset"], params["figures"]["dpi"]
+    drawn = figures.informativeness(looks, dpi)
+    return {
+        "backbones.csv": backbones.to_csv(looks).encode(),
+        "backbones.md": backbones.to_markdown(dataset, looks, said).encode(),
+        "backbones.tex": backbones.to_latex(dataset, looks, said, params["experiment"]).encode(),
+        "layers.csv": backbones.to_layers_csv(looks).encode(),
+        **{f"backbones.{kind}": content for kind, content in drawn.items()},
+    }
+
+
+def _knn(path: Path) -> float | None:
+    """The last k-NN accuracy that a squeeze's history tells, in percent."""
+    columns = _history(path, None).get("knn", pd.Series(dtype=float))
+    values = columns.dropna().tolist()
+    return values[-1] if values else None
+
+
+def _of_methods(results: Path, params: dict[str, Any]) -> dict[str, bytes]:
+    info = load_info(results / params["data"])
+    students = [_student(results, cell) for cell in params["cells"]]
     table = main_table(params["dataset"], params["classes"], info.train, students)
     probes = {
-        probe["title"]: _metrics(args.results / probe["metrics"], "top1")["top1"]
+        probe["title"]: _metrics(results / probe["metrics"], "top1")["top1"]
         for probe in params["probes"]
     }
     said = notes(table, students, probes) + params["notes"]
@@ -393,15 +436,13 @@ def _work(args: argparse.Namespace, config: Frozen, _: torch.device) -> None:
     }
     look = params["figures"]
     for name, path in report.grids(params).items():
-        names, corner = load_corner(args.results / path, look["grid_classes"], look["grid_columns"])
+        names, corner = load_corner(results / path, look["grid_classes"], look["grid_columns"])
         made[name] = figures.grid(corner.numpy(), names, look["scale"])
     for name, draw in (("losses", _losses), ("accuracy", _accuracy)):
         if f"{name}.png" in report.outputs(params):
-            drawn = draw(args.results, params, table)
+            drawn = draw(results, params, table)
             made |= {f"{name}.{kind}": content for kind, content in drawn.items()}
-    for name, content in made.items():
-        with replacing(args.out / name) as temporary:
-            temporary.write_bytes(content)
+    return made
 
 
 def _losses(results: Path, params: dict[str, Any], table: Table) -> dict[str, bytes]:
@@ -461,14 +502,17 @@ def _metrics(path: Path, *keys: str) -> dict[str, Any]:
     return metrics
 
 
-def _history(path: Path, columns: list[str]) -> pd.DataFrame:
-    """Raises ScddError where the file is missing or has not these columns, of numbers."""
+def _history(path: Path, columns: list[str] | None) -> pd.DataFrame:
+    """These columns, or all there are. Raises ScddError where the file is missing or they are no
+    columns of numbers."""
     try:
         return pd.read_csv(path, usecols=columns, dtype=float)
     except FileNotFoundError:
         raise ScddError(f"{path} does not exist. Run snakemake to make it.") from None
     except ValueError as error:  # the parser's own errors too
-        raise damaged(path, f"is no table of numbers {', '.join(columns)} ({error})") from None
+        raise damaged(
+            path, f"is no table of numbers {', '.join(columns or ())} ({error})"
+        ) from None
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ LATEX = {
     "[": "{[}",  # after the end of a row it would open an optional argument
     "±": r"$\pm$",
     "×": r"$\times$",
+    "∇": r"$\nabla$",
     "·": r"$\cdot$",
     "−": "$-$",
     "→": r"$\to$",

@@ -10,13 +10,14 @@ from conftest import ROOT
 from pydantic import Field
 
 from scdd import cli
+from scdd.artifacts import report
 from scdd.errors import ScddError
 from scdd.plan import load
 from scdd.plan.config import merge, parse, preset
 from scdd.plan.identity import canonical, digest
 from scdd.plan.load import freeze, plan_of, thaw
 from scdd.plan.schema import ARCHITECTURES, MoCoV2, Recover, Section, View
-from scdd.plan.stages import Plan
+from scdd.plan.stages import VERSIONS, Plan
 
 Config = dict[str, Any]
 
@@ -135,6 +136,74 @@ def test_digests_of_the_shipped_experiments_do_not_change(
     assert shipped(name, monkeypatch) == committed[name]
 
 
+# ---- backbones to look at ----------------------------------------------------------------------
+
+LOOK = {
+    "experiment": "look",
+    "dataset": {"name": "digits", "classes": 3},
+    "backbones": ["untrained", {"squeeze": "supervised", "seeds": [0, 1]}],
+    "recover": {"block": 3},
+}
+
+
+def test_an_experiment_may_have_backbones_alone() -> None:
+    plan = plan_of(LOOK)
+    counts = {stage: len(plan.of(stage)) for stage in VERSIONS if plan.of(stage)}
+    assert counts == {"data": 1, "squeeze": 3, "probe": 3, "inform": 3, "tables": 1}
+    (table,) = plan.of("tables")
+    assert report.pages(table.params) == ["backbones.md"]
+    looks = table.params["backbones"]
+    assert [(look["title"], look["seed"]) for look in looks] == [
+        ("Untrained", None),
+        ("Supervised", 0),
+        ("Supervised", 1),
+    ]
+
+
+def test_a_backbone_that_a_method_uses_too_is_squeezed_once(tiny: Config) -> None:
+    alone = plan_of(tiny)
+    both = plan_of({**tiny, "backbones": ["mocov2"]})
+    assert digests(alone, "probe") == digests(both, "probe")
+    assert digests(alone, "validate") == digests(both, "validate")
+    assert report.pages(both.of("tables")[0].params) == ["main.md", "backbones.md"]
+
+
+def test_a_backbones_own_network_squeeze_and_probe() -> None:
+    backbone = {
+        "squeeze": "supervised",
+        "backbone": "resnet34",
+        "overrides": {"epochs": 3},
+        "probe": {"epochs": 4},
+    }
+    plan = plan_of({**LOOK, "backbones": [backbone]})
+    (squeeze,), (probe,) = plan.of("squeeze"), plan.of("probe")
+    assert (squeeze.params["arch"], squeeze.params["epochs"]) == ("resnet34", 3)
+    assert probe.params["epochs"] == 4
+
+
+def test_an_automatic_r_bn_makes_the_recovery_a_child_of_a_look_at_its_teacher(
+    tiny: Config,
+) -> None:
+    tiny["recover"]["r_bn"] = "auto"
+    plan = plan_of(tiny)
+    (recover,), (inform,) = plan.of("recover"), plan.of("inform")
+    assert recover.params["r_bn"] == "auto"
+    assert recover.parents == {"teacher": plan.of("probe")[0].key, "inform": inform.key}
+    tiny["inform"] = {"balance": 3}
+    other = plan_of(tiny)
+    assert digests(other, "recover") != digests(plan, "recover")
+    assert digests(other, "probe") == digests(plan, "probe")
+
+
+def test_a_look_does_not_depend_on_the_recoverys_length_and_r_bn(tiny: Config) -> None:
+    tiny["backbones"] = ["mocov2"]
+    before = digests(plan_of(tiny), "inform")
+    tiny["recover"] |= {"iterations": 7, "r_bn": "auto"}
+    assert digests(plan_of(tiny), "inform") == before
+    tiny["recover"] |= {"lr": 0.1}
+    assert digests(plan_of(tiny), "inform") != before
+
+
 # ---- presets -----------------------------------------------------------------------------------
 
 
@@ -193,7 +262,7 @@ def test_mappings_merge_key_by_key() -> None:
             {"recover": {"iteratons": 1}},
             "unknown key recover.iteratons. Did you mean 'iterations'?",
         ),
-        ({"squeeze": {"mocov3": {}}}, "unknown key squeeze.mocov3. Did you mean 'mocov2'?"),
+        ({"squeeze": {"mocov2x": {}}}, "unknown key squeeze.mocov2x. Did you mean 'mocov2'?"),
         (
             {"squeeze": {"mocov2": {"view": {"flop": 1}}}},
             "squeeze.mocov2.view.flop. Did you mean 'flip'",
@@ -229,7 +298,26 @@ def test_mappings_merge_key_by_key() -> None:
         ),
         ({"protocol": {"rded": {}}}, "unknown key protocol.rded"),
         ({"seeds": [-1]}, "seeds.0: input should be greater than or equal to 0"),
-        ({"squeeze": {"mocov2": {"batch": 100}}}, "queue 4096 is no multiple of batch 100"),
+        ({"squeeze": {"mocov2": {"batch": 96}}}, "queue 4096 is no multiple of batch 96"),
+        ({"squeeze": {"swav": {"queue": 300}}}, "queue 300 is no multiple of batch 256"),
+        ({"squeeze": {"swav": {"queue": 512, "epochs": 9}}}, "queue_from 15 comes after all 9"),
+        (
+            {"squeeze": {"mocov3": {"batch": 100, "bn_groups": 8}}},
+            "batch 100 does not split into 8",
+        ),
+        ({"squeeze": {"dino": {"final_lr": 1}}}, "squeeze.dino: final_lr 1.0 is larger than lr"),
+        ({"squeeze": {"dino": {"small": {"scale": [0.2, 0.1]}}}}, "is no range within 0 and 1"),
+        (
+            {"squeeze": {"mocov2": {"batch": 2048, "queue": 2048}}},
+            "squeeze.mocov2.batch: 2048, but there are 1437 training images",
+        ),
+        (
+            {
+                "methods": ["scdd-swav"],
+                "squeeze": {"swav": {"small": {"size": 17}}},
+            },
+            "a crop of 17 pixels is larger than the images, which have 16 a side",
+        ),
         ({"squeeze": {"supervised": {"lrr": 1}}}, "unknown key squeeze.supervised.lrr"),
         ({"protocol": {"whole": {"batsh": 1}}}, "unknown key protocol.whole.batsh"),
         ({"methods": [{"name": "random", "recover": {}}]}, "methods.random.recover: this method"),
@@ -243,6 +331,22 @@ def test_mappings_merge_key_by_key() -> None:
         ({"dataset": {"name": "digits", "download": True}}, "dataset.download: digits cannot be"),
         ({"probe": {"epochs": 0}}, "probe.epochs: input should be greater than or equal to 1"),
         ({"squeeze": {"mocov2": {"epochs": 3, "warmup_epochs": 3}}}, "warmup_epochs 3 leave none"),
+        ({"methods": []}, "methods or backbones are missing."),
+        (
+            {"backbones": ["mocov9"]},
+            "backbones.0.squeeze: unknown 'mocov9'",
+        ),
+        ({"backbones": [{"squeeze": "mocov2", "seed": 1}]}, "unknown key backbones.0.seed."),
+        (
+            {"backbones": ["mocov2", {"squeeze": "mocov2", "seeds": [1]}]},
+            "backbones.1: a second MoCo v2, resnet10-w0.125; give it a title of its own.",
+        ),
+        (
+            {"backbones": [{"squeeze": "supervised", "overrides": {"queue": 1}}]},
+            "unknown key squeeze.supervised.queue.",
+        ),
+        ({"recover": {"block": 3, "r_bn": "aut"}}, "recover.r_bn: input should be a valid number"),
+        ({"inform": {"balance": 0}}, "inform.balance: input should be greater than 0 (got 0)."),
         ({"experiments": []}, "beside 'experiments' there can be no other key"),
     ],
 )

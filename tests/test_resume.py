@@ -21,32 +21,64 @@ from scdd.models import build
 from scdd.recover.engine import Settings, draw_unit, recover_units
 from scdd.rng import generator
 from scdd.squeeze import engine, module
+from scdd.squeeze.views import Crop
 
 CPU = torch.device("cpu")
 INFO = info(8)
 Result = dict[str, Tensor] | list[Any]
 
 
-def squeezed(method: str, saved: Unsaved) -> Result:
-    """24 images in batches of 8: three steps an epoch."""
+SQUEEZES: dict[str, dict[str, Any]] = {
+    "mocov2": {"queue": 32, "symmetric": True},
+    "mocov3": {"hidden": 10},
+    "swav": {
+        "hidden": 10,
+        "prototypes": 5,
+        "epsilon": 0.1,
+        "iterations": 3,
+        "queue": 16,
+        "queue_from": 0,
+        "freeze_steps": 2,
+    },
+    "dino": {
+        "hidden": 10,
+        "bottleneck": 5,
+        "outputs": 7,
+        "teacher_temperatures": (0.04, 0.07),
+        "temperature_epochs": 2,
+        "centre_momentum": 0.9,
+        "freeze_epochs": 1,
+        "clip": 3.0,
+    },
+    "supervised": {},
+}
+
+
+def squeezed(kind: str, saved: Unsaved) -> Result:
+    """24 images in batches of 8: three steps an epoch. kind: the method and the optimiser."""
+    name, optimizer = kind.split()
+    view, jitter = View("resized", 0, (0.5, 1.0), True), Jitter((0.2, 0.2, 0.2, 0.1), 0.8, 0.2)
+    large, small = Crop(8, view, jitter, 0.5, 0.5), Crop(6, view, jitter, 0.5)
     recipe = engine.Recipe(
         epochs=2,
         batch=8,
+        optimizer=optimizer,
         lr=0.05,
+        final_lr=0.01,
         momentum=0.9,
         weight_decay=1e-4,
         warmup_epochs=0,
         seed=0,
         precision="float32",
-        view=View("resized", 0, (0.5, 1.0), True),
-        jitter=Jitter((0.2, 0.2, 0.2, 0.1), 0.8, 0.2),
+        crops=(large, large, small) if name in ("swav", "dino") else (large, large),
+        knn_every=1,
     )
-    params = {"dim": 6, "queue": 32, "ema": 0.9, "temperature": 0.2, "batch": 8}
+    params = {"dim": 6, "ema": 0.9, "temperature": 0.2, "batch": 8, "bn_groups": 2}
     draw = generator(0, "weights")
     network = build(TEACHER, 3, draw)
-    made = module(method).make({**params, "symmetric": True, "bn_groups": 2}, network, draw)
-    history = engine.train(made, network, image_set(24, 8), INFO, recipe, CPU, saved)
-    state = made.state_dict()
+    method = module(name).make({**params, **SQUEEZES[name]}, network, draw)
+    history = engine.train(method, network, image_set(24, 8), INFO, recipe, CPU, saved)
+    state = method.state_dict()
     return [*history, *(state[key] for key in sorted(state))]
 
 
@@ -124,8 +156,12 @@ def validated(optimizer: str, saved: Unsaved) -> Result:
 
 
 JOBS: list[tuple[Callable[[str, Unsaved], Result], str, int]] = [
-    (squeezed, "mocov2", 6),
-    (squeezed, "supervised", 6),
+    (squeezed, "mocov2 sgd", 6),
+    (squeezed, "mocov3 lars", 6),
+    (squeezed, "mocov3 adamw", 6),
+    (squeezed, "swav sgd", 6),
+    (squeezed, "dino sgd", 6),
+    (squeezed, "supervised sgd", 6),
     (probed, "clean", 6),
     (probed, "augmented", 4),
     (recovered, "float32", 8),

@@ -23,24 +23,30 @@ from scdd.models import ResNet, backbone_state, build
 from scdd.rng import generator
 from scdd.squeeze import __main__ as program
 from scdd.squeeze import engine, methods, module
-from scdd.squeeze.mocov2 import GroupedBatchNorm, contrast
+from scdd.squeeze.mocov2 import contrast
+from scdd.squeeze.norm import GroupedBatchNorm
+from scdd.squeeze.views import Crop
 
 CPU = torch.device("cpu")
 ARCHITECTURE = Architecture("resnet10", 0.125, "small")
 CLASSES = ("dark", "light")
 INFO = DatasetInfo("toy", CLASSES, 8, (0.5,) * 3, (0.25,) * 3, 24, 24, "", "0" * 8)
+LARGE = Crop(8, View("resized", 0, (0.5, 1.0), True), Jitter((0.2, 0.2, 0.2, 0.1), 0.8, 0.2))
 RECIPE = engine.Recipe(
     epochs=2,
     batch=8,
+    optimizer="sgd",
     lr=0.05,
+    final_lr=0.0,
     momentum=0.9,
     weight_decay=1e-4,
     warmup_epochs=0,
     seed=0,
     precision="float32",
-    view=View("resized", 0, (0.5, 1.0), True),
-    jitter=Jitter((0.2, 0.2, 0.2, 0.1), 0.8, 0.2),
+    crops=(LARGE, LARGE),
+    knn_every=0,
 )
+NOW = engine.Now(0, 3, 2)
 MOCO = {
     "dim": 6,
     "queue": 32,
@@ -139,12 +145,12 @@ def test_moco_equals_a_naive_loop(symmetric: bool) -> None:
             logits = torch.cat([(query * key).sum(1)[:, None], query @ torch.stack(queue).T], 1)
             expected += -(logits / 0.2).log_softmax(1)[:, 0].mean().item()
             fresh.extend(key.detach())
-        loss = method.loss(list(views), torch.zeros(8))
+        loss = method.loss(list(views), torch.zeros(8), NOW)
         assert loss.item() == pytest.approx(expected, rel=1e-5)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        method.after_step()
+        method.after_step(NOW)
         for key in fresh:
             queue[place % 32] = key
             place += 1
@@ -214,7 +220,7 @@ def test_diverging_stops_with_the_last_good_state() -> None:
             super().__init__()
             self.network, self.steps = network, 0
 
-        def loss(self, views: list[Tensor], labels: Tensor) -> Tensor:
+        def loss(self, views: list[Tensor], labels: Tensor, now: engine.Now) -> Tensor:
             self.steps += 1  # three steps an epoch: the fifth is in the second
             loss = functional.cross_entropy(self.network(views[0]), labels)
             return loss * math.nan if self.steps == 5 else loss
@@ -272,7 +278,7 @@ def test_program_writes_backbone_and_history(tmp_path: Path, method: str, epochs
     assert found.state.keys() == backbone_state(build(ARCHITECTURE, 2)).keys()
     with (tmp_path / "history.csv").open() as file:
         rows = list(csv.reader(file))
-    assert rows[0] == ["epoch", "lr", "loss"]
+    assert rows[0] == ["epoch", "lr", "loss", "knn"]
     assert len(rows) == 1 + epochs
 
 

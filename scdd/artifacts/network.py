@@ -15,7 +15,7 @@ from scdd.errors import ScddError
 
 @dataclass(frozen=True)
 class Architecture:
-    """What `scdd.models.build` needs beside the class count. stem: 'imagenet' or 'small'."""
+    """What `scdd.models.build` needs beside the class count."""
 
     arch: str
     width: float
@@ -24,13 +24,17 @@ class Architecture:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A network at rest. `kind` is 'backbone' (no classifier) or 'classifier' (with `fc`)."""
+    """A network at rest. `kind` is 'backbone' (no classifier) or 'classifier' (with `fc`).
+
+    source: of what others trained: where it is from. Such a backbone may have an `fc` of its own.
+    """
 
     kind: str
     architecture: Architecture
     classes: tuple[str, ...]
     state: dict[str, Tensor]
     digest: str
+    source: Mapping[str, Any] | None = None
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint, env: Mapping[str, Any]) -> None:
@@ -46,6 +50,8 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint, env: Mapping[str, Any]) 
         "digest": checkpoint.digest,
         "env": dict(env),
     }
+    if checkpoint.source is not None:
+        header["source"] = dict(checkpoint.source)
     tensors.save(path, checkpoint.state, header)
 
 
@@ -73,4 +79,5 @@ def load_checkpoint(
             f"{header['digest']}, but this configuration was made for artifact {digest}. Delete "
             "the file and run snakemake again: it will be remade."
         )
-    return Checkpoint(kind, found, tuple(header["classes"]), state, header["digest"])
+    names = tuple(header["classes"])
+    return Checkpoint(kind, found, names, state, header["digest"], header.get("source"))

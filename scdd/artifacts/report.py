@@ -6,6 +6,14 @@ from pathlib import PurePosixPath
 from typing import Any
 
 TABLES = ("main.csv", "main.md", "main.tex", "all.csv")
+BACKBONES = (
+    "backbones.csv",
+    "backbones.md",
+    "backbones.tex",
+    "layers.csv",
+    "backbones.png",
+    "backbones.svg",
+)
 
 
 def grids(params: dict[str, Any]) -> dict[str, str]:
@@ -27,13 +35,20 @@ def grids(params: dict[str, Any]) -> dict[str, str]:
     return names
 
 
+def pages(params: dict[str, Any]) -> list[str]:
+    """The files of the report that are shown on the screen."""
+    return ["main.md"] * bool(params["cells"]) + ["backbones.md"] * ("backbones" in params)
+
+
 def outputs(params: dict[str, Any]) -> list[str]:
     """Names of all files of the report, relative to its folder."""
-    made = [*TABLES, *grids(params)]
+    made = [*TABLES, *grids(params)] if params["cells"] else []
     if params["probes"] or params["recoveries"]:
         made += ["losses.png", "losses.svg"]
     if any(cell["ipc"] is not None for cell in params["cells"]):
         made += ["accuracy.png", "accuracy.svg"]
+    if "backbones" in params:
+        made += BACKBONES
     return made
 
 
@@ -44,4 +59,6 @@ def inputs(params: dict[str, Any]) -> list[str]:
         files += [part["metrics"], part["history"]]
     for recovery in params["recoveries"]:
         files += recovery["losses"]
+    for look in params.get("backbones", ()):
+        files += [look["inform"], look["metrics"], look["history"]]
     return files

@@ -51,6 +51,8 @@ class Unsaved:
 
     content: dict[str, Any] | None = None
     """What an earlier attempt saved last, None for a new start."""
+    leaving = False
+    """Whether the job was asked to leave: set by a signal's handler."""
 
     def part(self, name: str) -> Any:
         """A part that an earlier attempt saved."""
@@ -72,7 +74,6 @@ class Saved(Unsaved):
     def __init__(self, folder: Path, key: Mapping[str, Any], every: float) -> None:
         self.folder, self.key, self.every = folder, dict(key), every
         self.lock = Lock(folder)
-        self.leaving = False  # set by a signal's handler
         self.step = 0  # the last that is saved
         self.run = os.environ.get(NAME)
         self.due = 0.0

@@ -1,4 +1,4 @@
-"""Colour jitter and grey for whole batches on the device, each image with its own factors.
+"""Colour jitter, grey, blur and solarising of whole batches on the device, by image.
 
 Drawing and applying are apart: factors are drawn on the CPU for as many images as one likes (the
 squeeze draws an epoch at once), applying them is arithmetic without a branch on their values.
@@ -6,11 +6,15 @@ torchvision draws the order of the operations for each image; here it is one ord
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 BRIGHTNESS, CONTRAST, SATURATION, HUE, GREY = range(5)
+SIGMAS = (0.1, 2.0)  # of the blur, in pixels: SimCLR, arXiv 2002.05709, appendix A
+REACH = 6  # pixels to each side that the blur looks at: three of its largest sigmas
 
 
 @dataclass(frozen=True)
@@ -86,3 +90,41 @@ def colour(images: Tensor, factors: Tensor, order: list[int]) -> Tensor:
         else:
             images = torch.where(factor > 0, luminance(images), images)
     return images
+
+
+def draw_sigmas(p: float, n: int, draw: torch.Generator) -> Tensor:
+    """float32 [n]: widths of the blur, uniform in SIGMAS with probability `p`, otherwise 0."""
+    sigmas = torch.empty(n).uniform_(*SIGMAS, generator=draw)
+    return torch.where(torch.rand(n, generator=draw) < p, sigmas, 0.0)
+
+
+@cache
+def _neighbours(size: int, device: torch.device) -> Tensor:
+    """float32 [2 reach + 1, size * size]: 1 at (d, i * size + j) where the pixel at i + d - reach
+    is j, mirrored at the edges without repeating them; else 0."""
+    reach = min(REACH, size - 1)
+    places = (torch.arange(-reach, reach + 1)[:, None] + torch.arange(size)).abs()
+    places = size - 1 - (size - 1 - places).abs()
+    return functional.one_hot(places, size).float().flatten(1).to(device)
+
+
+def blur(images: Tensor, sigmas: Tensor) -> Tensor:
+    """Gaussian blur of float [n, 3, R, R], each with its own sigma [n] (0: as it was).
+
+    Equals torchvision's `gaussian_blur` with a kernel of 2 min(REACH, R - 1) + 1. An axis is one
+    small matrix an image, as in `crop_resize`.
+    """
+    size = images.shape[-1]
+    neighbours = _neighbours(size, images.device)
+    reach = len(neighbours) // 2
+    steps = torch.arange(-reach, reach + 1, device=images.device)
+    weights = torch.exp(-0.5 * (steps / sigmas.clamp(min=1e-3)[:, None]) ** 2)
+    weights = weights / weights.sum(1, keepdim=True)
+    matrix = (weights @ neighbours).view(-1, 1, size, size).to(images.dtype)
+    return matrix @ images @ matrix.transpose(-1, -2)
+
+
+def solarise(images: Tensor, chosen: Tensor) -> Tensor:
+    """Invert the pixels from 1/2 on of float [n, 3, H, W] in [0, 1] where bool [n] `chosen`."""
+    inverted = (images >= 0.5) & chosen[:, None, None, None]
+    return torch.where(inverted, 1 - images, images)

@@ -5,21 +5,27 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from scdd.artifacts.classes import require_same_classes
 from scdd.artifacts.run import RESULTS
 from scdd.data import sets
 from scdd.errors import ScddError
+from scdd.plan.checkpoints import WHERE, settle
 from scdd.plan.config import S, flatten, merge, nearest, parse, preset, preset_names
-from scdd.plan.methods import METHODS, Kind
+from scdd.plan.methods import METHODS, SQUEEZE_TITLES, Kind
 from scdd.plan.schema import (
     ARCHITECTURES,
     SQUEEZES,
+    Backbone,
     Experiment,
+    Imported,
     Method,
     Network,
     Probe,
     Protocol,
     Recover,
     Relabel,
+    Section,
+    Source,
     Train,
     Whole,
 )
@@ -168,16 +174,121 @@ class _Builder:
         return node
 
     def _probe(self, method: Method, kind: Kind) -> Node:
-        """A recovering method's teacher: the squeezed backbone with its linear classifier."""
-        name = kind.squeeze or ""
-        chosen = method.backbone or self.config.backbone
+        """A recovering method's teacher."""
+        name = str(method.squeeze.get("method", kind.squeeze))
+        if name not in SQUEEZES:
+            known = nearest(name, SQUEEZES)
+            raise ScddError(f"methods.{method.name}.squeeze.method: unknown {name!r}. {known}")
+        network = method.backbone or self.config.backbone
+        return self._squeezed(name, network, method.squeeze, method.probe)
+
+    def _squeezed(
+        self, name: str, chosen: Network, own: Mapping[str, Any], own_probe: Mapping[str, Any]
+    ) -> Node:
+        """A backbone squeezed by the method `name`, with its linear classifier."""
         network = self._network(chosen, "backbone")
-        own = self.config.squeeze.get(name, {})
-        squeeze = self._section(SQUEEZES[name], ("squeeze", name), own, method.squeeze)
+        shared = self.config.squeeze.get(name, {})
+        squeeze = self._section(SQUEEZES[name], ("squeeze", name), shared, own)
+        _images_suffice(name, squeeze, self.resolution, self.facts.train)
         label = f"{self.data.label}-{name}-{chosen.label}"
-        backbone = self.plan.add_section("squeeze", label, squeeze, {"data": self.data}, **network)
-        probe = self._section(Probe, ("probe",), self.config.probe, method.probe)
+        probe = self._section(Probe, ("probe",), self.config.probe, own_probe)
+        if isinstance(squeeze, Imported):
+            backbone = self._imported(squeeze.source, label, network, probe)
+        elif probe.views == "imported":
+            raise ScddError(
+                f"probe.views: imported, but the squeeze {name} brings no classifier. "
+                "Set it to clean or augmented."
+            )
+        else:
+            parents = {"data": self.data}
+            backbone = self.plan.add_section("squeeze", label, squeeze, parents, **network)
         return self.plan.add_section("probe", label, probe, {"backbone": backbone})
+
+    def _imported(self, source: Source, label: str, network: dict[str, Any], probe: Probe) -> Node:
+        """A backbone from a checkpoint that others trained."""
+        source, content = settle(source, self.data.params)
+        licence = f"licence {source.licence}" if source.licence else "licence not stated"
+        told = ", ".join(filter(None, [Path(source.file).name, source.url, licence]))
+        self._note(f"Imported backbone: {told}.")
+        if probe.views == "imported":
+            self._check_order(source)
+        section, parents = Imported(source=source), {"data": self.data}
+        more = {**network, "sha256": content}
+        node = self.plan.add_section("squeeze", label, section, parents, **more)
+        self.plan.checkpoints.setdefault(node.key, source.file)
+        return node
+
+    def _check_order(self, source: Source) -> None:
+        """Whether a checkpoint's classifier is one for the dataset's classes, as far as it is known
+        before the dataset is read; the probe's job checks it all."""
+        names, count = source.classes, self.plan.classes[self.data.key]
+        known = self.data.params["classes"] or self.facts.classes
+        if names is None:
+            name = Path(source.file).name
+            self._note(f"{name} does not tell its classifier's class order; assumed the dataset's.")
+        elif isinstance(known, list | tuple):
+            require_same_classes(names, f"{WHERE}.classes", known, self.config.dataset.name)
+        elif len(names) != count:
+            raise ScddError(f"{WHERE}.classes: {len(names)} names, but there are {count} classes.")
+
+    def _recover(self, preset: str, own: Mapping[str, Any]) -> Recover:
+        recover = self._section(Recover, ("recover", preset), self.config.recover, own)
+        count = self.plan.classes[self.data.key]
+        if recover.block > count:
+            raise ScddError(
+                f"recover.block: {recover.block}, but there are {count} classes. "
+                f"Set it to {count} or less."
+            )
+        return recover
+
+    def _inform(self, teacher: Node, recover: Recover) -> Node:
+        """A look at `teacher` by a short recovery, like `recover` but for its length and r_bn."""
+        inform = self.config.inform
+        params = recover.model_dump(mode="json", exclude=NOT_OF_INFORM)
+        identity = {k: v for k, v in recover.identity().items() if k not in NOT_OF_INFORM}
+        return self.plan.add(
+            "inform",
+            teacher.label,
+            {**inform.model_dump(), "recover": params},
+            {"teacher": teacher},
+            {**inform.identity(), "recover": identity},
+        )
+
+    def _backbones(self) -> list[dict[str, Any]]:
+        """Every backbone that is to be looked at, once for each of its seeds."""
+        looks: list[dict[str, Any]] = []
+        names: list[tuple[str, str]] = []
+        for number, backbone in enumerate(self.config.backbones):
+            name, where = backbone.squeeze, f"backbones.{number}"
+            if name not in SQUEEZES:
+                raise ScddError(f"{where}.squeeze: unknown {name!r}. {nearest(name, SQUEEZES)}")
+            if backbone.seeds and "seed" not in SQUEEZES[name].model_fields:
+                raise ScddError(f"{where}.seeds: the squeeze {name} has no seed.")
+            title = backbone.title or SQUEEZE_TITLES.get(name, name)
+            network = backbone.backbone or self.config.backbone
+            if (title, network.label) in names:
+                raise ScddError(
+                    f"{where}: a second {title}, {network.label}; give it a title of its own."
+                )
+            names.append((title, network.label))
+            looks += [
+                {"title": title, "network": network.label, **look}
+                for look in self._looks(backbone, network)
+            ]
+        return looks
+
+    def _looks(self, backbone: Backbone, network: Network) -> Iterable[dict[str, Any]]:
+        recover = self._recover("scdd-paper", {})
+        for seed in backbone.seeds or (None,):
+            own = backbone.overrides if seed is None else {**backbone.overrides, "seed": seed}
+            probe = self._squeezed(backbone.squeeze, network, own, backbone.probe)
+            parts = {
+                "inform": self._inform(probe, recover).folder / "inform.json",
+                "metrics": probe.folder / "metrics.json",
+                "history": self.plan.parent(probe, "backbone").folder / "history.csv",
+            }
+            files = {name: str(path.relative_to(RESULTS)) for name, path in parts.items()}
+            yield {"squeeze": backbone.squeeze, "seed": seed, **files}
 
     def _source(self, method: Method, kind: Kind) -> Node:
         """Where a method's images come from: a recovery or a baseline."""
@@ -189,16 +300,12 @@ class _Builder:
                 {"data": self.data},
                 method=kind.images,
             )
-        own = self.config.recover
-        recover = self._section(Recover, ("recover", kind.preset), own, method.recover)
-        count = self.plan.classes[self.data.key]
-        if recover.block > count:
-            raise ScddError(
-                f"recover.block: {recover.block}, but there are {count} classes. "
-                f"Set it to {count} or less."
-            )
+        recover = self._recover(kind.preset, method.recover)
         teacher = self.probes[method.name]
-        return self.plan.add_section("recover", teacher.label, recover, {"teacher": teacher})
+        parents = {"teacher": teacher}
+        if recover.r_bn == "auto":
+            parents["inform"] = self._inform(teacher, recover)
+        return self.plan.add_section("recover", teacher.label, recover, parents)
 
     def _images(self, method: Method, kind: Kind, source: Node, ipc: int) -> Node:
         most = self.facts.per_class
@@ -320,6 +427,7 @@ class _Builder:
         self._tables(recoveries)
 
     def _tables(self, recoveries: list[dict[str, Any]]) -> None:
+        looks = self._backbones()
         titles = {method.name: kind.title for method, kind in self.methods}
         probes = []
         for name, probe in self.probes.items():
@@ -332,7 +440,7 @@ class _Builder:
                     "history": str(backbone.folder.relative_to(RESULTS) / "history.csv"),
                 }
             )
-        params = {
+        params: dict[str, Any] = {
             "experiment": self.config.experiment,
             "dataset": self.data.params.get("folder", self.data.params["name"]),
             "classes": self.plan.classes[self.data.key],
@@ -343,9 +451,13 @@ class _Builder:
             "notes": self.notes,
             "figures": self.config.figures.model_dump(),
         }
+        if looks:
+            params |= {"backbones": looks, "balance": self.config.inform.balance}
         self.plan.add("tables", self.config.experiment, params, {"data": self.data})
 
 
+# what a look at a backbone does not take from the recovery that it is made for
+NOT_OF_INFORM = {"iterations", "r_bn"}
 OF_VALIDATE = {"metrics": "metrics.json", "history": "history.csv"}
 
 
@@ -357,6 +469,20 @@ def _kind(method: Method) -> Kind:
     kind = METHODS[base]
     own = method.title or (method.name if method.like else kind.title)
     return replace(kind, title=own)
+
+
+def _images_suffice(name: str, squeeze: Section, resolution: int, most: int | None) -> None:
+    """Refuse small crops that are larger than an image, and batches than the training set."""
+    small, batch = getattr(squeeze, "small", None), getattr(squeeze, "batch", 0)
+    if small is not None and (small.size or 0) > resolution:
+        raise ScddError(
+            f"squeeze.{name}.small.size: a crop of {small.size} pixels is larger than the images, "
+            f"which have {resolution} a side."
+        )
+    if most is not None and batch > most:
+        raise ScddError(
+            f"squeeze.{name}.batch: {batch}, but there are {most} training images at most."
+        )
 
 
 def _family(name: str, resolution: int) -> str:

@@ -28,6 +28,7 @@ NEEDS = {
     "data": Needs(240, 16_000),
     "squeeze": Needs(1440, 32_000),
     "probe": Needs(720, 32_000),
+    "inform": Needs(60, 32_000),
     "recover": Needs(240, 32_000),
     "baselines": Needs(60, 16_000),
     "imageset": Needs(60, 16_000),

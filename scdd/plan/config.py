@@ -38,10 +38,16 @@ def parse(model: type[S], values: Mapping[str, Any], where: str) -> S:
         return model.model_validate(merge(nested, values))
     except ValidationError as error:
         problems = [dict(problem) for problem in error.errors()]
-        # a list whose items are wrong is also reported as too short
-        shown = [p for p in problems if p["type"] != "too_short"] or problems
+        # a list whose items are wrong is also reported as too short, and a number that is wrong
+        # as no 'auto'
+        shown = [p for p in problems if p["type"] != "too_short" and not _or_word(p)] or problems
         lines = [_explain(model, problem, where) for problem in shown]
         raise ScddError("\n".join(dict.fromkeys(lines))) from None
+
+
+def _or_word(problem: dict[str, Any]) -> bool:
+    """Whether it tells that a value is not the word that may stand in place of a number."""
+    return problem["type"] == "literal_error" and str(problem["loc"][-1]).startswith("literal[")
 
 
 def _explain(model: type[Section], problem: dict[str, Any], where: str) -> str:
@@ -54,7 +60,7 @@ def _explain(model: type[Section], problem: dict[str, Any], where: str) -> str:
         return f"{path} is missing."
     told = problem["msg"].removeprefix("Value error, ").replace("tuple", "list")
     got = "" if problem["type"] == "value_error" else f" (got {problem['input']!r})"
-    return f"{path}: {told[0].lower()}{told[1:]}{got}."
+    return f"{path + ': ' if path else ''}{told[0].lower()}{told[1:]}{got}."
 
 
 def _fields(model: Any, place: list[Any]) -> list[str]:

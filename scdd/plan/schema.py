@@ -6,7 +6,7 @@ the field. While it has that value it stays out of the digest, so an update keep
 since their frozen configs lack the key, its program reads it as `params.get(key, as_before)`.
 """
 
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import (
     AfterValidator,
@@ -39,6 +39,24 @@ Once = AfterValidator(_once)
 Precision = Literal["float32", "bf16"]
 # the names that scdd.models builds; listed here so that a plan needs no torch
 ARCHITECTURES = ("resnet10", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
+# the layouts that scdd.layouts knows, for the same reason
+LayoutName = Literal[
+    "auto",
+    "mocov2",
+    "mocov3",
+    "swav",
+    "dino",
+    "barlow-twins",
+    "solo-learn",
+    "lightly",
+    "timm",
+    "torchvision",
+]
+LAYOUTS: tuple[str, ...] = get_args(LayoutName)
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+ASIDE: dict[str, Any] = {"in_digest": False}  # of a field that changes no result
 
 
 class Section(BaseModel):
@@ -58,14 +76,25 @@ class Section(BaseModel):
         return values
 
     def identity(self) -> dict[str, Any]:
-        """The parameters that stand in the digest: all but later ones that are 'as before'."""
+        """The parameters that stand in the digest: all that change results, but later ones that are
+        'as before'."""
         kept: dict[str, Any] = {}
         for key, value in self.model_dump(mode="json").items():
-            if (type(self).model_fields[key].json_schema_extra or {}) == {"as_before": value}:
+            extra = type(self).model_fields[key].json_schema_extra or {}
+            if extra in ({"as_before": value}, ASIDE):
                 continue
             own = getattr(self, key)
             kept[key] = own.identity() if isinstance(own, Section) else value
         return kept
+
+
+C = TypeVar("C", bound="View | SmallCrops")
+
+
+def _scale_is_a_range(crops: C) -> C:
+    if not crops.scale[0] <= crops.scale[1] <= 1:
+        raise ValueError(f"scale {list(crops.scale)} is no range within 0 and 1")
+    return crops
 
 
 class View(Section):
@@ -84,9 +113,7 @@ class View(Section):
 
     @model_validator(mode="after")
     def _scale_is_a_range(self) -> "View":
-        if not self.scale[0] <= self.scale[1] <= 1:
-            raise ValueError(f"scale {list(self.scale)} is no range within 0 and 1")
-        return self
+        return _scale_is_a_range(self)
 
 
 def _named(value: Any) -> Any:
@@ -98,8 +125,10 @@ class Network(Section):
 
     arch: str = Field("resnet18", description="resnet10, 18, 34, 50, 101 or 152")
     width: float = Field(1.0, ge=1 / 64, le=64, description="factor on the number of channels")
-    stem: Literal["auto", "small", "imagenet"] = Field(
-        "auto", description="small: 3x3, no pooling; auto: small up to 64 pixels, imagenet above"
+    stem: Literal["auto", "small", "small-pad2", "imagenet"] = Field(
+        "auto",
+        description="small: 3x3, no pooling; small-pad2: solo-learn's; imagenet: 7x7 and pooling; "
+        "auto: small up to 64 pixels, imagenet above",
     )
 
     @property
@@ -119,8 +148,11 @@ def _warm_up_ends(section: T) -> T:
     return section
 
 
+Pair = tuple[Share, Share]
+
+
 class Training(Section):
-    """What all squeezes that train have in common: SGD with momentum, cosine schedule."""
+    """What all squeezes that train have in common: warm-up, cosine schedule, random views."""
 
     epochs: Count = Field(200, description="passes over the training set")
     batch: Count = Field(256, description="images a step")
@@ -136,10 +168,36 @@ class Training(Section):
     )
     jitter_p: Share = Field(0.8, description="probability of colour jitter")
     grey_p: Share = Field(0.2, description="probability of turning an image grey")
+    bn_groups: Count = Field(
+        1,
+        description="groups of BN statistics in a batch, as of so many devices",
+        json_schema_extra={"as_before": 1},
+    )
+    knn_every: int = Field(
+        10, ge=0, description="epochs between k-NN accuracies; 0: none", json_schema_extra=ASIDE
+    )
 
     @model_validator(mode="after")
     def _warm_up_ends(self) -> "Training":
         return _warm_up_ends(self)
+
+    @model_validator(mode="after")
+    def _groups_fit(self) -> "Training":
+        alone = self.bn_groups == 1
+        if self.batch % self.bn_groups or (self.batch // self.bn_groups < 2 and not alone):
+            raise ValueError(
+                f"batch {self.batch} does not split into {self.bn_groups} BN groups of 2 or more"
+            )
+        return self
+
+
+Q = TypeVar("Q", bound="MoCoV2 | SwAV")
+
+
+def _queue_fits(section: Q) -> Q:
+    if section.queue % section.batch:
+        raise ValueError(f"queue {section.queue} is no multiple of batch {section.batch}")
+    return section
 
 
 class MoCoV2(Training):
@@ -152,16 +210,104 @@ class MoCoV2(Training):
     dim: Count = Field(128, description="output of the MLP head")
     symmetric: bool = Field(True, description="both views are queries in turn")
     bn_groups: Count = Field(8, description="groups of BN statistics, in place of shuffling BN")
+    blur_p: Pair = Field(
+        (0.0, 0.0),
+        description="probabilities of blurring the two views",
+        json_schema_extra={"as_before": [0.0, 0.0]},
+    )
 
     @model_validator(mode="after")
-    def _sizes_fit(self) -> "MoCoV2":
-        if self.queue % self.batch:
-            raise ValueError(f"queue {self.queue} is no multiple of batch {self.batch}")
-        if self.batch % self.bn_groups or self.batch // self.bn_groups < 2:
-            raise ValueError(
-                f"batch {self.batch} does not split into {self.bn_groups} BN groups of 2 or more"
-            )
+    def _queue_fits(self) -> "MoCoV2":
+        return _queue_fits(self)
+
+
+class Asymmetric(Training):
+    """What the later self-supervised methods have in common: optimisers, views of two kinds."""
+
+    optimizer: Literal["sgd", "adamw", "lars"] = Field(
+        "sgd", description="lars: for large batches; it neither adapts nor decays vectors"
+    )
+    momentum: Share = Field(0.9, description="SGD's and LARS's momentum")
+    weight_decay: NotNegative = Field(5e-4, description="L2 penalty, or AdamW's decay")
+    final_lr: NotNegative = Field(0.0, description="learning rate at the end of the cosine")
+    blur_p: Pair = Field((0.0, 0.0), description="probabilities of blurring the two large views")
+    solarise_p: Pair = Field((0.0, 0.0), description="… and of solarising them")
+
+    @model_validator(mode="after")
+    def _lr_falls(self) -> "Asymmetric":
+        if self.final_lr > self.lr:
+            raise ValueError(f"final_lr {self.final_lr} is larger than lr {self.lr}")
         return self
+
+
+class MoCoV3(Asymmetric):
+    """MoCo v3 (arXiv 2104.02057) for ResNets: predictor, momentum encoder, no queue."""
+
+    method: Literal["mocov3"] = "mocov3"
+    ema: Share = Field(0.99, description="first momentum of the key encoder; a cosine to 1")
+    temperature: Positive = Field(0.2, description="of the contrastive loss")
+    hidden: Count = Field(4096, description="width of projector and predictor")
+    dim: Count = Field(256, description="output of projector and predictor")
+
+
+class SmallCrops(Section):
+    """The small views of multi-crop, which see a part of an image."""
+
+    count: int = Field(6, ge=0, le=64, description="how many of each image")
+    size: Annotated[int, Field(ge=4)] | None = Field(
+        None, description="pixels a side; null: 3/7 of the image's (96 of 224)"
+    )
+    scale: tuple[Positive, Positive] = Field(
+        (0.05, 0.14), description="range of the crop's share of the area"
+    )
+    blur_p: Share = Field(0.0, description="probability of blurring one")
+
+    @model_validator(mode="after")
+    def _scale_is_a_range(self) -> "SmallCrops":
+        return _scale_is_a_range(self)
+
+
+class SwAV(Asymmetric):
+    """SwAV (arXiv 2006.09882): online clustering, multi-crop."""
+
+    method: Literal["swav"] = "swav"
+    small: SmallCrops = SmallCrops()
+    temperature: Positive = Field(0.1, description="of the predicted assignments")
+    hidden: Count = Field(2048, description="width of the projector")
+    dim: Count = Field(128, description="output of the projector")
+    prototypes: Count = Field(3000, description="clusters")
+    epsilon: Positive = Field(0.05, description="smoothness of the Sinkhorn-Knopp codes")
+    iterations: Count = Field(3, description="of Sinkhorn-Knopp")
+    queue: int = Field(0, ge=0, description="embeddings that join a small batch; 0: none")
+    queue_from: int = Field(15, ge=0, description="epoch from which the queue is filled")
+    freeze_steps: int = Field(313, ge=0, description="steps before the prototypes move")
+
+    @model_validator(mode="after")
+    def _queue_is_used(self) -> "SwAV":
+        if self.queue and self.queue_from >= self.epochs:
+            raise ValueError(
+                f"queue_from {self.queue_from} comes after all {self.epochs} epochs; set queue: 0"
+            )
+        return _queue_fits(self)
+
+
+class DINO(Asymmetric):
+    """DINO (arXiv 2104.14294): self-distillation with a centred, sharpened teacher, multi-crop."""
+
+    method: Literal["dino"] = "dino"
+    small: SmallCrops = SmallCrops(count=8)
+    ema: Share = Field(0.996, description="first momentum of the teacher; a cosine to 1")
+    temperature: Positive = Field(0.1, description="of the student")
+    teacher_temperatures: tuple[Positive, Positive] = Field(
+        (0.04, 0.04), description="of the teacher, at first and after its warm-up"
+    )
+    temperature_epochs: int = Field(0, ge=0, description="epochs of that warm-up")
+    centre_momentum: Share = Field(0.9, description="of the mean that is taken off the outputs")
+    hidden: Count = Field(2048, description="width of the head")
+    bottleneck: Count = Field(256, description="the head's width before its last layer")
+    outputs: Count = Field(65536, description="the head's outputs")
+    freeze_epochs: int = Field(1, ge=0, description="epochs before the last layer moves")
+    clip: NotNegative = Field(3.0, description="longest gradient of a weight; 0: any")
 
 
 class Supervised(Training):
@@ -179,18 +325,50 @@ class Untrained(Section):
     seed: Seed = Field(0, description="of the weights")
 
 
+class Source(Section):
+    """A checkpoint that others trained. `file` is not even among an artifact's parameters: the
+    sha256 of its content stands there."""
+
+    file: str = Field(..., exclude=True, description="its path; in no digest")
+    layout: LayoutName = Field("auto", description="whose keys it has; auto: found by them")
+    classes: tuple[str, ...] | str | None = Field(
+        None, description="its classifier's, in order: names, or a text file with one a line"
+    )
+    mean: Channels = Field(
+        IMAGENET_MEAN,
+        description="that it was trained with: the dataset's must be the same",
+        json_schema_extra=ASIDE,
+    )
+    std: Channels = Field(IMAGENET_STD, description="the same", json_schema_extra=ASIDE)
+    url: str = Field("", description="where it is from", json_schema_extra=ASIDE)
+    licence: str = Field("", description="under which it may be used", json_schema_extra=ASIDE)
+
+
+class Imported(Section):
+    """A backbone from a public checkpoint (docs/checkpoints.md)."""
+
+    method: Literal["imported"] = "imported"
+    source: Source
+
+
 SQUEEZES: dict[str, type[Section]] = {
     "mocov2": MoCoV2,
+    "mocov3": MoCoV3,
+    "swav": SwAV,
+    "dino": DINO,
     "supervised": Supervised,
     "untrained": Untrained,
+    "imported": Imported,
 }
 
 
 class Probe(Section):
     """The linear classifier on the frozen backbone: SGD with steps of 1/10."""
 
-    views: Literal["clean", "augmented"] = Field(
-        "augmented", description="clean: features computed once; augmented: anew every epoch"
+    views: Literal["clean", "augmented", "imported"] = Field(
+        "augmented",
+        description="clean: features computed once; augmented: anew every epoch; imported: the "
+        "classifier in the imported file, untrained",
     )
     view: View = View(crop="resized", scale=(0.2, 1.0))
     epochs: Count = Field(100, description="passes over the training set")
@@ -210,7 +388,9 @@ class Recover(Section):
     betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = Field(
         (0.5, 0.9), description="Adam's"
     )
-    r_bn: NotNegative = Field(0.005, description="factor of the BN-statistics loss")
+    r_bn: NotNegative | Literal["auto"] = Field(
+        0.005, description="factor of the BN-statistics loss; auto: what suits the teacher (inform)"
+    )
     first_bn_multiplier: NotNegative = Field(10.0, description="factor of its first layer")
     tv_l2: NotNegative = Field(0.0, description="factor of the total variation")
     l2_scale: NotNegative = Field(0.0, description="factor of the images' L2 norm")
@@ -228,6 +408,15 @@ class Recover(Section):
         if self.crop and not self.crop[0] <= self.crop[1] <= 1:
             raise ValueError(f"crop {list(self.crop)} is no range within 0 and 1")
         return self
+
+
+class Inform(Section):
+    """How informative a squeezed backbone is, and the r_bn that suits it."""
+
+    iterations: Count = Field(100, description="Adam steps of the short recovery")
+    balance: Positive = Field(
+        0.1, description="suggested r_bn: the BN gradient on noise is so many times the CE gradient"
+    )
 
 
 class Sampling(Section):
@@ -305,12 +494,29 @@ class Method(Section):
     backbone: Annotated[Network, BeforeValidator(_named)] | None = Field(
         None, description="another network than the experiment's"
     )
-    squeeze: dict[str, Any] = Field({}, description="overrides for this method alone")
+    squeeze: dict[str, Any] = Field(
+        {}, description="overrides for this method alone; `method`: another squeeze than its own"
+    )
     probe: dict[str, Any] = Field({}, description="overrides for this method alone")
     recover: dict[str, Any] = Field({}, description="overrides for this method alone")
     ipc: Annotated[tuple[Ipc, ...], Field(min_length=1), Once] | None = Field(
         None, description="fewer IPCs than the experiment's"
     )
+
+
+class Backbone(Section):
+    """A squeezed network to look at, by itself. A bare name stands for its `squeeze`."""
+
+    squeeze: str = Field(..., description="mocov2, supervised, untrained, ...")
+    title: str | None = Field(None, description="in tables and figures")
+    backbone: Annotated[Network, BeforeValidator(_named)] | None = Field(
+        None, description="another network than the experiment's"
+    )
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1), Once] | None = Field(
+        None, description="of the squeeze; null: its section's own"
+    )
+    overrides: dict[str, Any] = Field({}, description="of the squeeze, for this backbone alone")
+    probe: dict[str, Any] = Field({}, description="overrides for this backbone alone")
 
 
 class Figures(Section):
@@ -336,8 +542,12 @@ def _method(value: Any) -> Any:
     return {"name": value} if isinstance(value, str) else value
 
 
+def _backbone(value: Any) -> Any:
+    return {"squeeze": value} if isinstance(value, str) else value
+
+
 class Experiment(Section):
-    """One experiment: a configuration file."""
+    """One experiment: a configuration file. It has methods, backbones or both."""
 
     experiment: Name = Field(..., description="names the folder of its tables")
     dataset: Annotated[
@@ -345,9 +555,12 @@ class Experiment(Section):
     ] = Dataset()
     backbone: Annotated[Network, BeforeValidator(_named)] = Network()
     methods: tuple[Annotated[Method, BeforeValidator(_method)], ...] = Field(
-        ..., min_length=1, description="scdd, sre2l, random, random-hard, noise, untrained, whole"
+        (), description="scdd, sre2l, random, random-hard, noise, untrained, whole"
     )
-    ipc: Annotated[tuple[Ipc, ...], Once] = Field(..., min_length=1, description="images per class")
+    backbones: tuple[Annotated[Backbone, BeforeValidator(_backbone)], ...] = Field(
+        (), description="squeezed networks whose informativeness is compared"
+    )
+    ipc: Annotated[tuple[Ipc, ...], Once] = Field((), description="images per class, for methods")
     students: Annotated[tuple[Annotated[Network, BeforeValidator(_named)], ...], Once] = Field(
         (Network(),), min_length=1, description="networks trained on the distilled images"
     )
@@ -360,7 +573,16 @@ class Experiment(Section):
     squeeze: dict[str, dict[str, Any]] = Field({}, description="overrides by squeeze method")
     probe: dict[str, Any] = Field({}, description="overrides for every probe")
     recover: dict[str, Any] = Field({}, description="overrides for every recovery")
+    inform: Inform = Inform()
     sampling: Sampling = Sampling()
     protocol: dict[str, dict[str, Any]] = Field({}, description="overrides by protocol name")
     figures: Figures = Figures()
     machine: Machine = Machine()
+
+    @model_validator(mode="after")
+    def _something_is_asked_for(self) -> "Experiment":
+        if not self.methods and not self.backbones:
+            raise ValueError("methods or backbones are missing")
+        if self.methods and not self.ipc:
+            raise ValueError("ipc is missing")
+        return self

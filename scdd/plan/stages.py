@@ -24,6 +24,7 @@ VERSIONS = {
     "data": 1,
     "squeeze": 1,
     "probe": 1,
+    "inform": 1,
     "recover": 1,
     "baselines": 1,
     "imageset": 1,
@@ -65,12 +66,14 @@ class Node:
 class Plan:
     """Everything that is to be made, by key; the tables' nodes are the targets.
 
-    `roots` and `classes` tell, for each dataset, where its files are and how many classes it has.
+    `roots` and `classes` tell, for each dataset, where its files are and how many classes it has;
+    `checkpoints`, where the file is that a squeeze imports.
     """
 
     nodes: dict[str, Node] = field(default_factory=dict)
     roots: dict[str, dict[str, Any]] = field(default_factory=dict)
     classes: dict[str, int] = field(default_factory=dict)
+    checkpoints: dict[str, str] = field(default_factory=dict)
     machine: dict[str, Any] = field(default_factory=dict)
 
     def add(

@@ -6,7 +6,6 @@ each slot at about a hundred iterations.
 
 import argparse
 import math
-from dataclasses import fields
 from pathlib import Path
 
 import torch
@@ -17,21 +16,31 @@ from scdd.artifacts.config import Frozen
 from scdd.artifacts.dataset import load_info
 from scdd.artifacts.files import write_text
 from scdd.artifacts.images import save_checksums, save_shard
+from scdd.artifacts.inform import load_inform
 from scdd.artifacts.network import load_checkpoint
 from scdd.artifacts.saved import Unsaved
 from scdd.artifacts.slots import Range, blocks, losses_path
 from scdd.data.source import denormalise, valid_range
 from scdd.errors import ScddError
-from scdd.recover.engine import Settings, draw_unit, recover_units
+from scdd.progress import say
+from scdd.recover.engine import draw_unit, recover_units, settings_of
 
 CURVE = 100  # iterations of a unit that the losses' file keeps, about
 
 
-def settings_of(params: dict) -> Settings:
-    values = {field.name: params[field.name] for field in fields(Settings)}
-    values["betas"] = tuple(values["betas"])
-    values["crop"] = None if values["crop"] is None else tuple(values["crop"])
-    return Settings(**values)
+def r_bn_of(config: Frozen, inform: Path | None) -> float:
+    """The number itself, or what the look at the teacher suggests where it is `auto`.
+
+    Raises ScddError where that look is missing, damaged or not of this configuration.
+    """
+    r_bn: float | str = config.params["r_bn"]
+    if not isinstance(r_bn, str):
+        return r_bn
+    if inform is None:
+        raise ScddError("recover.r_bn is auto: --inform must name the inform.json of the teacher.")
+    suggested = load_inform(inform, digest=config.parents["inform"]).r_bn
+    say(f"r_bn {suggested:g}, as suggested by {inform}")
+    return suggested
 
 
 def block_index(span: Range, size: int, classes: int) -> int:
@@ -57,7 +66,8 @@ def losses_csv(first_slot: int, losses: Tensor) -> str:
 
 
 def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: Unsaved) -> None:
-    info, settings = load_info(args.data), settings_of(config.params)
+    info, r_bn = load_info(args.data), r_bn_of(config, args.inform)
+    settings = settings_of({**config.params, "r_bn": r_bn})
     seed, size = config.params["seed"], config.params["block"]
     block = block_index(args.classes, size, len(info.classes))
     teacher = load_checkpoint(
@@ -87,6 +97,7 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: 
     record = {
         "digest": config.digest,
         "seed": seed,
+        "r_bn": r_bn,
         "teacher": teacher.digest,
         "env": runtime.environment(device),
     }
@@ -101,6 +112,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = runtime.long_parser(__doc__)
     parser.add_argument("--data", type=Path, required=True, help="dataset.json")
     parser.add_argument("--teacher", type=Path, required=True, help="the probe's checkpoint")
+    parser.add_argument("--inform", type=Path, help="the teacher's inform.json, if r_bn is auto")
     parser.add_argument("--classes", type=runtime.span, required=True, help="a block, e.g. 0:100")
     parser.add_argument("--slots", type=runtime.span, required=True, help="a range, e.g. 1:10")
     parser.add_argument("--out", type=Path, required=True, help="the folder of the shards")

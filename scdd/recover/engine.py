@@ -9,7 +9,7 @@ composition is part of the method. A unit, (class block, slot), is one such batc
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
@@ -46,6 +46,14 @@ class Settings:
     precision: str
 
 
+def settings_of(params: Mapping[str, Any]) -> Settings:
+    """From a frozen config's parameters, of which r_bn must be a number."""
+    values = {field.name: params[field.name] for field in fields(Settings)}
+    values["betas"] = tuple(values["betas"])
+    values["crop"] = None if values["crop"] is None else tuple(values["crop"])
+    return Settings(**values)
+
+
 @dataclass(frozen=True)
 class Unit:
     """All that is random in one (block, slot), on the CPU; one view an iteration, T iterations.
@@ -75,6 +83,22 @@ def draw_unit(
     if settings.crop is not None:
         boxes = resized_crop_boxes(steps, resolution, settings.crop, draw)
     return Unit(block, slot, start, shifts, flips, boxes)
+
+
+class Views:
+    """A unit's view of its images at each iteration, the same for all of them."""
+
+    def __init__(self, unit: Unit, device: torch.device) -> None:
+        self.boxes = None if unit.boxes is None else unit.boxes.to(device)
+        self.flips, self.shifts = unit.flips.tolist(), unit.shifts.tolist()
+
+    def of(self, images: Tensor, step: int) -> Tensor:
+        """images: float32 [classes, 3, R, R] on the device; differentiable."""
+        if self.boxes is not None:
+            images = crop_resize(images, self.boxes[step : step + 1], images.shape[-1])
+        if self.flips[step]:
+            images = images.flip(3)
+        return images.roll(self.shifts[step], dims=(2, 3))
 
 
 class BatchNormLoss:
@@ -173,8 +197,7 @@ def recover_unit(
     """
     network.eval().requires_grad_(False)
     images = unit.start.to(labels.device, copy=True).requires_grad_()
-    boxes = None if unit.boxes is None else unit.boxes.to(labels.device)
-    shifts, flips, size = unit.shifts.tolist(), unit.flips.tolist(), images.shape[-1]
+    views = Views(unit, labels.device)
     adam = torch.optim.Adam([images], settings.lr, settings.betas, eps=1e-8)
     losses = torch.zeros(settings.iterations, 3, device=labels.device)
     done = 0
@@ -191,13 +214,7 @@ def recover_unit(
 
     with BatchNormLoss(network, settings.first_bn_multiplier) as bn:
         for step in range(done, settings.iterations):
-            views = images
-            if boxes is not None:  # one crop for the whole batch
-                views = crop_resize(views, boxes[step : step + 1], size)
-            if flips[step]:
-                views = views.flip(3)
-            views = views.roll(shifts[step], dims=(2, 3))
-            parts = objective(network, bn, views, labels, settings)
+            parts = objective(network, bn, views.of(images, step), labels, settings)
             losses[step] = parts.detach()
             (images.grad,) = torch.autograd.grad(parts[0], images)
             adam.param_groups[0]["lr"] = learning_rate(settings, step)

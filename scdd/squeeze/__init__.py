@@ -6,6 +6,7 @@ A method's module has one function,
 
 which adds what the method trains beside the backbone (heads, a momentum encoder, a queue), with
 random numbers from `draw`. None means that there is nothing to train. A new method is a new file.
+(`imported` reads what others trained, and has `load` instead.)
 """
 
 import difflib
@@ -15,7 +16,16 @@ from types import ModuleType
 
 from scdd.errors import ScddError
 
-SHARED = ("engine", "__main__")
+SHARED = (
+    "engine",
+    "heads",
+    "knn",
+    "norm",
+    "optimizers",
+    "processes",
+    "views",
+    "__main__",
+)
 
 
 def methods() -> list[str]:

@@ -1,9 +1,15 @@
-"""Train a backbone on a dataset, by self-supervision or with labels, and save it without `fc`."""
+"""Train a backbone on a dataset, by self-supervision or with labels, and save it without `fc`; or
+import one that others trained.
+
+Several GPUs of one machine train it together, with the same batch and the same BN groups:
+`torchrun --nproc_per_node=N -m scdd.squeeze ...`, where the workflow's log shows the rest.
+"""
 
 import csv
 import sys
 from argparse import Namespace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -15,8 +21,9 @@ from scdd.artifacts.saved import Unsaved
 from scdd.data.source import open_dataset
 from scdd.errors import ScddError
 from scdd.models import backbone_state, build
+from scdd.progress import say
 from scdd.rng import generator
-from scdd.squeeze import engine, module
+from scdd.squeeze import engine, module, processes
 
 
 def work(args: Namespace, config: Frozen, device: torch.device, saved: Unsaved) -> None:
@@ -26,16 +33,26 @@ def work(args: Namespace, config: Frozen, device: torch.device, saved: Unsaved) 
     architecture = Architecture(params["arch"], params["width"], params["stem"])
     environment = runtime.environment(device)
 
-    def save(path: Path, state: dict[str, torch.Tensor]) -> None:
-        backbone = Checkpoint("backbone", architecture, classes, state, config.digest)
+    def save(
+        path: Path, state: dict[str, torch.Tensor], source: dict[str, Any] | None = None
+    ) -> None:
+        backbone = Checkpoint("backbone", architecture, classes, state, config.digest, source)
         save_checkpoint(path, backbone, environment)
 
+    if params["method"] == "imported":
+        if args.checkpoint is None:
+            raise ScddError("--checkpoint is needed: the file that this squeeze imports.")
+        state, source = module("imported").load(args.checkpoint, params, architecture)
+        say(f"imported from {source['file']}, layout {source['layout']}, {source['sha256']}")
+        write_history(args.history, [])
+        save(args.out, state, source)
+        return
     draw = generator(params["seed"], "weights")
     network = build(architecture, len(classes), draw)
     method = module(params["method"]).make(params, network, draw)
     history = []
     if method is not None:
-        recipe = engine.recipe_of(params)
+        recipe = engine.recipe_of(params, method.views, dataset.info.resolution)
         try:
             history = engine.train(
                 method, network, dataset.train, dataset.info, recipe, device, saved
@@ -48,20 +65,27 @@ def work(args: Namespace, config: Frozen, device: torch.device, saved: Unsaved) 
                 f"the loss is not finite in epoch {error.epoch} of {recipe.epochs}: lower "
                 f"squeeze.lr ({recipe.lr}). The backbone of the epoch before is in {kept}."
             ) from None
-    with replacing(args.history) as temporary, temporary.open("w", newline="") as file:
+    if processes.rank() == 0:
+        write_history(args.history, history)
+        save(args.out, backbone_state(network))
+
+
+def write_history(path: Path, history: list[engine.Row]) -> None:
+    with replacing(path) as temporary, temporary.open("w", newline="") as file:
         rows = csv.writer(file, lineterminator="\n")
-        rows.writerow(["epoch", "lr", "loss"])
+        rows.writerow(["epoch", "lr", "loss", "knn"])
         rows.writerows(history)
-    save(args.out, backbone_state(network))
 
 
 def main(argv: list[str] | None = None) -> int:
     parser = runtime.long_parser(__doc__)
     parser.add_argument("--data", type=Path, required=True, help="the dataset's dataset.json")
     parser.add_argument("--root", type=Path, required=True, help="where the dataset's files are")
+    parser.add_argument("--checkpoint", type=Path, help="file to import (method imported)")
     parser.add_argument("--out", type=Path, required=True, help="backbone checkpoint to write")
     parser.add_argument("--history", type=Path, required=True, help="CSV of the epochs to write")
-    return runtime.run_long("squeeze", parser, work, argv, outputs=("out", "history"))
+    with processes.joined():
+        return runtime.run_long("squeeze", parser, work, argv, outputs=("out", "history"))
 
 
 if __name__ == "__main__":

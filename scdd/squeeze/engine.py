@@ -3,7 +3,6 @@ end of an epoch, when the losses are read."""
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,57 +11,95 @@ from torch import Tensor, nn
 
 from scdd.artifacts.dataset import DatasetInfo
 from scdd.artifacts.saved import Snapshot, Unsaved
-from scdd.data.augment import Jitter, colour, draw_factors, draw_order
-from scdd.data.geometry import View, crop_resize, draw_views
 from scdd.data.source import Split
 from scdd.errors import ScddError
 from scdd.models import ResNet, backbone_state
-from scdd.progress import Progress
-from scdd.rng import generator
+from scdd.progress import Progress, say
+from scdd.squeeze import knn, processes
+from scdd.squeeze.optimizers import optimizer
+from scdd.squeeze.views import Crop, batches, crops_of
+
+Row = tuple[int, float, float, float | None]
+
+
+@dataclass(frozen=True)
+class Now:
+    """Where the training is: the steps taken so far, of how many."""
+
+    step: int
+    per_epoch: int
+    epochs: int
+
+    @property
+    def epoch(self) -> int:
+        """From 0."""
+        return self.step // self.per_epoch
+
+    @property
+    def steps(self) -> int:
+        return self.per_epoch * self.epochs
+
+    def cosine(self, start: float, end: float) -> float:
+        """From `start` at step 0 by half a cosine to `end` at the last."""
+        return end + (start - end) * 0.5 * (1 + math.cos(math.pi * self.step / self.steps))
 
 
 class Method(nn.Module, ABC):
     """What a method adds to the loop. Its parameters that require gradients are trained.
 
-    views: augmented views of each image that `loss` takes. channels_last: the memory format in
-    which its convolutions run on a GPU.
+    views: how many views of the whole resolution `loss` takes; smaller ones come after them.
+    decay_vectors: whether the weight decay is for biases and BatchNorm weights too. channels_last:
+    the memory format in which its convolutions run on a GPU.
     """
 
     views = 1
+    decay_vectors = True
     channels_last = True
 
     @abstractmethod
-    def loss(self, views: list[Tensor], labels: Tensor) -> Tensor:
+    def loss(self, views: list[Tensor], labels: Tensor, now: Now) -> Tensor:
         """Scalar loss of normalised views, each float32 [b, 3, R, R], and labels int64 [b]."""
 
-    def after_step(self) -> None:
-        """Called after each optimiser step, e.g. for a momentum encoder."""
+    def after_backward(self, now: Now) -> None:
+        """Called before each optimiser step, to change or remove gradients."""
+
+    def after_step(self, now: Now) -> None:
+        """Called after each optimiser step, of which `now` is the beginning, e.g. for a momentum
+        encoder."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train: SGD with momentum, linear warm-up, cosine to 0; views are random."""
+    """How to train: linear warm-up, cosine from `lr` to `final_lr`; views are random.
+
+    batch: images of a step, of all processes together. knn_every: epochs between looks at the k-NN
+    accuracy, 0 for none.
+    """
 
     epochs: int
     batch: int
+    optimizer: str
     lr: float
+    final_lr: float
     momentum: float
     weight_decay: float
     warmup_epochs: float
     seed: int
     precision: str
-    view: View
-    jitter: Jitter
+    crops: tuple[Crop, ...]
+    knn_every: int
 
 
-def recipe_of(params: dict[str, Any]) -> Recipe:
-    """From a frozen config's parameters."""
+def recipe_of(params: dict[str, Any], views: int, resolution: int) -> Recipe:
+    """From a frozen config's parameters, for a method that takes `views` large views."""
     names = ("epochs", "batch", "lr", "momentum", "weight_decay", "warmup_epochs", "seed")
     return Recipe(
         **{name: params[name] for name in names},
+        optimizer=params.get("optimizer", "sgd"),
+        final_lr=params.get("final_lr", 0.0),
         precision=params["precision"],
-        view=View.of(params["view"]),
-        jitter=Jitter(tuple(params["jitter"]), params["jitter_p"], params["grey_p"]),
+        crops=crops_of(params, views, resolution),
+        knn_every=params.get("knn_every", 0),
     )
 
 
@@ -74,63 +111,66 @@ class Diverged(Exception):
         self.epoch, self.state = epoch, state
 
 
-def learning_rate(step: int, steps: int, warmup: int, peak: float) -> float:
-    """Of step 0 ≤ `step` < `steps`: linear over `warmup` steps, then cosine towards 0."""
+def learning_rate(step: int, steps: int, warmup: int, peak: float, final: float = 0.0) -> float:
+    """Of step 0 ≤ `step` < `steps`: linear over `warmup` steps, then cosine towards `final`."""
     if step < warmup:
         return peak * (step + 1) / warmup
-    return peak * 0.5 * (1 + math.cos(math.pi * (step - warmup) / (steps - warmup)))
+    share = (step - warmup) / (steps - warmup)
+    return final + (peak - final) * 0.5 * (1 + math.cos(math.pi * share))
 
 
-@dataclass(frozen=True)
-class Draws:
-    """One view's random numbers for the images of an epoch, in their order, on the device."""
-
-    boxes: Tensor
-    flips: Tensor
-    factors: Tensor
-
-    @classmethod
-    def make(
-        cls, recipe: Recipe, n: int, resolution: int, draw: torch.Generator, device: torch.device
-    ) -> "Draws":
-        boxes, flips = draw_views(recipe.view, n, resolution, draw)
-        factors = draw_factors(recipe.jitter, n, draw)
-        return cls(boxes.to(device), flips.to(device), factors.to(device))
-
-    def apply(self, images: Tensor, rows: slice, order: list[int]) -> Tensor:
-        """Views in [0, 1] of float `images` in [0, 1], which are the epoch's `rows`."""
-        cropped = crop_resize(images, self.boxes[rows], images.shape[-1], self.flips[rows])
-        return colour(cropped, self.factors[rows], order)
+def steps_an_epoch(split: Split, recipe: Recipe) -> int:
+    """Raises ScddError where there is none, or where the processes cannot share a batch evenly."""
+    if len(split) < recipe.batch:
+        raise ScddError(
+            f"batch {recipe.batch} is larger than the training set ({len(split)} images)."
+        )
+    if recipe.batch % processes.count():
+        raise ScddError(
+            f"squeeze.batch: {recipe.batch} images do not go to {processes.count()} processes "
+            "evenly."
+        )
+    return len(split) // recipe.batch
 
 
-def view_batches(
-    recipe: Recipe,
-    count: int,
-    split: Split,
-    info: DatasetInfo,
-    epoch: int,
-    skip: int,
-    device: torch.device,
-) -> Iterator[tuple[list[Tensor], Tensor]]:
-    """An epoch's full batches but the first `skip`: `count` normalised views of each, and labels.
+def take_step(
+    method: Method,
+    optimize: torch.optim.Optimizer,
+    views: list[Tensor],
+    labels: Tensor,
+    now: Now,
+    precision: str,
+) -> Tensor:
+    """One step on this process's share of a batch; returns its loss before it, a scalar."""
+    with torch.autocast(labels.device.type, torch.bfloat16, enabled=precision == "bf16"):
+        loss = method.loss(views, labels, now)
+    optimize.zero_grad()
+    loss.backward()
+    processes.average([w.grad for w in method.parameters() if w.grad is not None])
+    method.after_backward(now)
+    optimize.step()
+    method.after_step(now)
+    # what each process saw of the batch makes the running statistics of BatchNorm
+    seen = [
+        b for name, b in method.named_buffers() if name.endswith(("running_mean", "running_var"))
+    ]
+    found = loss.detach()
+    processes.average([*seen, found])
+    return found
 
-    The numbers of an epoch come from (seed, epoch): after a break they are drawn again.
-    """
-    size = recipe.batch
-    draw = generator(recipe.seed, "squeeze", epoch)
-    order = torch.randperm(len(split), generator=draw)[: len(split) // size * size]
-    draws = [Draws.make(recipe, len(order), info.resolution, draw, device) for _ in range(count)]
-    for _ in range(skip * count):
-        draw_order(recipe.jitter, draw)
-    labels = split.labels[order].to(device)
-    mean, std = torch.tensor([info.mean, info.std], device=device)[:, :, None, None]
-    # pixels on the device are indexed there, files on the CPU
-    where = order if split.pixels is None else order.to(device)
-    for step, (_, images) in enumerate(split.batches(where[skip * size :], size, device), skip):
-        rows = slice(step * size, (step + 1) * size)
-        pixels = images.float() / 255
-        views = [one.apply(pixels, rows, draw_order(recipe.jitter, draw)) for one in draws]
-        yield [(view - mean) / std for view in views], labels[rows]
+
+def looked_at(
+    network: ResNet, split: Split, info: DatasetInfo, recipe: Recipe, epoch: int
+) -> float | None:
+    """The k-NN accuracy after `epoch`, from 0, if it is to be known."""
+    done = epoch + 1
+    if not recipe.knn_every or (done % recipe.knn_every and done < recipe.epochs):
+        return None
+    if processes.rank() > 0:  # the first is waited for
+        return None
+    found = knn.accuracy(network, split, info, next(network.parameters()).device)
+    say(f"squeeze: epoch {done}, k-NN {found:.1f} % of held-out training images")
+    return found
 
 
 def train(
@@ -141,19 +181,18 @@ def train(
     recipe: Recipe,
     device: torch.device,
     saved: Unsaved | None = None,
-) -> list[tuple[int, float, float]]:
+) -> list[Row]:
     """Train `method`, of which `network` is a part, in place on the device.
 
-    Returns (epoch from 1, its first learning rate, mean loss) of each epoch. A last batch that is
-    not full is dropped. saved: where to go on from, and where to leave the state. Raises Diverged,
-    and ScddError where the split has not one full batch.
+    Returns (epoch from 1, its first learning rate, mean loss, k-NN accuracy if looked at) of each
+    epoch. A last batch that is not full is dropped. saved: where to go on from, and where to leave
+    the state. Raises Diverged, and ScddError where the split has not one full batch, or the
+    processes cannot share a batch evenly.
     """
     saved = saved or Unsaved()
-    per_epoch = len(split) // recipe.batch
-    if per_epoch == 0:
-        raise ScddError(
-            f"batch {recipe.batch} is larger than the training set ({len(split)} images)."
-        )
+    if processes.count() > 1:
+        saved = processes.Together(saved)
+    per_epoch = steps_an_epoch(split, recipe)
     steps, warmup = recipe.epochs * per_epoch, round(recipe.warmup_epochs * per_epoch)
     split = split.to(device)
     method.to(device).train()
@@ -161,23 +200,22 @@ def train(
     if device.type == "cuda" and method.channels_last:
         memory_format = torch.channels_last
         method.to(memory_format=memory_format)
-    weights = [weight for weight in method.parameters() if weight.requires_grad]
-    optimizer = torch.optim.SGD(
-        weights,
-        lr=recipe.lr,
-        momentum=recipe.momentum,
-        weight_decay=recipe.weight_decay,
-        fused=True,
+    optimize = optimizer(
+        recipe.optimizer,
+        method,
+        recipe.lr,
+        recipe.momentum,
+        recipe.weight_decay,
+        method.decay_vectors,
     )
-    half = recipe.precision == "bf16"
     losses = torch.zeros(per_epoch, device=device)
-    history: list[tuple[int, float, float]] = []
+    history: list[Row] = []
     good = {key: tensor.clone() for key, tensor in backbone_state(network).items()}
     done = 0
     if saved.content is not None:
         done, history = saved.content["done"], saved.content["history"]
         method.load_state_dict(saved.content["method"])
-        optimizer.load_state_dict(saved.content["optimizer"])
+        optimize.load_state_dict(saved.content["optimizer"])
         losses.copy_(saved.content["losses"])
         for key, tensor in good.items():
             tensor.copy_(saved.content["good"][key])
@@ -188,25 +226,27 @@ def train(
                 "done": done,
                 "history": history,
                 "method": method.state_dict(),
-                "optimizer": optimizer.state_dict(),
+                "optimizer": optimize.state_dict(),
                 "losses": losses,
                 "good": good,
             }
         )
 
+    def rate(step: int) -> float:
+        return learning_rate(step, steps, warmup, recipe.lr, recipe.final_lr)
+
     with Progress("squeeze", steps, done) as progress:
         for epoch in range(done // per_epoch, recipe.epochs):
             skip = done - epoch * per_epoch
-            batches = view_batches(recipe, method.views, split, info, epoch, skip, device)
-            for step, (views, labels) in enumerate(batches, skip):
-                optimizer.param_groups[0]["lr"] = learning_rate(done, steps, warmup, recipe.lr)
-                with torch.autocast(device.type, torch.bfloat16, enabled=half):
-                    loss = method.loss([v.to(memory_format=memory_format) for v in views], labels)
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-                method.after_step()
-                losses[step] = loss.detach()
+            made = batches(
+                recipe.crops, recipe.batch, recipe.seed, split, info, epoch, skip, device
+            )
+            for step, (views, labels) in enumerate(made, skip):
+                for group in optimize.param_groups:
+                    group["lr"] = rate(done)
+                own = [view.to(memory_format=memory_format) for view in views]
+                now = Now(done, per_epoch, recipe.epochs)
+                losses[step] = take_step(method, optimize, own, labels, now, recipe.precision)
                 done += 1
                 progress.advance()
                 if step + 1 < per_epoch:
@@ -215,8 +255,8 @@ def train(
             sums = torch.stack([losses.sum(), *(tensor.sum() for tensor in state.values())])
             if not bool(sums.isfinite().all()):
                 raise Diverged(epoch + 1, good)
-            first = learning_rate(epoch * per_epoch, steps, warmup, recipe.lr)
-            history.append((epoch + 1, first, losses.mean().item()))
+            found = looked_at(network, split, info, recipe, epoch)
+            history.append((epoch + 1, rate(epoch * per_epoch), losses.mean().item(), found))
             for key, tensor in state.items():
                 good[key].copy_(tensor)
             saved.offer(done, snapshot)

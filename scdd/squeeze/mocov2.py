@@ -4,67 +4,17 @@ As in the authors' demo for CIFAR on one GPU: a loss symmetric in the two views 
 BatchNorm statistics by groups of the batch in place of those of several GPUs.
 """
 
-import copy
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from scdd.models import ResNet, initialise
-from scdd.squeeze.engine import Method
-
-
-class GroupedBatchNorm(nn.BatchNorm2d):
-    """Training statistics of `groups` interleaved parts of the batch (image i is in group
-    i mod groups); the running ones are the mean of what each group would have made of them."""
-
-    def __init__(self, channels: int, groups: int) -> None:
-        super().__init__(channels)
-        self.groups = groups
-
-    def forward(self, x: Tensor) -> Tensor:
-        if not self.training:
-            return super().forward(x)
-        n, channels, height, width = x.shape
-        mean, variance = self.running_mean.repeat(self.groups), self.running_var.repeat(self.groups)
-        normal = functional.batch_norm(
-            x.reshape(n // self.groups, self.groups * channels, height, width),
-            mean,
-            variance,
-            self.weight.repeat(self.groups),
-            self.bias.repeat(self.groups),
-            training=True,
-            momentum=self.momentum,
-            eps=self.eps,
-        )
-        with torch.no_grad():
-            self.running_mean.copy_(mean.view(self.groups, channels).mean(0))
-            self.running_var.copy_(variance.view(self.groups, channels).mean(0))
-            self.num_batches_tracked += 1
-        return normal.reshape(x.shape)
-
-
-def group_batch_norms(network: nn.Module, groups: int) -> None:
-    """Replace every freshly initialised BatchNorm2d of the network; keys stay the same."""
-    for parent in list(network.modules()):
-        for name, child in list(parent.named_children()):
-            if isinstance(child, nn.BatchNorm2d):
-                setattr(parent, name, GroupedBatchNorm(child.num_features, groups))
-
-
-class Encoder(nn.Module):
-    """Backbone and MLP head: images to unit vectors float32 [n, dim]."""
-
-    def __init__(self, network: ResNet, dim: int, draw: torch.Generator) -> None:
-        super().__init__()
-        width = network.fc.in_features
-        self.network = network
-        self.head = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, dim))
-        initialise(self.head, draw)
-
-    def forward(self, images: Tensor) -> Tensor:
-        return functional.normalize(self.head(self.network.features(images)).float(), dim=1)
+from scdd.models import ResNet
+from scdd.squeeze import processes
+from scdd.squeeze.engine import Method, Now
+from scdd.squeeze.heads import Encoder, follow, momentum_copy, unit
+from scdd.squeeze.norm import group_batch_norms
 
 
 def contrast(queries: Tensor, keys: Tensor, queue: Tensor, temperature: float) -> Tensor:
@@ -84,12 +34,11 @@ class MoCoV2(Method):
         super().__init__()
         self.ema, self.temperature = params["ema"], params["temperature"]
         self.symmetric, self.groups = params["symmetric"], params["bn_groups"]
-        # splitting channels_last batches into groups would copy them
-        self.channels_last = self.groups == 1
-        if self.groups > 1:
-            group_batch_norms(network, self.groups)
-        self.query = Encoder(network, params["dim"], draw)
-        self.key = copy.deepcopy(self.query).requires_grad_(False)
+        self.channels_last = not group_batch_norms(network, self.groups)
+        width = network.fc.in_features
+        head = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, params["dim"]))
+        self.query = Encoder(network, head, draw)
+        self.key = momentum_copy(self.query)
         queue = torch.randn(params["queue"], params["dim"], generator=draw)
         self.register_buffer("queue", functional.normalize(queue, dim=1))
         self.oldest = 0
@@ -108,18 +57,20 @@ class MoCoV2(Method):
 
     @torch.no_grad()
     def encode_keys(self, images: Tensor) -> Tensor:
-        return self.key(images[self.shuffle])[self.unshuffle]
+        """Of all processes' images, in the batch's order."""
+        own = processes.gathered(images)[self.shuffle[processes.own()]]
+        return processes.gathered(unit(self.key(own)))[self.unshuffle]
 
-    def loss(self, views: list[Tensor], labels: Tensor) -> Tensor:
+    def loss(self, views: list[Tensor], labels: Tensor, now: Now) -> Tensor:
         """Labels are not looked at. The keys join the queue after the step."""
         first, second = views
         pairs = [(first, second), (second, first)] if self.symmetric else [(first, second)]
-        queries = [self.query(one) for one, _ in pairs]
+        queries = [unit(self.query(one)) for one, _ in pairs]
         keys = [self.encode_keys(other) for _, other in pairs]
         # the similarities are divided by a small temperature: keep them in float32
         with torch.autocast(first.device.type, enabled=False):
             losses = [
-                contrast(query, key, self.queue, self.temperature)
+                contrast(query, key[processes.own()], self.queue, self.temperature)
                 for query, key in zip(queries, keys, strict=True)
             ]
         self.fresh = torch.cat(keys)
@@ -134,10 +85,8 @@ class MoCoV2(Method):
         self.queue[places] = keys
         self.oldest = (self.oldest + len(keys)) % size
 
-    @torch.no_grad()
-    def after_step(self) -> None:
-        pairs = list(self.key.parameters()), list(self.query.parameters())
-        torch._foreach_lerp_(*pairs, 1 - self.ema)
+    def after_step(self, now: Now) -> None:
+        follow(self.key, self.query, self.ema)
         self.enqueue(self.fresh)
 
 

@@ -1,0 +1,76 @@
+"""Files that others wrote: read without running what may be hidden in them."""
+
+import pickle
+import re
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from scdd.errors import ScddError
+
+# What checkpoints hold beside tensors and plain values: the arguments of their training, numbers
+# of NumPy, and the callbacks by which PyTorch Lightning orders its states.
+HARMLESS = (
+    "argparse.Namespace",
+    "numpy.core.multiarray.scalar",
+    "numpy._core.multiarray.scalar",
+    "numpy.dtype",
+    "pathlib.PosixPath",
+    "pathlib._local.PosixPath",
+    "pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint",
+    "pytorch_lightning.callbacks.early_stopping.EarlyStopping",
+)
+
+
+class Inert:
+    """Stands for every harmless thing, so that not even its own code runs when it is read."""
+
+    def __init__(self, *_: Any) -> None:
+        pass
+
+    def __new__(cls, *_: Any) -> "Inert":
+        return super().__new__(cls)
+
+    def __setstate__(self, _: Any) -> None:
+        pass
+
+
+def read_foreign(path: Path) -> dict[str, Any]:
+    """The mapping that `path` holds, by torch.save or in safetensors, on the CPU.
+
+    Tensors and plain values are read, the HARMLESS as `Inert`, nothing else is. Raises ScddError,
+    naming the file, where it is missing, no checkpoint, damaged, or asks for code to be run.
+    """
+    if not path.is_file():
+        raise ScddError(f"{path} is no file.")
+    if path.suffix == ".safetensors":
+        try:
+            return load_file(path)
+        except (SafetensorError, OSError) as error:
+            raise ScddError(f"{path} is truncated or no safetensors file ({error}).") from None
+    try:
+        with (
+            torch.serialization.safe_globals([(Inert, name) for name in HARMLESS]),
+            warnings.catch_warnings(action="ignore"),  # of other pickle protocols, which then fail
+        ):
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        if asked := re.search(r"GLOBAL (\S+)", str(error)):
+            raise ScddError(
+                f"{path} is refused, and nothing of it was run: its pickle calls {asked[1]}. "
+                "Whoever trusts it may load it and save its state dict alone."
+            ) from None
+        raise _no_checkpoint(path) from None
+    except Exception:  # what is no archive of torch fails wherever it may
+        raise _no_checkpoint(path) from None
+    if not isinstance(content, dict):
+        raise ScddError(f"{path} holds a {type(content).__name__}, and no state dict.")
+    return content
+
+
+def _no_checkpoint(path: Path) -> ScddError:
+    return ScddError(f"{path} is no checkpoint, or is damaged: torch cannot read weights from it.")

@@ -1,0 +1,191 @@
+"""Look at a squeezed backbone: how much its BatchNorm statistics say, how large a signal they give
+a recovery, and which r_bn suits it.
+
+SC-DD's argument (arXiv 2404.07976, abstract and introduction): with labels, the channel-wise means
+and variances inside a network flatten as it grows and say less, H(Θ_ssl) > H(Θ_sl), while those of
+self-supervised networks vary more and give the recovery a larger loss and gradient. Each part of
+it is a number here.
+
+Spread, of the running means m_c and variances v_c over the C channels of a BatchNorm layer:
+
+    std       their standard deviation (biased), as the recovery's loss sees them
+    relative  free of the weights' scale, which BatchNorm takes out again:
+              std(m) / s with s = sqrt(mean of v), and std(v) / (mean of v)
+    entropy   in bits, of the histograms of m_c / s and log2(v_c / mean of v) over 14 bins: 12 of
+              width 0.5 between -3 and 3, and what lies beyond on either side; with Miller and
+              Madow's correction (bins in use - 1) / (2 C ln 2), since few channels fill few bins
+
+Signal, at the start noise and at the last iterate of a short recovery of the first class block:
+cross-entropy and BN loss, and the L2 norms of their gradients with respect to all images of the
+batch; each a mean over some of the unit's views.
+
+r_bn = balance * ‖∇CE‖ / ‖∇BN‖ at the start. Later on it would say less: once the network knows the
+images' classes, ∇CE is anything small, whereas ∇BN hardly shrinks, the loss being a sum of norms.
+The short recovery itself has this r_bn.
+"""
+
+import argparse
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from scdd import models, runtime
+from scdd.artifacts.config import Frozen
+from scdd.artifacts.dataset import load_info
+from scdd.artifacts.inform import Informativeness, Layer, Signal, Spread, save_inform
+from scdd.artifacts.network import load_checkpoint
+from scdd.data.source import valid_range
+from scdd.errors import ScddError
+from scdd.progress import say
+from scdd.recover.engine import (
+    BatchNormLoss,
+    Settings,
+    Unit,
+    Views,
+    draw_unit,
+    objective,
+    recover_units,
+    settings_of,
+)
+
+EDGES = torch.arange(-3, 3.01, 0.5, dtype=torch.float64)  # of the histograms' bins
+VIEWS = 8  # over which a signal is averaged
+
+
+def entropy(values: Tensor) -> float:
+    """Bits, of the histogram of `values` float64 [C], with the correction (Miller, 1955)."""
+    counts = torch.bincount(torch.bucketize(values, EDGES, right=True)).double()
+    share = counts[counts > 0] / len(values)
+    plain = -(share * share.log2()).sum().item()
+    return plain + (len(share) - 1) / (2 * len(values) * math.log(2))
+
+
+def spread(statistic: Tensor, scale: Tensor, scaled: Tensor) -> Spread:
+    """Of one running statistic [C]: `scale` is what its spread is compared with, `scaled` what
+    its histogram shows."""
+    std = statistic.std(correction=0)
+    return Spread(std.item(), (std / scale).item(), entropy(scaled))
+
+
+def look(network: nn.Module) -> tuple[Layer, ...]:
+    """Every BatchNorm2d layer in module order. Raises ScddError where one is dead: no channel of
+    its input varies."""
+    layers = []
+    for name, part in network.named_modules():
+        if isinstance(part, nn.BatchNorm2d):
+            mean, var = part.running_mean.double().cpu(), part.running_var.double().cpu()
+            level = var.mean()
+            if not level > 0:
+                raise ScddError(
+                    f"{name}: no channel varies, so the backbone is dead. Train it anew."
+                )
+            root = level.sqrt()
+            of_mean = spread(mean, root, mean / root)
+            of_var = spread(var, level, (var / level).log2())
+            layers.append(Layer(name, len(var), of_mean, of_var))
+    return tuple(layers)
+
+
+def signal(
+    network: nn.Module,
+    images: Tensor,
+    views: Views,
+    steps: Sequence[int],
+    labels: Tensor,
+    settings: Settings,
+) -> Signal:
+    """Of images float32 [n, 3, R, R], the mean over their views at `steps`.
+
+    The network is in eval mode and frozen.
+    """
+    found = []
+    with BatchNormLoss(network, settings.first_bn_multiplier) as bn:
+        for step in steps:
+            leaf = images.detach().clone().requires_grad_()
+            _, ce, distance = objective(network, bn, views.of(leaf, step), labels, settings)
+            (of_ce,) = torch.autograd.grad(ce, leaf, retain_graph=True)
+            (of_bn,) = torch.autograd.grad(distance, leaf)
+            found.append(torch.stack([ce.detach(), distance.detach(), of_ce.norm(), of_bn.norm()]))
+    return Signal(*torch.stack(found).mean(0).tolist())
+
+
+def suggestion(start: Signal, balance: float) -> float:
+    """r_bn to three digits. Raises ScddError where one of the gradients is zero or not finite."""
+    for name, size in (("cross-entropy", start.ce_gradient), ("BN loss", start.bn_gradient)):
+        if not 0 < size < math.inf:
+            raise ScddError(
+                f"the gradient of the {name} with respect to start noise is {size}: no r_bn can "
+                "balance it. Look at the squeeze's and the probe's logs."
+            )
+    return float(f"{balance * start.ce_gradient / start.bn_gradient:.3g}")
+
+
+def examine(
+    network: nn.Module,
+    labels: Tensor,
+    unit: Unit,
+    settings: Settings,
+    valid: tuple[Tensor, Tensor],
+    balance: float,
+) -> tuple[Signal, Signal, float]:
+    """Signals at start and end of a recovery of `unit`, and the r_bn that it had: the suggestion.
+
+    Arguments are those of `scdd.recover.engine.recover_unit`; the r_bn of `settings` is not used.
+    """
+    network.eval().requires_grad_(False)
+    views, steps = Views(unit, labels.device), range(settings.iterations)
+    start = signal(network, unit.start.to(labels.device), views, steps[:VIEWS], labels, settings)
+    settings = replace(settings, r_bn=suggestion(start, balance))
+    images, _ = recover_units(
+        network, labels, lambda _: unit, [unit.slot], settings, valid, what="short recovery"
+    )
+    last = images[0].to(labels.device)
+    end = signal(network, last, views, steps[-VIEWS:], labels, settings)
+    return start, end, settings.r_bn
+
+
+def _work(args: argparse.Namespace, config: Frozen, device: torch.device) -> None:
+    info, params = load_info(args.data), config.params
+    recover = params["recover"]
+    settings = settings_of({**recover, "iterations": params["iterations"], "r_bn": 0.0})
+    teacher = load_checkpoint(
+        args.teacher,
+        kind="classifier",
+        digest=config.parents["teacher"],
+        classes=info.classes,
+        classes_of=args.data,
+    )
+    network = models.build(teacher.architecture, len(info.classes))
+    network.load_state_dict(teacher.state)
+    layers = look(network)
+    unit = draw_unit(
+        settings, recover["block"], info.resolution, seed=recover["seed"], block=0, slot=0
+    )
+    labels = torch.arange(recover["block"], device=device)
+    start, end, r_bn = examine(
+        network.to(device), labels, unit, settings, valid_range(info, device), params["balance"]
+    )
+    for name, found in (("start", start), ("end", end)):
+        say(f"{name}: {found}")
+    arch = teacher.architecture
+    say(f"suggested for {arch.arch}, width {arch.width:g}, stem {arch.stem}: recover.r_bn {r_bn:g}")
+    made = Informativeness(
+        layers, start, end, params["iterations"], r_bn, config.digest, teacher.digest
+    )
+    save_inform(args.out, made, runtime.environment(device))
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = runtime.parser(__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="dataset.json")
+    parser.add_argument("--teacher", type=Path, required=True, help="the probe's checkpoint")
+    parser.add_argument("--out", type=Path, required=True, help="the inform.json to write")
+    return runtime.run("inform", parser, _work, argv)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,130 @@
+"""The views that a squeeze is trained on: drawn for an epoch, made batch by batch on the device."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from scdd.artifacts.dataset import DatasetInfo
+from scdd.data.augment import (
+    Jitter,
+    blur,
+    colour,
+    draw_factors,
+    draw_order,
+    draw_sigmas,
+    solarise,
+)
+from scdd.data.geometry import View, crop_resize, draw_views
+from scdd.data.source import Split
+from scdd.rng import generator
+from scdd.squeeze import processes
+
+SMALL = 3 / 7  # of the image's side: 96 of 224, as in SwAV, arXiv 2006.09882, section 4
+
+
+@dataclass(frozen=True)
+class Crop:
+    """How one view of each image is made: cropped to `size` pixels a side and mirrored, jittered,
+    turned grey, blurred and solarised, in this order."""
+
+    size: int
+    view: View
+    jitter: Jitter
+    blur_p: float = 0.0
+    solarise_p: float = 0.0
+
+
+def crops_of(params: dict[str, Any], large: int, resolution: int) -> tuple[Crop, ...]:
+    """From a frozen config's parameters: `large` views of the whole resolution, then the small."""
+    view = View.of(params["view"])
+    jitter = Jitter(tuple(params["jitter"]), params["jitter_p"], params["grey_p"])
+    blurs, solarises = (params.get(key, [0.0] * large) for key in ("blur_p", "solarise_p"))
+    crops = [Crop(resolution, view, jitter, *ps) for ps in zip(blurs, solarises, strict=True)]
+    if small := params.get("small"):
+        size = small["size"] or round(SMALL * resolution)
+        inner = View("resized", 0, tuple(small["scale"]), view.flip)
+        crops += [Crop(size, inner, jitter, small["blur_p"])] * small["count"]
+    return tuple(crops)
+
+
+@dataclass(frozen=True)
+class Draws:
+    """One view's random numbers for images of an epoch, in their order, on the device.
+
+    sigmas, solarised: None where no image is blurred or solarised.
+    """
+
+    crop: Crop
+    boxes: Tensor
+    flips: Tensor
+    factors: Tensor
+    sigmas: Tensor | None
+    solarised: Tensor | None
+
+    @classmethod
+    def make(
+        cls,
+        crop: Crop,
+        n: int,
+        resolution: int,
+        draw: torch.Generator,
+        device: torch.device,
+        rows: slice = slice(None),
+    ) -> "Draws":
+        """Numbers for `n` images, of which `rows` are kept."""
+        boxes, flips = draw_views(crop.view, n, resolution, draw)
+        factors = draw_factors(crop.jitter, n, draw)
+        sigmas = solarised = None
+        if crop.blur_p > 0:
+            sigmas = draw_sigmas(crop.blur_p, n, draw)[rows].to(device)
+        if crop.solarise_p > 0:
+            solarised = (torch.rand(n, generator=draw) < crop.solarise_p)[rows].to(device)
+        kept = (numbers[rows].to(device) for numbers in (boxes, flips, factors))
+        return cls(crop, *kept, sigmas, solarised)
+
+    def apply(self, images: Tensor, rows: slice, order: list[int]) -> Tensor:
+        """Views in [0, 1] of float `images` in [0, 1], which are the draws' `rows`."""
+        views = crop_resize(images, self.boxes[rows], self.crop.size, self.flips[rows])
+        views = colour(views, self.factors[rows], order)
+        if self.sigmas is not None:
+            views = blur(views, self.sigmas[rows])
+        if self.solarised is not None:
+            views = solarise(views, self.solarised[rows])
+        return views
+
+
+def batches(
+    crops: tuple[Crop, ...],
+    size: int,
+    seed: int,
+    split: Split,
+    info: DatasetInfo,
+    epoch: int,
+    skip: int,
+    device: torch.device,
+) -> Iterator[tuple[list[Tensor], Tensor]]:
+    """An epoch's full batches of `size` but the first `skip`: normalised views, and labels; of
+    several processes, this one's share.
+
+    The numbers of an epoch come from (seed, epoch): after a break they are drawn again.
+    """
+    draw = generator(seed, "squeeze", epoch)
+    order = torch.randperm(len(split), generator=draw)[: len(split) // size * size]
+    own = processes.own()
+    draws = [Draws.make(c, len(order), info.resolution, draw, device, own) for c in crops]
+    order, size = order[own], size // processes.count()
+    for _ in range(skip):
+        for crop in crops:
+            draw_order(crop.jitter, draw)
+    labels = split.labels[order].to(device)
+    mean, std = torch.tensor([info.mean, info.std], device=device)[:, :, None, None]
+    # pixels on the device are indexed there, files on the CPU
+    where = order if split.pixels is None else order.to(device)
+    for step, (_, images) in enumerate(split.batches(where[skip * size :], size, device), skip):
+        rows = slice(step * size, (step + 1) * size)
+        pixels = images.float() / 255
+        views = [one.apply(pixels, rows, draw_order(one.crop.jitter, draw)) for one in draws]
+        yield [(view - mean) / std for view in views], labels[rows]
