@@ -22,6 +22,7 @@ PARAMS: dict[str, Any] = {
     "outputs": 7,
     "hidden": 10,
     "bottleneck": 5,
+    "head_bn": False,
     "bn_groups": 1,
 }
 
@@ -43,15 +44,22 @@ def outputs(encoder: nn.Module, images: list[Tensor]) -> list[Tensor]:
     seen = [naive.features(encoder.network, torch.cat(images[:2]))]
     seen += [naive.features(encoder.network, view) for view in images[2:]]
     x = torch.cat(seen)
-    first, _, second, _, third = encoder.head.mlp
-    x = naive.gelu(naive.linear(naive.gelu(naive.linear(x, first)), second))
+    for layer in encoder.head.mlp:
+        match layer:
+            case nn.Linear():
+                x = naive.linear(x, layer)
+            case nn.BatchNorm1d():
+                x = naive.batch_norm(x, layer)
+            case nn.GELU():
+                x = naive.gelu(x)
     directions = naive.unit(encoder.head.last.weight.double())
-    return list((naive.unit(naive.linear(x, third)) @ directions.T).split(8))
+    return list((naive.unit(x) @ directions.T).split(8))
 
 
-def test_loss_centre_and_teacher_equal_a_naive_loop() -> None:
+@pytest.mark.parametrize("head_bn", [True, False])
+def test_loss_centre_and_teacher_equal_a_naive_loop(head_bn: bool) -> None:
     """Over five steps of eight: two epochs of the temperature's warm-up, and one after it."""
-    method = make()
+    method = make(head_bn=head_bn)
     with torch.no_grad():  # heads start almost alike for all images
         for layer in (*method.student.head.mlp, *method.teacher.head.mlp):
             if isinstance(layer, nn.Linear):

@@ -16,7 +16,7 @@ from scdd.plan import load
 from scdd.plan.config import merge, parse, preset
 from scdd.plan.identity import canonical, digest
 from scdd.plan.load import freeze, plan_of, thaw
-from scdd.plan.schema import ARCHITECTURES, MoCoV2, Recover, Section, View
+from scdd.plan.schema import ARCHITECTURES, SQUEEZES, MoCoV2, Recover, Section, View
 from scdd.plan.stages import VERSIONS, Plan
 
 Config = dict[str, Any]
@@ -227,6 +227,24 @@ def test_values_of_the_file_win_over_the_preset_and_a_methods_own_over_both() ->
 def test_a_part_of_a_view_keeps_the_rest_of_its_sections_default() -> None:
     view = parse(MoCoV2, {"view": {"flip": False}}, "squeeze.mocov2").view
     assert view == View(crop="resized", scale=(0.2, 1.0), flip=False)
+
+
+@pytest.mark.parametrize("family", ["cifar", "tiny", "imagenet"])
+@pytest.mark.parametrize("name", ["mocov2", "mocov3", "swav", "dino", "supervised"])
+def test_every_published_squeeze_is_a_valid_one(name: str, family: str) -> None:
+    found = preset("squeeze", name, family).values
+    assert found
+    assert parse(SQUEEZES[name], found, name).model_dump()["lr"] == found["lr"]
+
+
+def test_how_often_one_looks_is_in_no_digest(tiny: Config) -> None:
+    names = []
+    for every in (1, 5):
+        tiny["squeeze"]["mocov2"]["knn_every"] = every
+        (node,) = plan_of(tiny).of("squeeze")
+        assert node.params["knn_every"] == every
+        names.append(node.digest)
+    assert names[0] == names[1]
 
 
 def test_assumed_values_stand_in_the_tables_notes() -> None:

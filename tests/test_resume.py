@@ -44,6 +44,7 @@ SQUEEZES: dict[str, dict[str, Any]] = {
         "hidden": 10,
         "bottleneck": 5,
         "outputs": 7,
+        "head_bn": True,
         "teacher_temperatures": (0.04, 0.07),
         "temperature_epochs": 2,
         "centre_momentum": 0.9,

@@ -97,6 +97,26 @@ def test_learning_rate_at_start_middle_and_end() -> None:
     assert rates[60] == pytest.approx(0.2)
     assert rates[109] == pytest.approx(0.2 * (1 + math.cos(math.pi * 0.99)))
     assert engine.learning_rate(0, 100, 0, 0.4) == 0.4
+    assert engine.learning_rate(50, 100, 0, 0.4, 0.2) == pytest.approx(0.3)
+    assert engine.learning_rate(0, 100, 10, 0.4, 0.2) == pytest.approx(0.04)
+
+
+def test_a_cosine_at_start_middle_and_end() -> None:
+    moments = [engine.Now(step, 10, 10) for step in (0, 50, 99, 100)]
+    expected = [0.9, 0.95, 0.95 - 0.05 * math.cos(math.pi * 0.99), 1.0]
+    assert [now.cosine(0.9, 1.0) for now in moments] == pytest.approx(expected)
+    assert [now.epoch for now in moments] == [0, 5, 9, 10]
+
+
+def test_the_accuracy_is_looked_at_every_few_epochs_and_at_the_end() -> None:
+    found = []
+    for every in (0, 2):
+        method, network = make("supervised")
+        recipe = replace(RECIPE, epochs=3, knn_every=every)
+        history = engine.train(method, network, toy(), INFO, recipe, CPU)
+        assert [row[3] is not None for row in history] == [False, every > 0, every > 0]
+        found.append(backbone_state(network))
+    assert all(torch.equal(found[0][key], found[1][key]) for key in found[0])
 
 
 def test_contrast_equals_a_naive_loop() -> None:
@@ -183,6 +203,10 @@ def test_grouped_batch_norm_equals_each_groups_own() -> None:
         expected = torch.stack([getattr(layer, name) for layer in plain]).mean(0)
         torch.testing.assert_close(getattr(grouped, name), expected)
     assert grouped.num_batches_tracked == 2
+    vectors = GroupedBatchNorm(5, 3, affine=False)
+    for group in range(3):
+        own = nn.BatchNorm1d(5, affine=False)(x[group::3, :, 0, 0])
+        torch.testing.assert_close(vectors(x[:, :, 0, 0])[group::3], own)
     grouped.eval()
     reference = nn.BatchNorm2d(5).eval()
     reference.load_state_dict(grouped.state_dict())
@@ -240,9 +264,10 @@ def test_too_large_a_batch_is_refused() -> None:
 
 
 def test_methods_are_found_by_name() -> None:
-    assert {"mocov2", "supervised", "untrained"} <= set(methods())
+    assert {"mocov2", "mocov3", "swav", "dino", "supervised", "untrained"} <= set(methods())
+    assert "optimizers" not in methods()
     with pytest.raises(ScddError, match="mocov2"):
-        module("mocov3x")
+        module("mocov2x")
     with pytest.raises(ScddError, match="unknown"):
         module("engine")
 

@@ -306,6 +306,7 @@ class DINO(Asymmetric):
     hidden: Count = Field(2048, description="width of the head")
     bottleneck: Count = Field(256, description="the head's width before its last layer")
     outputs: Count = Field(65536, description="the head's outputs")
+    head_bn: bool = Field(True, description="BatchNorm in the head")
     freeze_epochs: int = Field(1, ge=0, description="epochs before the last layer moves")
     clip: NotNegative = Field(3.0, description="longest gradient of a weight; 0: any")
 

@@ -3,7 +3,8 @@
 Algorithm 1 and section 3.1: the teacher sees the large views only; its outputs are centred by a
 moving mean and sharpened by a low temperature, which keeps them from collapsing. Head as in
 appendix C: three linear layers with GELU, unit length, then a weight-normalised layer without
-bias, here with lengths fixed at 1.
+bias, here with lengths fixed at 1. The paper leaves BatchNorm out of the head of networks that
+have none; ResNets have it, and small ones collapse without it in the head.
 
 The backbone that is exported is the teacher's, which the paper evaluates; its BatchNorm has seen
 large views only.
@@ -25,15 +26,16 @@ from scdd.squeeze.norm import group_batch_norms
 class Head(nn.Module):
     """Features [n, inputs] to float32 [n, outputs], each within -1 and 1."""
 
-    def __init__(self, inputs: int, hidden: int, bottleneck: int, outputs: int) -> None:
+    def __init__(
+        self, inputs: int, hidden: int, bottleneck: int, outputs: int, head_bn: bool
+    ) -> None:
         super().__init__()
-        self.mlp = nn.Sequential(
-            nn.Linear(inputs, hidden),
-            nn.GELU(),
-            nn.Linear(hidden, hidden),
-            nn.GELU(),
-            nn.Linear(hidden, bottleneck),
-        )
+        layers: list[nn.Module] = []
+        for width in (inputs, hidden):
+            layers += [nn.Linear(width, hidden)]
+            layers += [nn.BatchNorm1d(hidden)] if head_bn else []
+            layers += [nn.GELU()]
+        self.mlp = nn.Sequential(*layers, nn.Linear(hidden, bottleneck))
         self.last = nn.Linear(bottleneck, outputs, bias=False)
 
     def forward(self, features: Tensor) -> Tensor:
@@ -86,9 +88,10 @@ class DINO(Method):
         self.warmup_epochs = params["temperature_epochs"]
         self.freeze_epochs, self.clip = params["freeze_epochs"], params["clip"]
         outputs = params["outputs"]
-        head = Head(network.fc.in_features, params["hidden"], params["bottleneck"], outputs)
-        self.channels_last = not group_batch_norms(network, params["bn_groups"])
+        widths = network.fc.in_features, params["hidden"], params["bottleneck"], outputs
+        head = Head(*widths, params["head_bn"])
         self.teacher = Encoder(network, head, draw)
+        self.channels_last = not group_batch_norms(self.teacher, params["bn_groups"])
         for layer in head.mlp:
             if isinstance(layer, nn.Linear):
                 nn.init.trunc_normal_(layer.weight, std=0.02, generator=draw)
