@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from conftest import ROOT, TINY, Checkout, new_checkout
 
+from scdd.artifacts import report
+
 pytestmark = pytest.mark.workflow
 NOTHING = {"all": 1}  # the target itself: it copies and shows the tables on every run
 NEW_IMAGES = {"recover_0000_0002": 1, "imageset": 1, "relabel": 1, "validate": 1, "tables_tiny": 1}
@@ -42,6 +44,26 @@ def test_a_larger_ipc_adds_shards_and_leaves_the_old_ones_alone(
     twenty = again.files(shards)
     assert len(old) < len(ten) < len(twenty)
     assert old.items() <= ten.items() <= twenty.items()
+
+
+def test_backbones_are_looked_at_and_an_automatic_r_bn_is_what_the_look_suggests(
+    again: Checkout, tiny: dict[str, Any]
+) -> None:
+    tiny["recover"]["r_bn"] = "auto"
+    tiny["inform"] = {"iterations": 2}
+    again.configure(tiny)
+    assert again.jobs() == NEW_IMAGES | {"inform": 1} | NOTHING
+    tiny["backbones"] = ["mocov2", "untrained"]
+    again.configure(tiny)
+    looks = {"squeeze": 1, "probe": 1, "inform": 1}
+    assert again.jobs() == looks | {"tables_tiny": 1} | NOTHING
+    del tiny["methods"]
+    again.configure(tiny)
+    assert again.jobs() == {"tables_tiny": 1} | NOTHING
+    assert {path.name for path in (again.folder / "results/tables/tiny").iterdir()} == {
+        "config.json",
+        *report.BACKBONES,
+    }
 
 
 @pytest.mark.parametrize(
