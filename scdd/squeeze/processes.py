@@ -79,9 +79,8 @@ class Together(Unsaved):
     def offer(self, step: int, snapshot: Callable[[], Snapshot]) -> None:
         leaving = torch.tensor(self.saved.leaving)
         distributed.broadcast(leaving, 0)
-        if (
-            leaving or not self.saved.leaving
-        ):  # asked to leave meanwhile: with the others, next time
+        # who is asked to leave meanwhile leaves with the others, next time
+        if leaving or not self.saved.leaving:
             self.saved.offer(step, snapshot)
         if leaving:
             raise Stopped(f"left at step {step}")
