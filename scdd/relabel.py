@@ -103,7 +103,7 @@ def label(
                     f"the teacher's logits in epoch {epochs[0] + row} are not finite in float16. "
                     "Look at the probe: its learning rate may be too high."
                 )
-            fill(row, {n: t[None] for n, t in {**vars(draws), "logits": whole}.items()})
+            fill(row, {n: t[None] for n, t in {**draws.stored(), "logits": whole}.items()})
             logits = []
             saved.offer(done, snapshot)
     return made

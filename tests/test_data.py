@@ -1,6 +1,7 @@
 """Datasets: from files to the artifact that every later stage reads."""
 
 import json
+import math
 import os
 import pickle
 from pathlib import Path
@@ -11,10 +12,13 @@ import pytest
 import torch
 from conftest import ROOT
 from PIL import Image
+from torchvision.transforms.v2.functional import pil_to_tensor, resized_crop
 
 from scdd.data.__main__ import main
+from scdd.data.geometry import draw_chances
 from scdd.data.sets import module, names
-from scdd.data.source import decode, normalise, open_dataset
+from scdd.data.source import Split, decode, normalise, open_dataset
+from scdd.rng import generator
 
 SHARED = Path(os.environ.get("SCDD_TEST_DATA", ROOT.parent / "shared" / "data"))
 NORMAL = {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}
@@ -96,6 +100,42 @@ def test_decoding_takes_the_centre_of_the_shorter_side(tmp_path: Path) -> None:
     image[:, 2:6] = 200
     Image.fromarray(image).save(tmp_path / "wide.png")
     assert torch.equal(decode(tmp_path / "wide.png", 4), torch.full((3, 4, 4), 200).byte())
+
+
+def naive_box(chances: list[float], height: int, width: int) -> list[int]:
+    """torchvision's RandomResizedCrop in plain numbers: top, left, height, width."""
+    *tries, down, right = chances
+    for share, aspect in zip(tries[:10], tries[10:], strict=True):
+        w = round(math.sqrt(height * width * share * aspect))
+        h = round(math.sqrt(height * width * share / aspect))
+        if 0 < w <= width and 0 < h <= height:
+            return [int(down * (height - h + 1)), int(right * (width - w + 1)), h, w]
+    if width / height < 3 / 4:
+        w, h = width, round(width / (3 / 4))
+    elif width / height > 4 / 3:
+        w, h = round(height * 4 / 3), height
+    else:
+        w, h = width, height
+    return [(height - h) // 2, (width - w) // 2, h, w]
+
+
+def test_random_crops_are_cut_from_the_whole_of_a_file(tmp_path: Path) -> None:
+    shapes = [(30, 20), (20, 30), (9, 64), (64, 9), (24, 24)]  # nothing large fits in the narrow
+    files = tuple(tmp_path / f"{number}.png" for number in range(len(shapes)))
+    for number, (file, shape) in enumerate(zip(files, shapes, strict=True)):
+        noise = np.random.default_rng(number).integers(0, 256, (*shape, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(file)
+    split = Split(torch.zeros(len(files), dtype=torch.long), None, files, 16)
+    chances = torch.stack([draw_chances(5, s, generator(0)) for s in ((0.5, 1.0), (0.1, 0.4))], 1)
+    order = torch.tensor([2, 0, 4, 3, 1])
+    made = list(split.crops(order, 3, [16, 7], chances, torch.device("cpu")))
+    assert [len(views[0]) for views in made] == [3, 2]
+    for view, size in enumerate((16, 7)):
+        found = torch.cat([views[view] for views in made])
+        for row, index in enumerate(order.tolist()):
+            box = naive_box(chances[row, view].tolist(), *shapes[index])
+            expected = resized_crop(Image.open(files[index]), *box, [size, size])
+            assert torch.equal(found[row], pil_to_tensor(expected))
 
 
 def test_an_empty_class_is_named(photos: Path, tmp_path: Path, capsys: Any) -> None:

@@ -90,10 +90,10 @@ def test_impossible_scale_gives_the_whole_image() -> None:
 
 
 def test_views_flip_only_when_asked() -> None:
-    boxes, flips = draw_views(View("none", 0, (1.0, 1.0), False), 50, 8, generator(0))
+    boxes, flips, _ = draw_views(View("none", 0, (1.0, 1.0), False), 50, 8, generator(0))
     assert boxes.tolist() == [[0, 0, 8, 8]] * 50
     assert not flips.any()
-    _, flips = draw_views(View("padded", 2, (1.0, 1.0), True), 2000, 8, generator(0))
+    _, flips, _ = draw_views(View("padded", 2, (1.0, 1.0), True), 2000, 8, generator(0))
     assert 0.45 < flips.float().mean().item() < 0.55
 
 

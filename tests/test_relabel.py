@@ -68,6 +68,21 @@ def test_views_equal_torchvision_image_by_image(view: View, mix: str) -> None:
     torch.testing.assert_close(run(split, draws, mix, 8), naive(split, draws, mix))
 
 
+def test_resized_views_of_files_are_cut_from_them(tmp_path: Path) -> None:
+    from torchvision.transforms.v2.functional import to_pil_image
+
+    packed = image_set(9, 16)
+    assert packed.pixels is not None
+    files = tuple(tmp_path / f"{number}.png" for number in range(9))
+    for file, image in zip(files, packed.pixels, strict=True):
+        to_pil_image(image).save(file)
+    draws = draw_epoch(Transform(RESIZED, "cutmix", 1.0), 9, 16, seed=3, epoch=5)
+    found = run(Split(packed.labels, None, files, 16), draws, "cutmix", 4)
+    # Pillow rounds to whole numbers of 255 after each axis
+    expected = run(packed, draws, "cutmix", 4)
+    torch.testing.assert_close(found, expected, atol=1.01 / 255 / min(STD), rtol=0)
+
+
 @pytest.mark.parametrize("resolution", [16, 32, 56])
 @pytest.mark.parametrize("view", [PADDED, RESIZED])
 def test_replay_is_bit_equal_in_any_batch_size_and_order(view: View, resolution: int) -> None:

@@ -1,5 +1,6 @@
 """The views of a squeeze: sizes, parameters by view, and what a process has of them."""
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ from toy import image_set, info
 
 from scdd.data.augment import SIGMAS, Jitter
 from scdd.data.geometry import View
+from scdd.data.source import Split
 from scdd.rng import generator
 from scdd.squeeze.views import Crop, Draws, batches, crops_of
 
@@ -81,3 +83,22 @@ def test_batches_after_a_break_are_those_without_one() -> None:
     assert [view.shape[-1] for view in whole[0][0]] == [8, 4]
     assert len(rest) == 1
     assert all(torch.equal(a, b) for a, b in zip(whole[2][0], rest[0][0], strict=True))
+
+
+def test_views_of_files_are_cut_from_them_with_the_same_numbers(tmp_path: Path) -> None:
+    """Square files at their own resolution: what is in memory is cropped to the same boxes."""
+    packed = image_set(8, 8)
+    assert packed.pixels is not None
+    files = tuple(tmp_path / f"{number}.png" for number in range(8))
+    for file, image in zip(files, packed.pixels, strict=True):
+        functional.to_pil_image(image).save(file)
+    split = Split(packed.labels, None, files, 8)
+    crops = tuple(Crop(s, View("resized", 0, (0.3, 1.0), True), NOTHING) for s in (8, 5))
+    for skip in (0, 1):
+        one, other = (list(batches(crops, 4, 0, s, info(8), 0, skip, CPU)) for s in (packed, split))
+        assert len(other) == 2 - skip
+        for (memory, labels), (read, names) in zip(one, other, strict=True):
+            assert torch.equal(labels, names)
+            for a, b in zip(memory, read, strict=True):
+                # Pillow rounds to whole numbers of 255 after each axis; the smallest std is 0.2
+                torch.testing.assert_close(a, b, atol=1.01 / 255 / 0.2, rtol=0)

@@ -11,6 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+# torchvision's RandomResizedCrop: tries to find a box that fits, and its range of width / height
+TRIES = 10
+RATIO = (3 / 4, 4 / 3)
+
 
 def _axis_weights(start: Tensor, length: Tensor, extent: int, size: int, antialias: bool) -> Tensor:
     """[n, size, extent] weights that resample [start, start + length) of an axis to `size`."""
@@ -53,37 +57,48 @@ def crop_resize(
     return rows @ images @ columns.transpose(-1, -2)
 
 
+def whole_boxes(n: int, resolution: int) -> Tensor:
+    """Boxes int64 [n, 4] of whole square images."""
+    return torch.tensor([0, 0, resolution, resolution]).repeat(n, 1)
+
+
 def padded_crop_boxes(n: int, resolution: int, pad: int, draw: torch.Generator) -> Tensor:
     """Boxes int64 [n, 4] of `resolution`-sized crops from images padded by `pad` on each side."""
     corner = torch.randint(-pad, pad + 1, (n, 2), generator=draw)
     return torch.cat([corner, torch.full((n, 2), resolution)], dim=1)
 
 
-def resized_crop_boxes(
-    n: int,
-    resolution: int,
-    scale: tuple[float, float],
-    draw: torch.Generator,
-    ratio: tuple[float, float] = (3 / 4, 4 / 3),
-) -> Tensor:
-    """Boxes int64 [n, 4] as torchvision's RandomResizedCrop draws them on square images.
+def draw_chances(n: int, scale: tuple[float, float], draw: torch.Generator) -> Tensor:
+    """What `fit_boxes` needs to place random resized crops in images whose size is not yet known:
+    float32 [n, 2 TRIES + 2], each try's share of the area and width / height, then the place."""
+    share = torch.empty(n, TRIES).uniform_(*scale, generator=draw)
+    aspect = torch.empty(n, TRIES).uniform_(*map(math.log, RATIO), generator=draw).exp()
+    return torch.cat([share, aspect, torch.rand(2, n, generator=draw).T], dim=1)
 
-    scale: range of the crop's share of the area; ratio: range of width / height. Ten tries an
-    image; where none fits, the whole image.
-    """
-    tries = 10
-    area = resolution**2 * torch.empty(n, tries).uniform_(*scale, generator=draw)
-    aspect = torch.empty(n, tries).uniform_(*map(math.log, ratio), generator=draw).exp()
-    width = (area * aspect).sqrt().round().long()
-    height = (area / aspect).sqrt().round().long()
-    fits = (width > 0) & (width <= resolution) & (height > 0) & (height <= resolution)
+
+def fit_boxes(chances: Tensor, height: int, width: int) -> Tensor:
+    """Boxes int64 [n, 4] as torchvision's RandomResizedCrop makes them of `chances` in an image of
+    this size: the first try that fits; where none does, the largest centred box of that range."""
+    area, aspect, place = chances.split([TRIES, TRIES, 2], dim=1)
+    area = height * width * area
+    wide, high = (area * aspect).sqrt().round().long(), (area / aspect).sqrt().round().long()
+    fits = (wide > 0) & (wide <= width) & (high > 0) & (high <= height)
     first = fits.long().argmax(1, keepdim=True)
-    width, height = width.gather(1, first)[:, 0], height.gather(1, first)[:, 0]
-    place = torch.rand(2, n, generator=draw)
-    top = (place[0] * (resolution - height + 1)).long()
-    left = (place[1] * (resolution - width + 1)).long()
-    boxes = torch.stack([top, left, height, width], dim=1)
-    return torch.where(fits.any(1)[:, None], boxes, torch.tensor([0, 0, resolution, resolution]))
+    wide, high = wide.gather(1, first)[:, 0], high.gather(1, first)[:, 0]
+    top = (place[:, 0] * (height - high + 1)).long()
+    left = (place[:, 1] * (width - wide + 1)).long()
+    boxes = torch.stack([top, left, high, wide], dim=1)
+    most = min(height, round(width / RATIO[0])), min(width, round(height * RATIO[1]))
+    centred = torch.tensor([(height - most[0]) // 2, (width - most[1]) // 2, *most])
+    return torch.where(fits.any(1)[:, None], boxes, centred)
+
+
+def resized_crop_boxes(
+    n: int, resolution: int, scale: tuple[float, float], draw: torch.Generator
+) -> Tensor:
+    """Boxes int64 [n, 4] as torchvision's RandomResizedCrop draws them on square images; `scale`
+    is the range of the crop's share of the area."""
+    return fit_boxes(draw_chances(n, scale, draw), resolution, resolution)
 
 
 @dataclass(frozen=True)
@@ -105,14 +120,19 @@ class View:
         return cls(**{**params, "scale": tuple(params["scale"])})
 
 
-def draw_views(view: View, n: int, resolution: int, draw: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Boxes int64 [n, 4] and flips bool [n] (CPU) for `n` images, ready for `crop_resize`."""
+def draw_views(
+    view: View, n: int, resolution: int, draw: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Boxes int64 [n, 4] and flips bool [n] (CPU) for `n` square images, ready for `crop_resize`;
+    and of resized crops the chances that the boxes were made of."""
+    chances = None
     match view.crop:
         case "padded":
             boxes = padded_crop_boxes(n, resolution, view.pad, draw)
         case "resized":
-            boxes = resized_crop_boxes(n, resolution, view.scale, draw)
+            chances = draw_chances(n, view.scale, draw)
+            boxes = fit_boxes(chances, resolution, resolution)
         case _:
-            boxes = torch.tensor([0, 0, resolution, resolution]).repeat(n, 1)
+            boxes = whole_boxes(n, resolution)
     flips = torch.rand(n, generator=draw) < 0.5
-    return boxes, flips & view.flip
+    return boxes, flips & view.flip, chances

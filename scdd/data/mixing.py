@@ -7,7 +7,7 @@ differently in another batch size.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cache
 
 import numpy as np
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from scdd.artifacts.dataset import DatasetInfo
-from scdd.data.geometry import View, crop_resize, draw_views
+from scdd.data.geometry import View, crop_resize, draw_views, whole_boxes
 from scdd.data.source import Split
 from scdd.rng import generator
 
@@ -35,7 +35,8 @@ class Draws:
 
     crop: int16 [n, 4] and box: int16 [n, 4] (the pixels CutMix takes from the partner), both
     (top, left, height, width); flip: bool [n]; partner: int32 [n], an index into the whole set;
-    lam: float32 [n], the image's own share in (0, 1].
+    lam: float32 [n], the image's own share in (0, 1]. chances: what the crops were made of, kept
+    on the CPU for images that are files of any shape; not stored.
     """
 
     crop: Tensor
@@ -43,10 +44,16 @@ class Draws:
     partner: Tensor
     lam: Tensor
     box: Tensor
+    chances: Tensor | None = None
+
+    def stored(self) -> dict[str, Tensor]:
+        """By name, what the label store keeps."""
+        names = [field.name for field in fields(self) if field.name != "chances"]
+        return {name: getattr(self, name) for name in names}
 
     def to(self, device: torch.device) -> "Draws":
-        moved = {field.name: getattr(self, field.name) for field in fields(self)}
-        return Draws(**{name: t.to(device, non_blocking=True) for name, t in moved.items()})
+        moved = {name: t.to(device, non_blocking=True) for name, t in self.stored().items()}
+        return replace(self, **moved)
 
 
 def transform_of(params: dict) -> Transform:
@@ -67,7 +74,7 @@ def draw_epoch(transform: Transform, n: int, resolution: int, seed: int, epoch: 
     """The draws (CPU) of one epoch, a function of the arguments alone: any epoch can be made by
     itself. The partners are a permutation of the whole set."""
     draw = generator(seed, "views", epoch)
-    crop, flip = draw_views(transform.view, n, resolution, draw)
+    crop, flip, chances = draw_views(transform.view, n, resolution, draw)
     partner, lam, box = torch.arange(n), torch.ones(n), torch.zeros(n, 4)
     if transform.mix != "none":
         partner = torch.randperm(n, generator=draw)
@@ -77,7 +84,7 @@ def draw_epoch(transform: Transform, n: int, resolution: int, seed: int, epoch: 
     if transform.mix == "cutmix":
         box = cutmix_boxes(lam, resolution, draw)
         lam = 1 - box[:, 2] * box[:, 3] / resolution**2
-    return Draws(crop.short(), flip, partner.int(), lam, box.short())
+    return Draws(crop.short(), flip, partner.int(), lam, box.short(), chances)
 
 
 @cache
@@ -133,10 +140,19 @@ def views(
     if mix != "none":
         partner = draws.partner.to(order.device)
         parts = [torch.cat([part, partner[part].long()]) for part in parts]
+    cut = split.pixels is None and draws.chances is not None
+    if cut:
+        draws = replace(draws, crop=whole_boxes(len(draws.crop), split.resolution).to(device))
     # the joined part is longer than the rest and read by itself
     for group in (parts[:-1], parts[-1:]):
         if group:
-            for index, images in split.batches(torch.cat(group), len(group[0]), device):
+            wanted, length = torch.cat(group), len(group[0])
+            read = (
+                split.crops(wanted, length, [split.resolution], draws.chances[wanted, None], device)
+                if cut
+                else ([images] for _, images in split.batches(wanted, length, device))
+            )
+            for index, (images,) in zip(wanted.split(length), read, strict=True):
                 pick = index.to(device)
                 count = len(pick) if mix == "none" else len(pick) // 2
                 yield pick[:count], mixed(images, pick, draws, mix, info)

@@ -1,6 +1,7 @@
 """Reading a dataset's artifact: uint8 batches on the device, from memory or from files."""
 
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from scdd.artifacts.dataset import DatasetInfo, load_info, load_split
+from scdd.data.geometry import fit_boxes
 from scdd.errors import ScddError
 
 T = TypeVar("T")
@@ -33,11 +35,14 @@ def check_header(path: Path) -> None:
     _read(path, lambda image: image.size)
 
 
+def _tensor(image: Image.Image) -> Tensor:
+    return torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1).contiguous()
+
+
 def decode(path: Path, size: int) -> Tensor:
     """One image file as uint8 [3, size, size]: shorter side to `size`, then the centre.
 
-    Random crops are taken from this square. Raises ScddError, naming the file, where it is
-    unreadable.
+    Raises ScddError, naming the file, where it is unreadable.
     """
     image = _read(path, lambda opened: opened.convert("RGB"))
     width, height = image.size
@@ -45,10 +50,24 @@ def decode(path: Path, size: int) -> Tensor:
     left, top = (width - short) // 2, (height - short) // 2
     box = (left, top, left + short, top + short)
     if short != size:
-        image = image.resize((size, size), Image.Resampling.BILINEAR, box=box)
-    else:
-        image = image.crop(box)
-    return torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1).contiguous()
+        return _tensor(image.resize((size, size), Image.Resampling.BILINEAR, box=box))
+    return _tensor(image.crop(box))
+
+
+def decode_crops(path: Path, sizes: Sequence[int], chances: Tensor) -> list[Tensor]:
+    """Random resized crops of one image file, uint8 [3, size, size] for each of the sizes.
+
+    chances: of each crop, float32 [crops, ...], as `draw_chances` makes them. Raises ScddError,
+    naming the file, where it is unreadable.
+    """
+    image = _read(path, lambda opened: opened.convert("RGB"))
+    boxes = fit_boxes(chances, image.height, image.width).tolist()
+    views = []
+    for (top, left, height, width), size in zip(boxes, sizes, strict=True):
+        # cropped first: a resize of a box would look at pixels beside it
+        view = image.crop((left, top, left + width, top + height))
+        views.append(_tensor(view.resize((size, size), Image.Resampling.BILINEAR)))
+    return views
 
 
 @dataclass(frozen=True)
@@ -78,21 +97,46 @@ class Split:
         self, order: Tensor, size: int, device: torch.device
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Pairs of index int64 [b] (CPU) and images uint8 [b, 3, R, R] (device), in `order`."""
-        parts = order.split(size)
         if self.pixels is not None:
-            for index in parts:
+            for index in order.split(size):
                 yield index, self.images(index).to(device)
             return
+
+        def one(place: int) -> list[Tensor]:
+            return [decode(self.files[order[place]], self.resolution)]
+
+        for index, (images,) in zip(
+            order.split(size), self._stacked(len(order), size, one), strict=True
+        ):
+            yield index, images.to(device, non_blocking=True)
+
+    def crops(
+        self, order: Tensor, size: int, sizes: Sequence[int], chances: Tensor, device: torch.device
+    ) -> Iterator[list[Tensor]]:
+        """Random resized crops of whole image files, in `order`: of each of the `sizes` uint8
+        [b, 3, s, s] (device).
+
+        chances: float32 [len(order), len(sizes), ...], as `draw_chances` makes them.
+        """
+
+        def cut(place: int) -> list[Tensor]:
+            return decode_crops(self.files[order[place]], sizes, chances[place])
+
+        for views in self._stacked(len(order), size, cut):
+            yield [view.to(device, non_blocking=True) for view in views]
+
+    def _stacked(
+        self, count: int, size: int, read: Callable[[int], list[Tensor]]
+    ) -> Iterator[list[Tensor]]:
+        """Stacked batches of what `read` makes of places 0 to `count`, read ahead by threads."""
         with ThreadPoolExecutor(DECODERS) as pool:
-            waiting = []
-            for index in [*parts, *[None] * AHEAD]:
-                if index is not None:
-                    files = [self.files[i] for i in index.tolist()]
-                    sizes = [self.resolution] * len(files)
-                    waiting.append((index, pool.map(decode, files, sizes)))
-                if waiting and (index is None or len(waiting) > AHEAD):
-                    done, decoded = waiting.pop(0)
-                    yield done, torch.stack(list(decoded)).to(device, non_blocking=True)
+            waiting: deque[Iterator[list[Tensor]]] = deque()
+            for start in range(0, count, size):
+                waiting.append(pool.map(read, range(start, min(start + size, count))))
+                if len(waiting) > AHEAD:
+                    yield [torch.stack(views) for views in zip(*waiting.popleft(), strict=True)]
+            for made in waiting:
+                yield [torch.stack(views) for views in zip(*made, strict=True)]
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The views that a squeeze is trained on: drawn for an epoch, made batch by batch on the device."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -17,7 +17,7 @@ from scdd.data.augment import (
     draw_sigmas,
     solarise,
 )
-from scdd.data.geometry import View, crop_resize, draw_views
+from scdd.data.geometry import View, crop_resize, draw_views, whole_boxes
 from scdd.data.source import Split
 from scdd.rng import generator
 from scdd.squeeze import processes
@@ -54,7 +54,8 @@ def crops_of(params: dict[str, Any], large: int, resolution: int) -> tuple[Crop,
 class Draws:
     """One view's random numbers for images of an epoch, in their order, on the device.
 
-    sigmas, solarised: None where no image is blurred or solarised.
+    sigmas, solarised: None where no image is blurred or solarised. chances: what the boxes were
+    made of, on the CPU; None where the crops are not resized.
     """
 
     crop: Crop
@@ -63,6 +64,7 @@ class Draws:
     factors: Tensor
     sigmas: Tensor | None
     solarised: Tensor | None
+    chances: Tensor | None
 
     @classmethod
     def make(
@@ -75,7 +77,7 @@ class Draws:
         rows: slice = slice(None),
     ) -> "Draws":
         """Numbers for `n` images, of which `rows` are kept."""
-        boxes, flips = draw_views(crop.view, n, resolution, draw)
+        boxes, flips, chances = draw_views(crop.view, n, resolution, draw)
         factors = draw_factors(crop.jitter, n, draw)
         sigmas = solarised = None
         if crop.blur_p > 0:
@@ -83,7 +85,8 @@ class Draws:
         if crop.solarise_p > 0:
             solarised = (torch.rand(n, generator=draw) < crop.solarise_p)[rows].to(device)
         kept = (numbers[rows].to(device) for numbers in (boxes, flips, factors))
-        return cls(crop, *kept, sigmas, solarised)
+        chances = None if chances is None else chances[rows]
+        return cls(crop, *kept, sigmas, solarised, chances)
 
     def apply(self, images: Tensor, rows: slice, order: list[int]) -> Tensor:
         """Views in [0, 1] of float `images` in [0, 1], which are the draws' `rows`."""
@@ -121,10 +124,24 @@ def batches(
             draw_order(crop.jitter, draw)
     labels = split.labels[order].to(device)
     mean, std = torch.tensor([info.mean, info.std], device=device)[:, :, None, None]
-    # pixels on the device are indexed there, files on the CPU
-    where = order if split.pixels is None else order.to(device)
-    for step, (_, images) in enumerate(split.batches(where[skip * size :], size, device), skip):
+    order = order[skip * size :]
+    if split.pixels is None and all(one.chances is not None for one in draws):
+        whole = [whole_boxes(len(labels), crop.size).to(device) for crop in crops]
+        chances = torch.stack([one.chances[skip * size :] for one in draws], dim=1)
+        draws = [replace(one, boxes=boxes) for one, boxes in zip(draws, whole, strict=True)]
+        sizes = [crop.size for crop in crops]
+        read = (
+            [view.float() / 255 for view in views]
+            for views in split.crops(order, size, sizes, chances, device)
+        )
+    else:
+        # pixels on the device are indexed there, files on the CPU
+        where = order if split.pixels is None else order.to(device)
+        read = (
+            [images.float() / 255] * len(draws) for _, images in split.batches(where, size, device)
+        )
+    for step, seen in enumerate(read, skip):
         rows = slice(step * size, (step + 1) * size)
-        pixels = images.float() / 255
-        views = [one.apply(pixels, rows, draw_order(one.crop.jitter, draw)) for one in draws]
+        pairs = zip(draws, seen, strict=True)
+        views = [one.apply(x, rows, draw_order(one.crop.jitter, draw)) for one, x in pairs]
         yield [(view - mean) / std for view in views], labels[rows]
