@@ -3,6 +3,8 @@
 import csv
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -80,10 +82,8 @@ def data(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def squeeze(
-    data: Path, method: str, processes: int, **changes: Any
-) -> tuple[Path, subprocess.CompletedProcess[str]]:
-    """Run the program; returns its folder and how it ended."""
+def prepared(data: Path, method: str, processes: int, **changes: Any) -> tuple[Path, list[str]]:
+    """A folder with a frozen config, and the command that trains there."""
     folder = data / f"{method}-{processes}"
     folder.mkdir()
     params = {**COMMON, **METHODS[method], "method": method, **changes}
@@ -102,22 +102,33 @@ def squeeze(
         **job(folder),
     }
     words = [word for key, value in options.items() for word in (f"--{key}", str(value))]
-    done = subprocess.run(
-        [*launch, "scdd.squeeze", *words],
+    return folder, [*launch, "scdd.squeeze", *words]
+
+
+def started(command: list[str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        command,
         env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        check=False,
     )
-    return folder, done
+
+
+def squeeze(data: Path, method: str, processes: int, **changes: Any) -> tuple[Path, int, str]:
+    """Run the program; returns its folder, exit code and errors."""
+    folder, command = prepared(data, method, processes, **changes)
+    running = started(command)
+    errors = running.communicate()[1]
+    return folder, running.returncode, errors
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_two_processes_equal_one_with_two_groups(data: Path, method: str) -> None:
     states, losses = [], []
     for processes in (1, 2):
-        folder, done = squeeze(data, method, processes)
-        assert done.returncode == 0, done.stderr
+        folder, code, errors = squeeze(data, method, processes)
+        assert code == 0, errors
         states.append(load_checkpoint(folder / "backbone.safetensors", kind="backbone").state)
         with (folder / "history.csv").open() as file:
             losses.append([float(row["loss"]) for row in csv.DictReader(file)])
@@ -127,6 +138,29 @@ def test_two_processes_equal_one_with_two_groups(data: Path, method: str) -> Non
 
 
 def test_groups_that_processes_cannot_share_are_refused(data: Path) -> None:
-    _, done = squeeze(data, "mocov3", 2, bn_groups=1)
-    assert done.returncode != 0
-    assert "squeeze.bn_groups: 1 do not go to 2 processes evenly" in done.stderr
+    _, code, errors = squeeze(data, "mocov3", 2, bn_groups=1)
+    assert code != 0
+    assert "squeeze.bn_groups: 1 do not go to 2 processes evenly" in errors
+
+
+def test_processes_that_are_asked_to_leave_go_on_together(data: Path) -> None:
+    """SIGTERM reaches torchrun, as from Slurm; the same command then ends with the same bits."""
+    whole, code, errors = squeeze(data, "mocov2", 2, epochs=40)
+    assert code == 0, errors
+    whole.rename(data / "whole")
+    folder, command = prepared(data, "mocov2", 2, epochs=40)
+    running = started(command)
+    assert running.stderr is not None
+    for line in running.stderr:
+        if "epoch 3, k-NN" in line:
+            break
+    running.send_signal(signal.SIGTERM)
+    errors = running.communicate()[1]
+    assert "asked to leave" in errors
+    assert not (folder / "backbone.safetensors").exists()
+    running = started(command)
+    errors = running.communicate()[1]
+    assert running.returncode == 0, errors
+    assert 0 < int(re.findall(r"begins at step (\d+)", errors)[-1]) < 80
+    for name in ("backbone.safetensors", "history.csv"):
+        assert (folder / name).read_bytes() == (data / "whole" / name).read_bytes()

@@ -6,9 +6,12 @@ import subprocess
 from typing import Any
 
 import pytest
+import torch
 from conftest import ROOT, TINY, Checkout, new_checkout
+from safetensors.torch import load_file
 
 from scdd.artifacts import report
+from scdd.data.sets import module
 
 pytestmark = pytest.mark.workflow
 NOTHING = {"all": 1}  # the target itself: it copies and shows the tables on every run
@@ -64,6 +67,26 @@ def test_backbones_are_looked_at_and_an_automatic_r_bn_is_what_the_look_suggests
         "config.json",
         *report.BACKBONES,
     }
+
+
+def test_an_imported_backbone_takes_the_place_of_a_squeeze(
+    again: Checkout, tiny: dict[str, Any]
+) -> None:
+    """The squeezed backbone, published by MoCo v2's keys, leads to the same images."""
+    (trained,) = again.folder.glob("results/squeeze/*/backbone.safetensors")
+    state = {f"module.encoder_q.{key}": held for key, held in load_file(trained).items()}
+    state["module.queue"] = torch.zeros(128, 4)
+    torch.save({"arch": "resnet10", "state_dict": state}, again.folder / "published.pth.tar")
+    facts = module("digits").FACTS
+    source = {"file": "published.pth.tar", "mean": list(facts.mean), "std": list(facts.std)}
+    squeeze = {"method": "imported", "source": source}
+    tiny["methods"].append({"name": "theirs", "like": "scdd", "title": "B", "squeeze": squeeze})
+    again.configure(tiny)
+    made = again.jobs()
+    assert made == {"squeeze": 1, "probe": 1} | NEW_IMAGES | NOTHING
+    shards = again.folder.glob("results/recover/*/slots_*/class_0001.safetensors")
+    ours, theirs = (load_file(shard)["images"] for shard in shards)
+    assert torch.equal(ours, theirs)
 
 
 @pytest.mark.parametrize(

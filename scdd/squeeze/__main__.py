@@ -40,6 +40,8 @@ def work(args: Namespace, config: Frozen, device: torch.device, saved: Unsaved) 
         save_checkpoint(path, backbone, environment)
 
     if params["method"] == "imported":
+        if processes.rank() > 0:
+            return  # there is nothing to share
         if args.checkpoint is None:
             raise ScddError("--checkpoint is needed: the file that this squeeze imports.")
         state, source = module("imported").load(args.checkpoint, params, architecture)
