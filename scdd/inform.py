@@ -41,16 +41,9 @@ from scdd.artifacts.network import load_checkpoint
 from scdd.data.source import valid_range
 from scdd.errors import ScddError
 from scdd.progress import say
-from scdd.recover.engine import (
-    BatchNormLoss,
-    Settings,
-    Unit,
-    Views,
-    draw_unit,
-    objective,
-    recover_units,
-    settings_of,
-)
+from scdd.recover.engine import recover_units
+from scdd.recover.matching import BatchNormLoss, frozen, objective
+from scdd.recover.units import Settings, Unit, Views, draw_unit, settings_of
 
 EDGES = torch.arange(-3, 3.01, 0.5, dtype=torch.float64)  # of the histograms' bins
 VIEWS = 8  # over which a signal is averaged
@@ -100,13 +93,15 @@ def signal(
 ) -> Signal:
     """Of images float32 [n, 3, R, R], the mean over their views at `steps`.
 
-    The network is in eval mode and frozen.
+    The network is as `frozen` made it.
     """
     found = []
     with BatchNormLoss(network, settings.first_bn_multiplier) as bn:
         for step in steps:
             leaf = images.detach().clone().requires_grad_()
-            _, ce, distance = objective(network, bn, views.of(leaf, step), labels, settings)
+            ((_, ce, distance),) = objective(
+                network, bn, views.of(leaf[None], step), labels, settings
+            )
             (of_ce,) = torch.autograd.grad(ce, leaf, retain_graph=True)
             (of_bn,) = torch.autograd.grad(distance, leaf)
             found.append(torch.stack([ce.detach(), distance.detach(), of_ce.norm(), of_bn.norm()]))
@@ -134,17 +129,17 @@ def examine(
 ) -> tuple[Signal, Signal, float]:
     """Signals at start and end of a recovery of `unit`, and the r_bn that it had: the suggestion.
 
-    Arguments are those of `scdd.recover.engine.recover_unit`; the r_bn of `settings` is not used.
+    Arguments are those of `scdd.recover.engine.recover_units`; the r_bn of `settings` is not used.
     """
-    network.eval().requires_grad_(False)
-    views, steps = Views(unit, labels.device), range(settings.iterations)
-    start = signal(network, unit.start.to(labels.device), views, steps[:VIEWS], labels, settings)
+    views, steps = Views([unit], labels.device), range(settings.iterations)
+    seen = frozen(network, settings.precision)
+    start = signal(seen, unit.start.to(labels.device), views, steps[:VIEWS], labels, settings)
     settings = replace(settings, r_bn=suggestion(start, balance))
-    images, _ = recover_units(
+    made = recover_units(
         network, labels, lambda _: unit, [unit.slot], settings, valid, what="short recovery"
     )
-    last = images[0].to(labels.device)
-    end = signal(network, last, views, steps[-VIEWS:], labels, settings)
+    last = made.images[0].to(labels.device)
+    end = signal(seen, last, views, steps[-VIEWS:], labels, settings)
     return start, end, settings.r_bn
 
 

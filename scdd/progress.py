@@ -24,22 +24,23 @@ class Progress:
     Lines come every 10 s and at the end; the rate is that of this process.
     """
 
-    def __init__(self, what: str, total: int | None, at: int = 0) -> None:
+    def __init__(self, what: str, total: int | None, at: float = 0) -> None:
         self.what, self.total, self.first, self.done = what, total, at, at
         self.started = self.shown = time.monotonic()
         self.bar = tqdm(desc=what, total=total, initial=at) if sys.stderr.isatty() else None
 
-    def advance(self) -> None:
-        self.done += 1
+    def advance(self, by: float = 1) -> None:
+        self.done += by
         if self.bar is not None:
-            self.bar.update()
+            self.bar.update(by)
             return
         now = time.monotonic()
-        if now - self.shown >= LINE_EVERY or self.done == self.total:
+        ended = self.total is not None and self.done > self.total - 1e-6  # parts may not add up
+        if now - self.shown >= LINE_EVERY or ended:
             self.shown = now
             rate = (self.done - self.first) / max(now - self.started, 1e-9)
             left = f", {(self.total - self.done) / rate:.0f} s left" if self.total else ""
-            say(f"{self.what}: {self.done}/{self.total or '?'}, {rate:.3g}/s{left}")
+            say(f"{self.what}: {self.done:.0f}/{self.total or '?'}, {rate:.3g}/s{left}")
 
     def __enter__(self) -> "Progress":
         return self

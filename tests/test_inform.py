@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from toy import TEACHER, command, freeze, info, write
+from toy import TEACHER, command, freeze, info, recover_unit, write
 
 from scdd import inform
 from scdd.artifacts import tensors
@@ -16,7 +16,7 @@ from scdd.data.source import valid_range
 from scdd.errors import ScddError
 from scdd.models import build
 from scdd.recover import __main__ as recover
-from scdd.recover.engine import Settings, Unit, Views, draw_unit, recover_unit
+from scdd.recover.units import Settings, Unit, Views, draw_unit
 
 CPU = torch.device("cpu")
 LABELS = torch.arange(3)
@@ -139,7 +139,7 @@ def test_a_signal_is_the_mean_over_views_of_losses_and_gradient_norms(
 ) -> None:
     """In float64, hooks and all by hand."""
     one = unit()
-    found = inform.signal(network, one.start, Views(one, CPU), range(3), LABELS, SETTINGS)
+    found = inform.signal(network, one.start, Views([one], CPU), range(3), LABELS, SETTINGS)
     network, parts = network.double(), []
     layers = [part for part in network.modules() if isinstance(part, torch.nn.BatchNorm2d)]
     for step in range(3):
@@ -150,7 +150,7 @@ def test_a_signal_is_the_mean_over_views_of_losses_and_gradient_norms(
 
         hooks = [layer.register_forward_pre_hook(keep) for layer in layers]
         x = one.start.double().requires_grad_()
-        logits = network(Views(replace(one, boxes=one.boxes.double()), CPU).of(x, step))
+        logits = network(Views([replace(one, boxes=one.boxes.double())], CPU).of(x[None], step)[0])
         ce = -logits.log_softmax(1)[LABELS, LABELS].mean()
         bn = torch.zeros((), dtype=torch.double)
         for index, layer in enumerate(layers):
@@ -178,7 +178,7 @@ def test_the_short_recovery_has_the_suggested_r_bn(network: torch.nn.Module) -> 
     valid, one = valid_range(info(8), CPU), unit()
     _, end, r_bn = inform.examine(network, LABELS, one, SETTINGS, valid, 0.5)
     images, _ = recover_unit(network, LABELS, one, replace(SETTINGS, r_bn=r_bn), valid)
-    last = inform.signal(network, images, Views(one, CPU), range(2, 10), LABELS, SETTINGS)
+    last = inform.signal(network, images, Views([one], CPU), range(2, 10), LABELS, SETTINGS)
     assert end == last
 
 

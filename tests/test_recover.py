@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import functools
 import hashlib
 import json
 import math
@@ -11,23 +12,19 @@ import torch
 from safetensors import safe_open
 from torch import nn
 from torchvision.transforms import functional as tv
-from toy import job
+from toy import job, loss_of, recover_unit
 
 from scdd import rng
 from scdd.artifacts.dataset import DatasetInfo, save_info
 from scdd.artifacts.network import Architecture, Checkpoint, save_checkpoint
+from scdd.artifacts.saved import Saved
 from scdd.data.source import denormalise, valid_range
 from scdd.errors import ScddError
 from scdd.models import build
 from scdd.recover import __main__ as program
-from scdd.recover.engine import (
-    BatchNormLoss,
-    Settings,
-    draw_unit,
-    objective,
-    recover_unit,
-    recover_units,
-)
+from scdd.recover.engine import recover_units
+from scdd.recover.matching import BatchNormLoss, objective
+from scdd.recover.units import Settings, Views, draw_unit
 
 CLASSES, SIZE = 5, 8
 PLAIN = Settings(
@@ -99,14 +96,76 @@ def test_shifts_are_uniform_with_both_ends():
 
 
 @pytest.mark.parametrize("group", [3, 10])
-def test_groups_of_units_give_the_bits_of_units_alone(network, group):
+def test_jobs_of_several_units_give_the_bits_of_units_alone(network, group):
     def units(slots):
         return recover_units(network, LABELS, lambda s: unit_of(PLAIN, s), slots, PLAIN, VALID)
 
     alone = [units(range(slot, slot + 1)) for slot in range(10)]
     grouped = [units(range(i, min(i + group, 10))) for i in range(0, 10, group)]
-    for part in (0, 1):  # images, losses
-        assert torch.cat([a[part] for a in alone]).equal(torch.cat([g[part] for g in grouped]))
+    for part in ("images", "losses"):
+        one, other = (torch.cat([getattr(m, part) for m in made]) for made in (alone, grouped))
+        assert one.equal(other)
+
+
+@pytest.mark.parametrize(
+    "settings", [PLAIN, dataclasses.replace(PLAIN, crop=(0.3, 1.0), flip=True)]
+)
+def test_units_that_share_a_pass_are_those_alone_but_for_rounding(network, settings):
+    def units(width):
+        draw = functools.partial(unit_of, settings)
+        return recover_units(network, LABELS, draw, range(5), settings, VALID, width=width)
+
+    alone, together = units(1), units(3)
+    assert (alone.widths, together.widths) == ([1] * 5, [3, 2])
+    torch.testing.assert_close(together.losses[:, 0], alone.losses[:, 0], rtol=1e-5, atol=0)
+    torch.testing.assert_close(together.images, alone.images, rtol=0, atol=1e-3)
+
+
+def test_each_unit_of_a_pass_has_its_own_gradient(network):
+    """Against units alone, in one step: within float32's rounding."""
+    settings = dataclasses.replace(CROPPED, tv_l2=0.01, l2_scale=0.01)
+    units = [unit_of(settings, slot) for slot in range(3)]
+
+    def gradient(some):
+        leaf = torch.stack([unit.start for unit in some]).requires_grad_()
+        with BatchNormLoss(network.requires_grad_(False), 10.0) as bn:
+            views = Views(some, torch.device("cpu")).of(leaf, 1)
+            parts = objective(network, bn, views, LABELS, settings)
+        return parts, torch.autograd.grad(parts[:, 0].sum(), leaf)[0]
+
+    losses, gradients = gradient(units)
+    for row, unit in enumerate(units):
+        loss, own = gradient([unit])
+        torch.testing.assert_close(losses[row], loss[0], rtol=1e-5, atol=0)
+        assert (gradients[row] - own[0]).norm() / own.norm() < 1e-5
+
+
+def test_a_pass_that_runs_out_of_memory_is_halved_and_goes_on(network):
+    """As with a GPU that holds two units of five images each, found out in the second iteration."""
+    draw, passes = functools.partial(unit_of, PLAIN), []
+
+    def full(_, inputs):
+        passes.append(len(inputs[0]) // CLASSES)
+        if len(passes) > 1 and passes[-1] > 2:
+            raise torch.OutOfMemoryError
+
+    plain = recover_units(network, LABELS, draw, range(5), PLAIN, VALID, width=2)
+    hook = network.register_forward_pre_hook(full)
+    made = recover_units(network, LABELS, draw, range(5), PLAIN, VALID, width=5)
+    hook.remove()
+    assert passes == [5, 5, 3, 2, 2, 2, 1, 1, 1, 2, 2, 2]
+    assert made.widths == [2, 1, 2]
+    torch.testing.assert_close(made.losses, plain.losses, rtol=1e-4, atol=0)
+    torch.testing.assert_close(made.images, plain.images, rtol=0, atol=1e-3)
+
+
+def test_a_unit_too_large_for_the_memory_is_an_error_of_one_line(network):
+    def full(*_):
+        raise torch.OutOfMemoryError
+
+    network.register_forward_pre_hook(full)
+    with pytest.raises(ScddError, match="the GPU's memory does not hold one image of each class"):
+        recovered(network, PLAIN)
 
 
 def test_the_units_start_is_left_as_it_was(network):
@@ -141,9 +200,8 @@ def test_steps_are_adams_on_a_cosine(network):
     m, v = torch.zeros_like(x), torch.zeros_like(x)
     for t in range(settings.iterations):
         leaf = x.float().requires_grad_()
-        with BatchNormLoss(network.requires_grad_(False), 10.0) as bn:
-            view = leaf.roll(tuple(unit.shifts[t].tolist()), dims=(2, 3))
-            loss = objective(network, bn, view, LABELS, settings)[0]
+        view = leaf.roll(tuple(unit.shifts[t].tolist()), dims=(2, 3))
+        loss = loss_of(network, 10.0, view, LABELS, settings)[0]
         grad = torch.autograd.grad(loss, leaf)[0].double()
         m, v = 0.5 * m + 0.5 * grad, 0.9 * v + 0.1 * grad**2
         lr = 0.5 * 0.1 * (1 + math.cos(math.pi * t / 4))
@@ -154,10 +212,9 @@ def test_steps_are_adams_on_a_cosine(network):
 
 def term(network, views, **changes) -> float:
     """The loss of `views` under changed settings, less the loss under the plain ones."""
-    with torch.no_grad(), BatchNormLoss(network, 10.0) as bn:
-        plain = objective(network, bn, views, LABELS, PLAIN)[0]
-        changed = dataclasses.replace(PLAIN, **changes)
-        return (objective(network, bn, views, LABELS, changed)[0] - plain).item()
+    changed = dataclasses.replace(PLAIN, **changes)
+    plain, other = (loss_of(network, 10.0, views, LABELS, s)[0] for s in (PLAIN, changed))
+    return (other - plain).item()
 
 
 def test_l2_scale_weighs_the_mean_norm_of_the_images(network):
@@ -181,16 +238,14 @@ def test_tv_l2_weighs_the_differences_to_four_neighbours(network):
 
 def test_r_bn_weighs_the_distance(network):
     views = unit_of(PLAIN).start
-    with torch.no_grad(), BatchNormLoss(network, 10.0) as bn:
-        loss, ce, distance = objective(network, bn, views, LABELS, PLAIN).tolist()
+    loss, ce, distance = loss_of(network, 10.0, views, LABELS, PLAIN).tolist()
     assert loss == pytest.approx(ce + 0.05 * distance, rel=1e-6)
     assert distance > 0
 
 
 def test_first_bn_multiplier_weighs_the_first_layer_only(network):
     def distance(weight: float) -> float:
-        with torch.no_grad(), BatchNormLoss(network, weight) as bn:
-            return objective(network, bn, views, LABELS, PLAIN)[2].item()
+        return loss_of(network, weight, views, LABELS, PLAIN)[2].item()
 
     views = unit_of(PLAIN).start
     x = network.conv1(views).double()
@@ -235,7 +290,7 @@ def test_crop_resizes_one_box_of_the_whole_batch_as_torchvision(network):
     unit, seen = seen_views(network, dataclasses.replace(PLAIN, crop=(0.2, 0.6), flip=True))
     clamped = unit.start.clamp(*VALID)
     for step in range(1, 4):
-        box = unit.boxes[step].tolist()
+        box = unit.boxes[step, 0].tolist()
         assert 0.15 < box[2] * box[3] / SIZE**2 < 0.7
         image = tv.resized_crop(clamped, *box, [SIZE, SIZE], antialias=True)
         image = image.flip(3) if unit.flips[step] else image
@@ -266,6 +321,39 @@ def test_a_loss_that_is_not_finite_names_unit_and_iteration(network):
     network.register_forward_pre_hook(spoil)
     with pytest.raises(ScddError, match=r"block 0, slot 7 .* iteration 2"):
         recovered(network, PLAIN, slot=7)
+
+
+def test_units_that_were_finished_before_a_divergence_are_saved(network, tmp_path):
+    def draw(slot):
+        unit = unit_of(PLAIN, slot)
+        return dataclasses.replace(unit, start=unit.start * math.nan) if slot == 2 else unit
+
+    saved = Saved(tmp_path, {}, every=1e9)
+    with (
+        saved.locked(),
+        saved.attempt(str),
+        pytest.raises(ScddError, match=r"slot 2 .* iteration 0"),
+    ):
+        recover_units(network, LABELS, draw, range(4), PLAIN, VALID, saved=saved)
+    again = Saved(tmp_path, {}, every=1e9)
+    with again.locked(), again.attempt(str):
+        made = recover_units(
+            network, LABELS, functools.partial(unit_of, PLAIN), range(4), PLAIN, VALID, saved=again
+        )
+    assert again.content["finished"] == [0, 1]
+    assert made.images[1].equal(recovered(network, PLAIN, slot=1))
+
+
+def test_frames_are_the_images_after_so_many_iterations(network):
+    def after(iterations):
+        draw = functools.partial(unit_of, PLAIN)
+        return recover_units(network, LABELS, draw, [4, 5], PLAIN, VALID, frames=iterations).frames
+
+    frames = after((0, 2, 4))
+    assert frames[0].equal(unit_of(PLAIN, 4).start)
+    assert frames[1].equal(after((2,))[0])
+    assert frames[2].equal(recovered(network, PLAIN, slot=4))
+    assert not frames[1].equal(frames[2])
 
 
 def test_recovery_lowers_the_loss(network):

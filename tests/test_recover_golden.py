@@ -7,8 +7,9 @@ import pytest
 import torch
 from safetensors import safe_open
 from torch import Tensor, nn
+from toy import loss_of, recover_unit
 
-from scdd.recover.engine import BatchNormLoss, Settings, Unit, objective, recover_unit
+from scdd.recover.units import Settings, Unit
 
 FILE = Path(__file__).parent / "golden" / "recover_cifar.safetensors"
 MEAN = torch.tensor([0.4914, 0.4822, 0.4465], dtype=torch.float64)[:, None, None]
@@ -97,8 +98,7 @@ def test_loss_and_gradient_of_a_step_equal_the_formula_in_float64(golden, networ
     (expected_grad,) = torch.autograd.grad(expected[0], exact)
 
     single = images.float().requires_grad_()
-    with BatchNormLoss(network, FIRST) as bn:
-        found = objective(network, bn, single.roll(shift, dims=(2, 3)), golden["targets"], SETTINGS)
+    found = loss_of(network, FIRST, single.roll(shift, (2, 3)), golden["targets"], SETTINGS)
     (grad,) = torch.autograd.grad(found[0], single)
 
     for a, b in zip(found.tolist(), expected, strict=True):
@@ -108,7 +108,7 @@ def test_loss_and_gradient_of_a_step_equal_the_formula_in_float64(golden, networ
 
 
 def test_sixty_iterations_follow_the_reference(golden, network):
-    unit = Unit(0, 0, golden["init"], golden["jitter"][0], torch.zeros(STEPS).bool(), None)
+    unit = Unit(0, 0, golden["init"], golden["jitter"][0], torch.zeros(STEPS, 1).bool(), None)
     valid = ((0 - MEAN) / STD).float(), ((1 - MEAN) / STD).float()
     images, losses = recover_unit(network, golden["targets"], unit, SETTINGS, valid)
 

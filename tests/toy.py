@@ -6,12 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from scdd.artifacts.dataset import DatasetInfo, save_info, save_split
 from scdd.artifacts.images import make_set, save_shard
 from scdd.artifacts.network import Architecture, Checkpoint, save_checkpoint
 from scdd.data.source import Split
 from scdd.models import build
+from scdd.recover.engine import recover_units
+from scdd.recover.matching import BatchNormLoss, objective
+from scdd.recover.units import Settings, Unit
 from scdd.rng import generator
 
 CLASSES = ("a", "b", "c")
@@ -68,6 +72,26 @@ def write(folder: Path, ipc: int) -> None:
     state = build(TEACHER, 3, generator(1)).state_dict()
     checkpoint = Checkpoint("classifier", TEACHER, CLASSES, state, "t1")
     save_checkpoint(folder / "probe.safetensors", checkpoint, {})
+
+
+def recover_unit(
+    network: nn.Module,
+    labels: Tensor,
+    unit: Unit,
+    settings: Settings,
+    valid: tuple[Tensor, Tensor],
+) -> tuple[Tensor, Tensor]:
+    """Images [classes, 3, R, R] and losses [T, 3] of one unit alone."""
+    made = recover_units(network, labels, lambda _: unit, [unit.slot], settings, valid)
+    return made.images[0], made.losses[0]
+
+
+def loss_of(
+    network: nn.Module, first: float, views: Tensor, labels: Tensor, settings: Settings
+) -> Tensor:
+    """Loss, cross-entropy and BN term [3] of one unit's views [n, 3, R, R]."""
+    with BatchNormLoss(network.requires_grad_(False), first) as bn:
+        return objective(network, bn, views[None], labels, settings)[0]
 
 
 def job(folder: Path) -> dict[str, object]:

@@ -64,6 +64,9 @@ class Unsaved:
         Raises Stopped where the job is to leave; its state is saved then.
         """
 
+    def save(self, step: int, snapshot: Snapshot) -> None:
+        """Save now."""
+
 
 class Saved(Unsaved):
     """One attempt at a job, `locked`: alone with its folder.
@@ -159,7 +162,7 @@ class Saved(Unsaved):
             raise Stopped(f"saved at step {step}")
 
     def save(self, step: int, snapshot: Snapshot) -> None:
-        """Save now. Raises ScddError where another process took the lock, or the disk is full."""
+        """Raises ScddError where another process took the lock, or the disk is full."""
         self.require_lock()
         for name, content in snapshot.parts.items():
             _save(self.folder / f"{name}.part", content)

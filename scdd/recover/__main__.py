@@ -23,7 +23,8 @@ from scdd.artifacts.slots import Range, blocks, losses_path
 from scdd.data.source import denormalise, valid_range
 from scdd.errors import ScddError
 from scdd.progress import say
-from scdd.recover.engine import draw_unit, recover_units, settings_of
+from scdd.recover.engine import recover_units
+from scdd.recover.units import draw_unit, settings_of
 
 CURVE = 100  # iterations of a unit that the losses' file keeps, about
 
@@ -82,7 +83,7 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: 
     if device.type == "cuda":
         network = network.to(memory_format=torch.channels_last)
     indices = range(*args.classes)
-    images, losses = recover_units(
+    made = recover_units(
         network.to(device),
         torch.tensor(indices, device=device),
         lambda slot: draw_unit(
@@ -91,7 +92,8 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: 
         range(*args.slots),
         settings,
         valid_range(info, device),
-        what=f"{len(indices)} images of each slot of block {block}",
+        width=args.pass_width,
+        what=f"images of block {block}",
         saved=saved,
     )
     record = {
@@ -99,12 +101,14 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: 
         "seed": seed,
         "r_bn": r_bn,
         "teacher": teacher.digest,
+        "passes": made.widths,
         "env": runtime.environment(device),
     }
-    shards = denormalise(images, info)
+    shards = denormalise(made.images, info)
     for row, index in enumerate(indices):
         save_shard(args.out, args.slots, info.classes, index, shards[:, row], record=record)
-    write_text(losses_path(args.out, args.slots, args.classes), losses_csv(args.slots[0], losses))
+    curves = losses_csv(args.slots[0], made.losses)
+    write_text(losses_path(args.out, args.slots, args.classes), curves)
     save_checksums(args.out, args.slots, args.classes)
 
 
@@ -115,6 +119,12 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--inform", type=Path, help="the teacher's inform.json, if r_bn is auto")
     parser.add_argument("--classes", type=runtime.span, required=True, help="a block, e.g. 0:100")
     parser.add_argument("--slots", type=runtime.span, required=True, help="a range, e.g. 1:10")
+    parser.add_argument(
+        "--pass-width",
+        type=int,
+        help="units in one pass through the teacher; not given: one on the CPU, on a GPU as many "
+        "as its memory holds",
+    )
     parser.add_argument("--out", type=Path, required=True, help="the folder of the shards")
     return runtime.run_long("recover", parser, work, argv, outputs=("out",))
 

@@ -1,10 +1,9 @@
-"""Recovery: the method on tensors (SC-DD, arXiv 2404.07976, section 3; SRe2L's recovery).
+"""Recovery: the loop on tensors (SC-DD, arXiv 2404.07976, section 3; SRe2L's and CDA's recovery).
 
-L = CE(f(T(x)), y) + tv_l2 * TV(T(x)) + l2_scale * L2(T(x))
-    + r_bn * sum_l w_l * (||running_var_l - var_l||_2 + ||running_mean_l - mean_l||_2)
-
-The batch is one image of each of many classes, and its statistics are the batch's: batch
-composition is part of the method. A unit, (class block, slot), is one such batch.
+The batch of a unit, (class block, slot), is one image of each class of the block, and its
+statistics are the batch's: batch composition is part of the method. Several units share a pass
+through the network to fill a GPU, each with its own statistics and views, which changes nothing but
+rounding.
 """
 
 import math
@@ -13,231 +12,218 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from scdd import rng
 from scdd.artifacts.saved import Snapshot, Unsaved
-from scdd.data.geometry import crop_resize, resized_crop_boxes
 from scdd.errors import ScddError
-from scdd.progress import Progress
+from scdd.progress import Progress, say
+from scdd.recover.matching import BatchNormLoss, frozen, objective
+from scdd.recover.units import Settings, Unit, Views
 
 CHECK_EVERY = 100  # iterations between looks at the losses
-
-
-@dataclass(frozen=True)
-class Settings:
-    """lr and betas are Adam's; the learning rate falls to 0 on a cosine, without warm-up.
-
-    jitter: largest shift in pixels; crop: range of a RandomResizedCrop's share of the area, or
-    None; flip: mirror half of the views; precision: 'float32' or 'bf16' (autocast).
-    """
-
-    iterations: int
-    lr: float
-    betas: tuple[float, float]
-    r_bn: float
-    first_bn_multiplier: float
-    tv_l2: float
-    l2_scale: float
-    jitter: int
-    crop: tuple[float, float] | None
-    flip: bool
-    precision: str
-
-
-def settings_of(params: Mapping[str, Any]) -> Settings:
-    """From a frozen config's parameters, of which r_bn must be a number."""
-    values = {field.name: params[field.name] for field in fields(Settings)}
-    values["betas"] = tuple(values["betas"])
-    values["crop"] = None if values["crop"] is None else tuple(values["crop"])
-    return Settings(**values)
-
-
-@dataclass(frozen=True)
-class Unit:
-    """All that is random in one (block, slot), on the CPU; one view an iteration, T iterations.
-
-    start: float32 [classes, 3, R, R] noise; shifts: int64 [T, 2], down and right; flips: bool [T];
-    boxes: int64 [T, 4] crops, None without.
-    """
-
-    block: int
-    slot: int
-    start: Tensor
-    shifts: Tensor
-    flips: Tensor
-    boxes: Tensor | None
-
-
-def draw_unit(
-    settings: Settings, classes: int, resolution: int, *, seed: int, block: int, slot: int
-) -> Unit:
-    """A unit's numbers come from (seed, block, slot) alone, whoever recovers it with what else."""
-    draw = rng.generator(seed, "recover", block, slot)
-    steps = settings.iterations
-    start = torch.randn(classes, 3, resolution, resolution, generator=draw)
-    shifts = torch.randint(0, settings.jitter + 1, (steps, 2), generator=draw)
-    flips = (torch.rand(steps, generator=draw) < 0.5) & settings.flip
-    boxes = None
-    if settings.crop is not None:
-        boxes = resized_crop_boxes(steps, resolution, settings.crop, draw)
-    return Unit(block, slot, start, shifts, flips, boxes)
-
-
-class Views:
-    """A unit's view of its images at each iteration, the same for all of them."""
-
-    def __init__(self, unit: Unit, device: torch.device) -> None:
-        self.boxes = None if unit.boxes is None else unit.boxes.to(device)
-        self.flips, self.shifts = unit.flips.tolist(), unit.shifts.tolist()
-
-    def of(self, images: Tensor, step: int) -> Tensor:
-        """images: float32 [classes, 3, R, R] on the device; differentiable."""
-        if self.boxes is not None:
-            images = crop_resize(images, self.boxes[step : step + 1], images.shape[-1])
-        if self.flips[step]:
-            images = images.flip(3)
-        return images.roll(self.shifts[step], dims=(2, 3))
-
-
-class BatchNormLoss:
-    """Distance of a batch's statistics from a network's running ones, gathered in its forward.
-
-    Sum over BatchNorm2d layers, in module order, of w (||running_var - var||_2 + ||running_mean -
-    mean||_2), of the layer's input over (N, H, W), biased variance, in float32; w is
-    `first_multiplier` for the first layer and 1 for the others. Raises ScddError where the network
-    has no such layer. Hooks stay until the `with` block ends.
-    """
-
-    def __init__(self, network: nn.Module, first_multiplier: float) -> None:
-        layers = [part for part in network.modules() if isinstance(part, nn.BatchNorm2d)]
-        if not layers or any(layer.running_var is None for layer in layers):
-            raise ScddError(
-                "the teacher has no BatchNorm2d layers with running statistics, which recovery "
-                "matches. Choose another architecture."
-            )
-        self.terms: list[Tensor] = []
-        self.hooks = [
-            layer.register_forward_pre_hook(self._hook(first_multiplier if i == 0 else 1.0))
-            for i, layer in enumerate(layers)
-        ]
-
-    def _hook(self, weight: float) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
-        def gather(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            var, mean = torch.var_mean(inputs[0].float(), dim=(0, 2, 3), correction=0)
-            off_var = torch.linalg.vector_norm(layer.running_var - var)
-            off_mean = torch.linalg.vector_norm(layer.running_mean - mean)
-            self.terms.append(weight * (off_var + off_mean))
-
-        return gather
-
-    def take(self) -> Tensor:
-        """The loss of the forward pass since the last call, a scalar."""
-        terms, self.terms = self.terms, []
-        return torch.stack(terms).sum()
-
-    def __enter__(self) -> "BatchNormLoss":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for hook in self.hooks:
-            hook.remove()
-
-
-def total_variation(images: Tensor) -> Tensor:
-    """DeepInversion's prior: L2 norms, over the batch, of the differences to four neighbours."""
-    differences = (
-        images[..., :, :-1] - images[..., :, 1:],
-        images[..., :-1, :] - images[..., 1:, :],
-        images[..., 1:, :-1] - images[..., :-1, 1:],
-        images[..., :-1, :-1] - images[..., 1:, 1:],
-    )
-    return torch.stack([torch.linalg.vector_norm(part) for part in differences]).sum()
-
-
-def objective(
-    network: nn.Module, bn: BatchNormLoss, views: Tensor, labels: Tensor, settings: Settings
-) -> Tensor:
-    """Loss, cross-entropy and BN term before r_bn, float32 [3], of views float32 [n, 3, R, R]."""
-    bf16 = settings.precision == "bf16"
-    with torch.autocast(views.device.type, torch.bfloat16, enabled=bf16):
-        logits = network(views)
-    cross_entropy, distance = F.cross_entropy(logits.float(), labels), bn.take()
-    loss = cross_entropy + settings.r_bn * distance
-    if settings.tv_l2:
-        loss = loss + settings.tv_l2 * total_variation(views)
-    if settings.l2_scale:
-        loss = loss + settings.l2_scale * views.flatten(1).norm(dim=1).mean()
-    return torch.stack([loss, cross_entropy, distance])
+EPSILON = 1e-8  # Adam's
+FILLED = 0.8  # of a GPU's free memory, by the units of a pass
 
 
 def learning_rate(settings: Settings, step: int) -> float:
     return 0.5 * settings.lr * (1 + math.cos(math.pi * step / settings.iterations))
 
 
-def recover_unit(
-    network: nn.Module,
-    labels: Tensor,
-    unit: Unit,
-    settings: Settings,
-    valid: tuple[Tensor, Tensor],
-    *,
-    start: Mapping[str, Any] | None = None,
-    after_step: Callable[[Callable[[], dict[str, Any]]], None] | None = None,
-) -> tuple[Tensor, Tensor]:
-    """The last iterate, normalised float32 [classes, 3, R, R], and its losses float32 [T, 3].
+@dataclass
+class Pass:
+    """Units that are recovered together, after `done` iterations.
 
-    labels: int64 [classes] on the device where network and valid are; valid: lower and upper end
-    of the pixels, normalised, [3, 1, 1]; losses: as `objective` gives them, before each step.
-    after_step: called after each step with a function that makes the unit's state; start: such a
-    state, to go on from. The network is set to eval mode and frozen. Nothing waits for the device
-    but a look at the losses now and then: one that is not finite is an ScddError naming unit and
-    iteration.
+    images, and Adam's mean and square of their gradients: float32 [units, classes, 3, R, R];
+    losses: float32 [units, T, 3], of which the first `done` are known.
     """
-    network.eval().requires_grad_(False)
-    images = unit.start.to(labels.device, copy=True).requires_grad_()
-    views = Views(unit, labels.device)
-    adam = torch.optim.Adam([images], settings.lr, settings.betas, eps=1e-8)
-    losses = torch.zeros(settings.iterations, 3, device=labels.device)
-    done = 0
-    if start is not None:
-        done = start["done"]
-        with torch.no_grad():
-            images.copy_(start["images"])
-        adam.load_state_dict(start["adam"])
-        losses.copy_(start["losses"])
 
-    def state() -> dict[str, Any]:
-        held = {"images": images.detach(), "adam": adam.state_dict(), "losses": losses}
-        return {"done": done, **held}
+    slots: list[int]
+    done: int
+    images: Tensor
+    mean: Tensor
+    square: Tensor
+    losses: Tensor
 
-    with BatchNormLoss(network, settings.first_bn_multiplier) as bn:
-        for step in range(done, settings.iterations):
-            parts = objective(network, bn, views.of(images, step), labels, settings)
-            losses[step] = parts.detach()
-            (images.grad,) = torch.autograd.grad(parts[0], images)
-            adam.param_groups[0]["lr"] = learning_rate(settings, step)
-            adam.step()
-            with torch.no_grad():
-                images.clamp_(*valid)
-            done = step + 1
-            if done % CHECK_EVERY == 0 or done == settings.iterations:
-                _require_finite(unit, images, losses[:done])
-            if after_step is not None:
-                after_step(state)
-    return images.detach(), losses
+    @classmethod
+    def begin(cls, units: Sequence[Unit], iterations: int, device: torch.device) -> "Pass":
+        images = torch.stack([unit.start for unit in units]).to(device)
+        losses = torch.zeros(len(units), iterations, 3, device=device)
+        slots = [unit.slot for unit in units]
+        return cls(slots, 0, images, torch.zeros_like(images), torch.zeros_like(images), losses)
+
+    @classmethod
+    def of(cls, state: Mapping[str, Any], device: torch.device) -> "Pass":
+        held = {k: v.to(device).clone() if isinstance(v, Tensor) else v for k, v in state.items()}
+        return cls(**held)
+
+    def state(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def halves(self) -> list["Pass"]:
+        """The same work in two passes, the first with the larger half of the units."""
+        cut = (len(self.slots) + 1) // 2
+        return [
+            Pass(
+                **{
+                    name: part if name == "done" else part[half]
+                    for name, part in self.state().items()
+                }
+            )
+            for half in (slice(cut), slice(cut, None))
+        ]
+
+    def step(self, gradient: Tensor, settings: Settings, valid: tuple[Tensor, Tensor]) -> None:
+        """Adam's, as torch's, then the clamp; in place, and without memory of its own: running out
+        of it must not leave half a step behind."""
+        first, second = settings.betas
+        self.mean.lerp_(gradient, 1 - first)
+        self.square.mul_(second).addcmul_(gradient, gradient, value=1 - second)
+        self.done += 1
+        root = math.sqrt(1 - second**self.done)
+        torch.sqrt(self.square, out=gradient).div_(root).add_(EPSILON)
+        rate = learning_rate(settings, self.done - 1) / (1 - first**self.done)
+        self.images.addcdiv_(self.mean, gradient, value=-rate).clamp_(*valid)
 
 
-def _require_finite(unit: Unit, images: Tensor, losses: Tensor) -> None:
-    fine = losses.isfinite().all(1)
-    if bool(fine.all()) and bool(images.isfinite().all()):
-        return
-    first = len(losses) if bool(fine.all()) else int(fine.long().argmin())
-    raise ScddError(
-        f"recovery of block {unit.block}, slot {unit.slot} is not finite from iteration {first} "
-        "on. Lower recover.lr or recover.r_bn, or use precision float32."
-    )
+@dataclass(frozen=True)
+class Recovered:
+    """images: the last iterates, normalised float32 [slots, classes, 3, R, R]; losses: float32
+    [slots, T, 3], as `objective` gives them, before each step; frames: float32
+    [frames, classes, 3, R, R], the first slot's images after the iterations that were asked for;
+    all on the CPU. widths: how many units each pass had that was finished."""
+
+    images: Tensor
+    losses: Tensor
+    frames: Tensor
+    widths: list[int]
+
+
+class _Job:
+    """What the loop keeps between passes: which units are finished, begun and yet to do."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        labels: Tensor,
+        draw: Callable[[int], Unit],
+        slots: Sequence[int],
+        settings: Settings,
+        valid: tuple[Tensor, Tensor],
+        frames: Sequence[int],
+        saved: Unsaved,
+    ) -> None:
+        self.network, self.labels, self.draw, self.settings = network, labels, draw, settings
+        self.first, self.valid, self.frames, self.saved = slots[0], valid, frames, saved
+        self.device = labels.device
+        self.width: int | None = None
+        self.finished: dict[int, tuple[Tensor, Tensor]] = {}
+        self.begun: list[Pass] = []
+        self.shots: list[Tensor] = []
+        self.widths: list[int] = []
+        if saved.content is not None:
+            held = saved.content
+            self.width, self.widths = held["width"], held["widths"]
+            self.shots = [shot.clone() for shot in held["frames"]]
+            self.finished = {slot: saved.part(f"unit_{slot}") for slot in held["finished"]}
+            self.begun = [Pass.of(state, self.device) for state in held["begun"]]
+        self.kept = set(self.finished)
+        under_way = {slot for one in self.begun for slot in one.slots} | self.kept
+        self.todo = [slot for slot in slots if slot not in under_way]
+        self.bn = BatchNormLoss(network, settings.first_bn_multiplier)
+
+    def done(self) -> int:
+        """Iterations of units."""
+        iterations = self.settings.iterations
+        return len(self.finished) * iterations + sum(p.done * len(p.slots) for p in self.begun)
+
+    def snapshot(self) -> Snapshot:
+        new = {f"unit_{s}": held for s, held in self.finished.items() if s not in self.kept}
+        self.kept.update(self.finished)
+        state = {
+            "width": self.width,
+            "widths": self.widths,
+            "finished": list(self.finished),
+            "begun": [one.state() for one in self.begun],
+            "frames": self.shots,
+        }
+        return Snapshot(state, new)
+
+    def gradient(self, now: Pass, views: Views) -> Tensor:
+        """Of each unit's own loss, which is recorded, with respect to its images."""
+        leaf = now.images.detach().requires_grad_()
+        seen = views.of(leaf, now.done)
+        parts = objective(self.network, self.bn, seen, self.labels, self.settings)
+        now.losses[:, now.done] = parts.detach()
+        # no unit's loss depends on another's images
+        (gradient,) = torch.autograd.grad(parts[:, 0].sum(), leaf)
+        return gradient
+
+    def fitting(self) -> int:
+        """How many units a pass can have: one on the CPU, on a GPU what its memory holds by a
+        measurement of one, in passes of equal size."""
+        most = len(self.todo)
+        if self.device.type != "cuda" or most <= 1:
+            return 1
+        free = torch.cuda.mem_get_info(self.device)[0]
+        before = torch.cuda.memory_allocated(self.device)
+        torch.cuda.reset_peak_memory_stats(self.device)
+        unit = self.draw(self.todo[0])
+        one = Pass.begin([unit], self.settings.iterations, self.device)
+        self.gradient(one, Views([unit], self.device))
+        need = torch.cuda.max_memory_allocated(self.device) - before
+        width = max(1, min(most, int(FILLED * free / need)))
+        return math.ceil(most / math.ceil(most / width))
+
+    def next(self) -> Pass:
+        """The pass to work on."""
+        if not self.begun:
+            units = [self.draw(slot) for slot in self.todo[: self.width]]
+            del self.todo[: self.width]
+            self.begun.append(Pass.begin(units, self.settings.iterations, self.device))
+        return self.begun[0]
+
+    def run(self, now: Pass, progress: Progress) -> None:
+        """To the last iteration, from wherever it is."""
+        settings = self.settings
+        units = [self.draw(slot) for slot in now.slots]
+        views = Views(units, self.device)
+        while now.done < settings.iterations:
+            self.picture(now)
+            now.step(self.gradient(now, views), settings, self.valid)
+            if now.done % CHECK_EVERY == 0 or now.done == settings.iterations:
+                _require_finite(units, now)
+            progress.advance(len(units) * len(self.labels) / settings.iterations)
+            if now.done < settings.iterations:
+                self.saved.offer(self.done(), self.snapshot)
+
+    def picture(self, now: Pass) -> None:
+        """Keep the first slot's images, if they are wanted after so many iterations."""
+        if self.first in now.slots and now.done in self.frames:
+            place = self.frames.index(now.done)
+            self.shots[place:] = [now.images[0].to("cpu", copy=True)]
+
+    def finish(self, now: Pass) -> None:
+        self.picture(now)
+        self.begun.remove(now)
+        for row, slot in enumerate(now.slots):
+            # copies: views would keep, and save, the whole pass
+            images, losses = (one[row].to("cpu", copy=True) for one in (now.images, now.losses))
+            self.finished[slot] = images, losses
+        self.widths.append(len(now.slots))
+        self.saved.offer(self.done(), self.snapshot)
+
+    def halve(self, now: Pass) -> None:
+        """Out of memory: go on with half as many units a pass."""
+        if len(now.slots) == 1:
+            raise ScddError(
+                "the GPU's memory does not hold one image of each class of a block in the teacher. "
+                "Use a GPU with more, or recover.precision bf16; a smaller recover.block changes "
+                "the method."
+            )
+        self.begun[:1] = now.halves()
+        self.width = len(self.begun[0].slots)
+        torch.cuda.empty_cache()
+        say(f"out of memory: from now on {self.width} units a pass")
 
 
 def recover_units(
@@ -248,42 +234,53 @@ def recover_units(
     settings: Settings,
     valid: tuple[Tensor, Tensor],
     *,
+    width: int | None = None,
+    frames: Sequence[int] = (),
     what: str = "recover",
     saved: Unsaved | None = None,
-) -> tuple[Tensor, Tensor]:
-    """Images float32 [slots, classes, 3, R, R] and losses float32 [slots, T, 3], on the CPU.
+) -> Recovered:
+    """Recover the units of `slots`, which `draw` gives.
 
-    One unit a pass; `draw` gives the unit of a slot. saved: where to go on from, and where to leave
-    the state. Other arguments and errors are `recover_unit`'s.
+    labels: int64 [classes] on the device where network and valid are; valid: lower and upper end
+    of the pixels, normalised, [3, 1, 1]; width: units a pass, None: one on the CPU, on a GPU what
+    its memory holds; frames: iterations, ascending, after which the first slot's images are kept;
+    saved: where to go on from, and where to leave the state. The network is set to eval mode and
+    frozen. Nothing waits for the device but a look at the losses now and then: one that is not
+    finite is an ScddError naming unit and iteration, and the finished units are saved. A pass that
+    the GPU's memory does not hold is halved, and goes on where it was.
     """
-    saved = saved or Unsaved()
-    finished: list[tuple[Tensor, Tensor]] = []
-    start = None
-    if saved.content is not None:
-        finished = [saved.part(f"unit_{i}") for i in range(saved.content["units"])]
-        start = saved.content["unit"]
-    kept = len(finished)
-    done = kept * settings.iterations + (start["done"] if start else 0)
+    network = frozen(network, settings.precision)
+    job = _Job(network, labels, draw, slots, settings, valid, frames, saved or Unsaved())
+    total, each = len(slots) * len(labels), len(labels) / settings.iterations
+    with job.bn, Progress(what, total, job.done() * each) as progress:
+        job.width = job.width or width or job.fitting()
+        while job.begun or job.todo:
+            now = job.next()
+            try:
+                job.run(now, progress)
+            except torch.OutOfMemoryError:
+                job.halve(now)
+                continue
+            except ScddError:  # not finite
+                job.begun.clear()
+                job.saved.save(job.done(), job.snapshot())
+                raise
+            job.finish(now)
+    images, losses = zip(*[job.finished[slot] for slot in slots], strict=True)
+    pictures = torch.stack(job.shots) if job.shots else images[0].new_zeros(0, *images[0].shape)
+    return Recovered(torch.stack(images), torch.stack(losses), pictures, job.widths)
 
-    def snapshot(unit: dict[str, Any] | None) -> Snapshot:
-        nonlocal kept
-        new = {f"unit_{i}": finished[i] for i in range(kept, len(finished))}
-        kept = len(finished)
-        return Snapshot({"units": kept, "unit": unit}, new)
 
-    with Progress(what, len(slots) * settings.iterations, done) as progress:
-
-        def after_step(state: Callable[[], dict[str, Any]]) -> None:
-            nonlocal done
-            done += 1
-            progress.advance()
-            saved.offer(done, lambda: snapshot(state()))
-
-        for slot in slots[len(finished) :]:
-            images, losses = recover_unit(
-                network, labels, draw(slot), settings, valid, start=start, after_step=after_step
-            )
-            finished.append((images.cpu(), losses.cpu()))
-            start = None
-    images, losses = zip(*finished, strict=True)
-    return torch.stack(images), torch.stack(losses)
+def _require_finite(units: Sequence[Unit], now: Pass) -> None:
+    fine = now.losses[:, : now.done].isfinite().all(2)
+    whole = now.images.flatten(1).isfinite().all(1)
+    if bool(fine.all()) and bool(whole.all()):
+        return
+    # the first iteration that is not, by unit; `done` where only the images are not
+    first = torch.where(fine.all(1), now.done, fine.long().argmin(1))
+    first = torch.where(whole & fine.all(1), now.done + 1, first)
+    row = int(first.argmin())
+    raise ScddError(
+        f"recovery of block {units[row].block}, slot {units[row].slot} is not finite from "
+        f"iteration {first[row]} on. Lower recover.lr or recover.r_bn, or use precision float32."
+    )

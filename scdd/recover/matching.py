@@ -1,0 +1,168 @@
+"""The loss of a recovery (SC-DD, arXiv 2404.07976, section 3; SRe2L's recovery).
+
+L = CE(f(T(x)), y) + tv_l2 * TV(T(x)) + l2_scale * L2(T(x))
+    + r_bn * sum_l w_l * (||running_var_l - var_l||_2 + ||running_mean_l - mean_l||_2)
+
+Several units go through the network together, each with the statistics of its own images.
+"""
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx
+
+from scdd.errors import ScddError
+from scdd.recover.units import Settings
+
+
+def frozen(network: nn.Module, precision: str) -> nn.Module:
+    """The network in eval mode, without gradients; for bf16 a copy of it whose convolutions and
+    linear layers have been cast, which autocast would do anew in every pass."""
+    network.eval().requires_grad_(False)
+    if precision != "bf16":
+        return network
+    network = copy.deepcopy(network)
+    for part in network.modules():
+        if isinstance(part, nn.Conv2d | nn.Linear):
+            part.to(torch.bfloat16)
+    return network
+
+
+def statistics(x: Tensor, units: int) -> tuple[Tensor, Tensor]:
+    """Mean and biased variance, float32 [units, channels], of each unit's share of
+    x [units * n, channels, H, W]: one pass over x, no copy, whatever its type."""
+    nothing = x.new_zeros(x.shape[1], dtype=torch.float32)  # to make the results float32
+    found = [torch.batch_norm_update_stats(one, nothing, nothing, 0.0) for one in x.chunk(units)]
+    means, variances = zip(*found, strict=True)
+    return torch.stack(means), torch.stack(variances)
+
+
+class _Matched(torch.autograd.Function):
+    """A frozen BatchNorm layer and the statistics of its input. The gradient of both with respect
+    to the input is two passes over memory, where autograd would need about ten."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, layer: nn.BatchNorm2d, units: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        normal = F.batch_norm(
+            x, layer.running_mean, layer.running_var, layer.weight, layer.bias, eps=layer.eps
+        )
+        mean, variance = statistics(x, units)
+        ctx.save_for_backward(x, mean)
+        ctx.layer = layer
+        return normal, mean, variance
+
+    @staticmethod
+    def backward(
+        ctx: FunctionCtx, of_normal: Tensor, of_mean: Tensor, of_variance: Tensor
+    ) -> tuple[Tensor, None, None]:
+        x, mean = ctx.saved_tensors
+        layer: nn.BatchNorm2d = ctx.layer
+        by_unit = x.view(len(mean), -1, *x.shape[1:])
+        count = by_unit[0, :, 0].numel()
+        # d/dx of the statistics: (of_mean + 2 of_variance (x - mean)) / count
+        slope = 2 / count * of_variance
+        level = of_mean / count - slope * mean
+        slope, level = (t[:, None, :, None, None].to(x.dtype) for t in (slope, level))
+        scale = torch.rsqrt(layer.running_var + layer.eps)
+        scale = scale if layer.weight is None else scale * layer.weight
+        gradient = torch.addcmul(level, by_unit, slope).view_as(x)
+        return gradient.addcmul_(of_normal, scale[:, None, None].to(x.dtype)), None, None
+
+
+class BatchNormLoss:
+    """Distance of a batch's statistics from a network's running ones, gathered in its forward.
+
+    Sum over BatchNorm2d layers, in module order, of w (||running_var - var||_2 + ||running_mean -
+    mean||_2), of the layer's input over (N, H, W), biased variance, in float32; w is
+    `first_multiplier` for the first layer and 1 for the others. Raises ScddError where the network
+    has no such layer. The layers' own forward is back when the `with` block ends.
+    """
+
+    def __init__(self, network: nn.Module, first_multiplier: float) -> None:
+        self.layers = [part for part in network.modules() if isinstance(part, nn.BatchNorm2d)]
+        if not self.layers or any(layer.running_var is None for layer in self.layers):
+            raise ScddError(
+                "the teacher has no BatchNorm2d layers with running statistics, which recovery "
+                "matches. Choose another architecture."
+            )
+        self.units = 1
+        # a forward pass may come to the layers in another order than the module's
+        self.seen: dict[int, tuple[Tensor, Tensor]] = {}
+        widths = [layer.num_features for layer in self.layers]
+        self.widest, device = max(widths), self.layers[0].running_mean.device
+        places = [row * self.widest + torch.arange(width) for row, width in enumerate(widths)]
+        self.places = torch.cat(places).to(device)
+        self.weights = torch.ones(len(self.layers), device=device)
+        self.weights[0] = first_multiplier
+        self.running = [
+            torch.cat([getattr(layer, name) for layer in self.layers])
+            for name in ("running_mean", "running_var")
+        ]
+
+    def _forward(self, row: int, layer: nn.BatchNorm2d) -> Callable[[Tensor], Tensor]:
+        def forward(x: Tensor) -> Tensor:
+            normal, mean, variance = _Matched.apply(x, layer, self.units)
+            self.seen[row] = (mean, variance)
+            return normal
+
+        return forward
+
+    def take(self) -> Tensor:
+        """The loss of each unit in the forward pass since the last call, [units]."""
+        seen, self.seen = [self.seen[row] for row in range(len(self.layers))], {}
+        total = torch.zeros(self.units, device=self.weights.device)
+        for found, running in zip(zip(*seen, strict=True), self.running, strict=True):
+            off = running - torch.cat(found, dim=1)
+            # a row a layer, filled up with zeros: the norms of all are one kernel
+            rows = off.new_zeros(self.units, len(self.layers) * self.widest)
+            rows = rows.index_copy(1, self.places, off).view(self.units, -1, self.widest)
+            total = total + torch.linalg.vector_norm(rows, dim=2) @ self.weights
+        return total
+
+    def __enter__(self) -> "BatchNormLoss":
+        for row, layer in enumerate(self.layers):
+            layer.forward = self._forward(row, layer)  # type: ignore[method-assign]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for layer in self.layers:
+            del layer.forward
+
+
+def total_variation(images: Tensor) -> Tensor:
+    """DeepInversion's prior by unit, [units]: L2 norms, over the unit's images [units, n, 3, R, R],
+    of the differences to four neighbours."""
+    differences = (
+        images[..., :, :-1] - images[..., :, 1:],
+        images[..., :-1, :] - images[..., 1:, :],
+        images[..., 1:, :-1] - images[..., :-1, 1:],
+        images[..., :-1, :-1] - images[..., 1:, 1:],
+    )
+    return torch.stack([part.flatten(1).norm(dim=1) for part in differences]).sum(0)
+
+
+def objective(
+    network: nn.Module, bn: BatchNormLoss, views: Tensor, labels: Tensor, settings: Settings
+) -> Tensor:
+    """Loss, cross-entropy and BN term before r_bn by unit, float32 [units, 3].
+
+    views: float32 [units, classes, 3, R, R]; labels: int64 [classes]; network: as `frozen` made it.
+    """
+    bn.units = units = len(views)
+    bf16 = settings.precision == "bf16"
+    with torch.autocast(views.device.type, torch.bfloat16, enabled=bf16):
+        logits = network(views.flatten(0, 1))
+    by_image = F.cross_entropy(logits.float(), labels.repeat(units), reduction="none")
+    cross_entropy, distance = by_image.view(units, -1).mean(1), bn.take()
+    loss = cross_entropy + settings.r_bn * distance
+    if settings.tv_l2:
+        loss = loss + settings.tv_l2 * total_variation(views)
+    if settings.l2_scale:
+        loss = loss + settings.l2_scale * views.flatten(2).norm(dim=2).mean(1)
+    return torch.stack([loss, cross_entropy, distance], dim=1)
