@@ -107,9 +107,10 @@ def test_jobs_of_several_units_give_the_bits_of_units_alone(network, group):
         assert one.equal(other)
 
 
-@pytest.mark.parametrize(
-    "settings", [PLAIN, dataclasses.replace(PLAIN, crop=(0.3, 1.0), flip=True)]
-)
+CROPPED = dataclasses.replace(PLAIN, crop=(0.3, 1.0), flip=True)
+
+
+@pytest.mark.parametrize("settings", [PLAIN, CROPPED])
 def test_units_that_share_a_pass_are_those_alone_but_for_rounding(network, settings):
     def units(width):
         draw = functools.partial(unit_of, settings)
