@@ -1,0 +1,185 @@
+"""How fast the recovery is: the workflow's engine against a plain loop.
+
+    python benchmarks/recover.py [--device cuda] [--case cifar imagenet-r18 imagenet-r50]
+
+The plain loop is written as the released code has it: one unit at a time, float32, hooks that take
+mean and variance apart, torch's Adam. Both sides make the same iterations of the same units from
+random teachers; they are timed in turn, and the medians are taken. FLOP are counted by torch, of
+the plain loop: convolutions and products, forward and the gradient of the images.
+"""
+
+import argparse
+import math
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
+
+from scdd.artifacts.network import Architecture
+from scdd.models import build
+from scdd.recover.engine import recover_units
+from scdd.recover.units import Settings, Unit, draw_unit
+from scdd.rng import generator
+
+ROUNDS = 3
+
+
+@dataclass(frozen=True)
+class Case:
+    """An architecture, images of `classes` classes (a unit) and their recovery."""
+
+    architecture: Architecture
+    classes: int
+    resolution: int
+    settings: Settings
+
+
+CIFAR = Settings(
+    iterations=0,
+    lr=0.4,
+    betas=(0.5, 0.9),
+    r_bn=0.005,
+    first_bn_multiplier=10.0,
+    tv_l2=0.0,
+    l2_scale=0.0,
+    jitter=4,
+    crop=None,
+    flip=False,
+    precision="float32",
+)
+IMAGENET = replace(CIFAR, lr=0.25, r_bn=0.01, jitter=32, crop=(0.08, 1.0), flip=True)
+CASES = {
+    "cifar": Case(Architecture("resnet18", 1.0, "small"), 100, 32, CIFAR),
+    "imagenet-r18": Case(Architecture("resnet18", 1.0, "imagenet"), 100, 224, IMAGENET),
+    "imagenet-r50": Case(Architecture("resnet50", 1.0, "imagenet"), 100, 224, IMAGENET),
+}
+
+
+class Statistics:
+    """A hook on a BatchNorm layer, as DeepInversion's."""
+
+    def __init__(self, layer: nn.BatchNorm2d) -> None:
+        layer.register_forward_hook(self.look)
+        self.distance = torch.zeros(())
+
+    def look(self, layer: nn.BatchNorm2d, inputs: tuple[Tensor, ...], _: Tensor) -> None:
+        x = inputs[0]
+        mean = x.mean([0, 2, 3])
+        variance = x.permute(1, 0, 2, 3).contiguous().view(x.shape[1], -1).var(1, correction=0)
+        self.distance = torch.norm(layer.running_var - variance, 2) + torch.norm(
+            layer.running_mean - mean, 2
+        )
+
+
+def plain(network: nn.Module, labels: Tensor, units: list[Unit], settings: Settings) -> None:
+    """One unit after the other."""
+    hooks = [Statistics(part) for part in network.modules() if isinstance(part, nn.BatchNorm2d)]
+    for unit in units:
+        images = unit.start.to(labels.device).requires_grad_()
+        adam = torch.optim.Adam([images], lr=settings.lr, betas=settings.betas, eps=1e-8)
+        for step in range(settings.iterations):
+            adam.param_groups[0]["lr"] = (
+                0.5 * settings.lr * (1 + math.cos(math.pi * step / settings.iterations))
+            )
+            view = images
+            if unit.boxes is not None:
+                top, left, height, width = unit.boxes[step, 0].tolist()
+                view = view[:, :, top : top + height, left : left + width]
+                size = images.shape[-2:]
+                view = F.interpolate(view, size, mode="bilinear", antialias=True)
+            if unit.flips[step, 0]:
+                view = view.flip(3)
+            view = view.roll(unit.shifts[step].tolist(), dims=(2, 3))
+            adam.zero_grad()
+            loss = F.cross_entropy(network(view), labels)
+            factors = [settings.first_bn_multiplier] + [1.0] * (len(hooks) - 1)
+            distance = sum(f * hook.distance for f, hook in zip(factors, hooks, strict=True))
+            (loss + settings.r_bn * distance).backward()
+            adam.step()
+            images.data.clamp_(-2, 2)
+
+
+def seconds_of(jobs: dict[str, Callable[[], object]], device: torch.device) -> dict[str, float]:
+    """Median seconds of each job, which are done in turn."""
+    found: dict[str, list[float]] = {name: [] for name in jobs}
+    for number in range(ROUNDS + 1):
+        for name, job in jobs.items():
+            started = time.perf_counter()
+            job()
+            if device.type == "cuda":
+                torch.cuda.synchronize()
+            if number > 0:  # the first warms up
+                found[name].append(time.perf_counter() - started)
+    return {name: statistics.median(times) for name, times in found.items()}
+
+
+def measure(
+    name: str, device: torch.device, slots: int, iterations: int, classes: int | None, peak: float
+) -> None:
+    case = CASES[name]
+    classes, settings = classes or case.classes, replace(case.settings, iterations=iterations)
+    labels = torch.arange(classes, device=device)
+    valid = (torch.full((3, 1, 1), -2.0, device=device), torch.full((3, 1, 1), 2.0, device=device))
+    units = [
+        draw_unit(settings, classes, case.resolution, seed=0, block=0, slot=slot)
+        for slot in range(slots)
+    ]
+
+    def network() -> nn.Module:
+        made = build(case.architecture, classes, generator(0)).to(device).eval()
+        made = made.requires_grad_(False)
+        return made.to(memory_format=torch.channels_last) if device.type == "cuda" else made
+
+    def ours(precision: str) -> Callable[[], object]:
+        teacher, own = network(), replace(settings, precision=precision)
+        return lambda: recover_units(
+            teacher, labels, lambda slot: units[slot], range(slots), own, valid, what=name
+        )
+
+    teacher = network().to(memory_format=torch.contiguous_format)
+    with FlopCounterMode(display=False) as counter:
+        plain(teacher, labels, units[:1], replace(settings, iterations=1))
+    each = counter.get_total_flops() / classes
+    teacher = network().to(memory_format=torch.contiguous_format)
+    jobs = {
+        "plain": lambda: plain(teacher, labels, units, settings),
+        "float32": ours("float32"),
+        "bf16": ours("bf16"),
+    }
+    images = slots * classes
+    print(f"{name}: {slots} units of {classes} images, {iterations} iterations")
+    print(f"{each / 1e9:.2f} GFLOP an image and iteration")
+    seconds = seconds_of(jobs, device)
+    for side, took in seconds.items():
+        rate = images * iterations / took
+        share = f", {100 * rate * each / peak / 1e12:.0f} % of {peak:g} TFLOP/s" if peak else ""
+        ratio = seconds["plain"] / took
+        print(f"{side}: {rate:.0f} image iterations/s, {ratio:.2f} times as fast as plain{share}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--case", nargs="+", choices=CASES, default=["cifar"])
+    parser.add_argument("--slots", type=int, default=1)
+    parser.add_argument("--iterations", type=int, default=4)
+    parser.add_argument("--classes", type=int, help="of a unit, where memory is short")
+    parser.add_argument("--peak", type=float, default=0.0, help="the device's TFLOP/s in bf16")
+    args = parser.parse_args()
+    device = torch.device(args.device)
+    torch.set_num_threads(args.threads)
+    print(f"{device}, torch {torch.__version__}, {torch.get_num_threads()} threads")
+    for name in args.case:
+        measure(name, device, args.slots, args.iterations, args.classes, args.peak)
+
+
+if __name__ == "__main__":
+    main()
