@@ -6,18 +6,28 @@ The plain loop is written as the released code has it: one unit at a time, float
 mean and variance apart, torch's Adam. Both sides make the same iterations of the same units from
 random teachers; they are timed in turn, and the medians are taken. FLOP are counted by torch, of
 the plain loop: convolutions and products, forward and the gradient of the images.
+
+    python benchmarks/recover.py --memory [--case imagenet-r50]
+
+counts the peak memory of a pass with one unit: the bytes of all tensors that are alive at once in
+two iterations of 16 and of 32 images, extended linearly to the unit's. What a GPU's libraries
+use beside tensors is not in it.
 """
 
 import argparse
 import math
 import statistics
 import time
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from scdd.artifacts.network import Architecture
@@ -131,9 +141,8 @@ def measure(
     ]
 
     def network() -> nn.Module:
-        made = build(case.architecture, classes, generator(0)).to(device).eval()
-        made = made.requires_grad_(False)
-        return made.to(memory_format=torch.channels_last) if device.type == "cuda" else made
+        made = build(case.architecture, classes, generator(0))
+        return made.to(device).eval().requires_grad_(False)
 
     def ours(precision: str) -> Callable[[], object]:
         teacher, own = network(), replace(settings, precision=precision)
@@ -141,11 +150,11 @@ def measure(
             teacher, labels, lambda slot: units[slot], range(slots), own, valid, what=name
         )
 
-    teacher = network().to(memory_format=torch.contiguous_format)
+    teacher = network()
     with FlopCounterMode(display=False) as counter:
         plain(teacher, labels, units[:1], replace(settings, iterations=1))
     each = counter.get_total_flops() / classes
-    teacher = network().to(memory_format=torch.contiguous_format)
+    teacher = network()
     jobs = {
         "plain": lambda: plain(teacher, labels, units, settings),
         "float32": ours("float32"),
@@ -162,6 +171,60 @@ def measure(
         print(f"{side}: {rate:.0f} image iterations/s, {ratio:.2f} times as fast as plain{share}")
 
 
+class Alive(TorchDispatchMode):
+    """Bytes of the tensors that are made within, as long as they live, and their peak."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = self.peak = 0
+        self.known: set[int] = set()
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        made = func(*args, **(kwargs or {}))
+        for leaf in tree_leaves(made):
+            if isinstance(leaf, Tensor):
+                self.count(leaf.untyped_storage())
+        return made
+
+    def count(self, storage: torch.UntypedStorage) -> None:
+        # one that was known before belongs to an input, or is seen through another view
+        if (key := storage.data_ptr()) in self.known or not storage.nbytes():
+            return
+        size = storage.nbytes()
+        self.known.add(key)
+        self.now += size
+        self.peak = max(self.peak, self.now)
+        weakref.finalize(storage, self.gone, key, size)
+
+    def gone(self, key: int, size: int) -> None:
+        self.known.discard(key)
+        self.now -= size
+
+
+def memory(name: str, precision: str) -> None:
+    case = CASES[name]
+    settings = replace(case.settings, iterations=2, precision=precision)
+    valid = torch.full((3, 1, 1), -2.0), torch.full((3, 1, 1), 2.0)
+    peaks = []
+    few, more = 16, 32  # enough to outweigh the copy of the weights in bf16
+    for classes in (few, more):
+        network = build(case.architecture, classes, generator(0)).eval()
+        size, labels = (classes, case.resolution), torch.arange(classes)
+        units = [draw_unit(settings, *size, seed=0, block=0, slot=0)]
+        with Alive() as alive:
+            recover_units(network, labels, units.__getitem__, [0], settings, valid, what=name)
+        peaks.append(alive.peak)
+    each = (peaks[1] - peaks[0]) / (more - few)
+    weights = sum(w.nbytes for w in network.parameters())
+    total = peaks[0] + (case.classes - few) * each + weights
+    print(
+        f"{name}, {precision}: {each / 2**20:.1f} MiB an image, "
+        f"{total / 2**30:.2f} GiB for {case.classes}, counted"
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -172,12 +235,17 @@ def main() -> None:
     parser.add_argument("--slots", type=int, default=1)
     parser.add_argument("--iterations", type=int, default=4)
     parser.add_argument("--classes", type=int, help="of a unit, where memory is short")
+    parser.add_argument("--memory", action="store_true", help="count it, and time nothing")
     parser.add_argument("--peak", type=float, default=0.0, help="the device's TFLOP/s in bf16")
     args = parser.parse_args()
     device = torch.device(args.device)
     torch.set_num_threads(args.threads)
     print(f"{device}, torch {torch.__version__}, {torch.get_num_threads()} threads")
     for name in args.case:
+        if args.memory:
+            memory(name, "float32")
+            memory(name, "bf16")
+            continue
         measure(name, device, args.slots, args.iterations, args.classes, args.peak)
 
 

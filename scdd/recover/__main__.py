@@ -80,8 +80,6 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: 
     )
     network = models.build(teacher.architecture, len(info.classes))
     network.load_state_dict(teacher.state)
-    if device.type == "cuda":
-        network = network.to(memory_format=torch.channels_last)
     indices = range(*args.classes)
     made = recover_units(
         network.to(device),

@@ -20,9 +20,10 @@ from scdd.recover.units import Settings
 
 
 def frozen(network: nn.Module, precision: str) -> nn.Module:
-    """The network in eval mode, without gradients; for bf16 a copy of it whose convolutions and
-    linear layers have been cast, which autocast would do anew in every pass."""
-    network.eval().requires_grad_(False)
+    """The network in eval mode, without gradients, channels_last (faster on CPUs too); for bf16 a
+    copy of it whose convolutions and linear layers have been cast, which autocast would do anew in
+    every pass."""
+    network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
     if precision != "bf16":
         return network
     network = copy.deepcopy(network)
