@@ -2,6 +2,8 @@
 # each class of its block. The plan knows the blocks before the first job starts.
 for block in sorted({b for node in plan.of("recover") for b in plan.class_blocks(node)}):
     state = f"work/recover/{{node}}/slots_{{slots}}_classes_{range_name(block)}"
+    frames = f"results/recover/{{node}}/slots_{{slots}}/frames_{range_name(block)}.safetensors"
+    frames = [frames] if block[0] == 0 else []  # of the first block alone
 
     rule:
         name:
@@ -19,6 +21,7 @@ for block in sorted({b for node in plan.of("recover") for b in plan.class_blocks
             ],
             checksums=f"results/recover/{{node}}/slots_{{slots}}/shards_{range_name(block)}.sha256",
             losses=f"results/recover/{{node}}/slots_{{slots}}/losses_{range_name(block)}.csv",
+            frames=frames,
         log:
             f"logs/recover/{{node}}/slots_{{slots}}_classes_{range_name(block)}.log",
         wildcard_constraints:

@@ -12,7 +12,7 @@ for node in plan.of("tables"):
             [
                 (
                     report(node.folder / name, category=node.label)
-                    if name.endswith((".png", ".csv"))
+                    if name.endswith((".png", ".gif", ".csv"))
                     else node.folder / name
                 )
                 for name in report_outputs(node.params)

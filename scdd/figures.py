@@ -1,7 +1,7 @@
-"""The report's figures: grids of synthetic images, loss curves, accuracy curves, backbones.
+"""The report's figures: grids and strips of synthetic images, loss and accuracy curves, backbones.
 
-Functions from arrays and data frames to the bytes of a PNG or SVG file. Equal input gives equal
-bytes: no dates, a fixed hash salt, and no matplotlibrc of the host has a say.
+Functions from arrays and data frames to the bytes of a PNG, GIF or SVG file. Equal input gives
+equal bytes: no dates, a fixed hash salt, and no matplotlibrc of the host has a say.
 """
 
 import contextlib
@@ -55,6 +55,7 @@ PAGE = 9.2  # inches, width of a row of panels
 TILE = 32  # pixels; times `scale` the least edge of an image in a grid
 GAP = 2
 NAME = 24  # characters of a class name
+SHOWN, SHOWN_LAST = 600, 2400  # milliseconds of a moving picture's frames
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,39 @@ class Panel:
 def grid(images: np.ndarray, names: Sequence[str], scale: int) -> bytes:
     """A PNG with one row a class, its name at the left, and one column a slot.
 
-    `images` are uint8 [classes, slots, 3, H, W]. They are enlarged by the least whole factor that
+    `images` are uint8 [classes, slots, 3, H, W], drawn as `_sheet` says.
+    """
+    return _png(_sheet(images, names, scale))
+
+
+def strip(
+    frames: np.ndarray, iterations: Sequence[int], names: Sequence[str], scale: int
+) -> dict[str, bytes]:
+    """Images of a recovery on their way from noise, as the bytes of a 'png' and of a 'gif'.
+
+    `frames` are uint8 [frames, classes, 3, H, W], drawn as `_sheet` says: in the PNG one row a
+    class and one column a frame, in the GIF all classes side by side, one frame after the other.
+    """
+    still = _sheet(frames.swapaxes(0, 1), names, scale, heads=[str(i) for i in iterations])
+    # the moving one is a sheet too, cut into its rows
+    sheet = _sheet(frames, [f"iteration {i}" for i in iterations], scale)
+    height = (sheet.height + GAP) // len(frames)
+    first, *more = (
+        sheet.crop((0, top, sheet.width, top + height - GAP))
+        for top in range(0, sheet.height, height)
+    )
+    held = io.BytesIO()
+    durations = [SHOWN] * len(more) + [SHOWN_LAST]
+    first.save(held, "GIF", save_all=True, append_images=more, duration=durations, loop=0)
+    return {"png": _png(still), "gif": held.getvalue()}
+
+
+def _sheet(
+    images: np.ndarray, names: Sequence[str], scale: int, heads: Sequence[str] = ()
+) -> Image.Image:
+    """Images in rows with `names` at their left, and columns below `heads`, if there are any.
+
+    `images` are uint8 [rows, columns, 3, H, W]. They are enlarged by the least whole factor that
     brings H to 32 * scale pixels or more, by repetition: every pixel shown is one of the image's.
     """
     factor = -(-TILE * scale // images.shape[3])
@@ -84,19 +117,27 @@ def grid(images: np.ndarray, names: Sequence[str], scale: int) -> bytes:
     font = ImageFont.truetype(face, size, layout_engine=ImageFont.Layout.BASIC)
     short = [name if len(name) <= NAME else name[: NAME - 1] + "…" for name in names]
     left = round(max(font.getlength(name) for name in short)) + size
+    top = 2 * size if heads else 0
 
     canvas = Image.new(
-        "RGB", (left + columns * (width + GAP) - GAP, rows * (height + GAP) - GAP), "white"
+        "RGB", (left + columns * (width + GAP) - GAP, top + rows * (height + GAP) - GAP), "white"
     )
     draw = ImageDraw.Draw(canvas)
     for row, column in np.ndindex(rows, columns):
         tile = Image.fromarray(np.ascontiguousarray(tiles[row, column]))
-        canvas.paste(tile, (left + column * (width + GAP), row * (height + GAP)))
+        canvas.paste(tile, (left + column * (width + GAP), top + row * (height + GAP)))
     for row, name in enumerate(short):
-        middle = row * (height + GAP) + height // 2
+        middle = top + row * (height + GAP) + height // 2
         draw.text((left - size // 2, middle), name, fill="black", font=font, anchor="rm")
+    for column, head in enumerate(heads):
+        middle = left + column * (width + GAP) + width // 2
+        draw.text((middle, size), head, fill="black", font=font, anchor="mm")
+    return canvas
+
+
+def _png(picture: Image.Image) -> bytes:
     held = io.BytesIO()
-    canvas.save(held, "PNG", optimize=True)
+    picture.save(held, "PNG", optimize=True)
     return held.getvalue()
 
 

@@ -24,6 +24,7 @@ from scdd.artifacts import report
 from scdd.artifacts.config import Frozen
 from scdd.artifacts.dataset import load_info
 from scdd.artifacts.files import damaged, read_json, replacing
+from scdd.artifacts.frames import load_frames
 from scdd.artifacts.images import load_corner
 from scdd.artifacts.inform import load_inform
 from scdd.errors import ScddError
@@ -438,6 +439,10 @@ def _of_methods(results: Path, params: dict[str, Any]) -> dict[str, bytes]:
     for name, path in report.grids(params).items():
         names, corner = load_corner(results / path, look["grid_classes"], look["grid_columns"])
         made[name] = figures.grid(corner.numpy(), names, look["scale"])
+    for stem, path in report.strips(params).items():
+        shot = load_frames(results / path)
+        drawn = figures.strip(shot.images.numpy(), shot.iterations, shot.classes, look["scale"])
+        made |= {f"{stem}.{kind}": content for kind, content in drawn.items()}
     for name, draw in (("losses", _losses), ("accuracy", _accuracy)):
         if f"{name}.png" in report.outputs(params):
             drawn = draw(results, params, table)

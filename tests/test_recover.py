@@ -16,6 +16,7 @@ from toy import job, loss_of, recover_unit
 
 from scdd import rng
 from scdd.artifacts.dataset import DatasetInfo, save_info
+from scdd.artifacts.frames import load_frames
 from scdd.artifacts.network import Architecture, Checkpoint, save_checkpoint
 from scdd.artifacts.saved import Saved
 from scdd.data.source import denormalise, valid_range
@@ -357,6 +358,14 @@ def test_frames_are_the_images_after_so_many_iterations(network):
     assert not frames[1].equal(frames[2])
 
 
+def test_frames_may_be_of_the_first_classes_alone(network):
+    draw, asked = functools.partial(unit_of, PLAIN), {"width": 2, "frames": (0, 4)}
+    of_all = recover_units(network, LABELS, draw, [4, 5], PLAIN, VALID, **asked)
+    of_two = recover_units(network, LABELS, draw, [4, 5], PLAIN, VALID, framed=2, **asked)
+    assert of_two.frames.equal(of_all.frames[:, :2])
+    assert of_two.images.equal(of_all.images)
+
+
 def test_recovery_lowers_the_loss(network):
     settings = dataclasses.replace(PLAIN, iterations=60, jitter=0)
     losses = recover_unit(network, LABELS, unit_of(settings), settings, VALID)[1]
@@ -427,6 +436,35 @@ def test_program_writes_shards_that_are_the_engines_images(folder, network):
     assert header["slots"] == [1, 3]
     assert header["teacher"] == "teacher1"
     assert header["seed"] == 3
+
+
+@pytest.mark.parametrize(
+    ("iterations", "expected"),
+    [
+        (2, [0, 2]),
+        (10, [0, 10]),
+        (200, [0, 10, 30, 100, 200]),
+        (4000, [0, 10, 30, 100, 300, 1000, 3000, 4000]),
+    ],
+)
+def test_frames_come_at_ever_longer_distances_and_at_the_end(iterations, expected):
+    assert program.moments(iterations) == expected
+
+
+def test_frames_of_the_first_block_are_the_engines_iterates(folder, network):
+    """Of two slots that are recovered, the first's."""
+    write_config(folder, iterations=12)
+    settings = dataclasses.replace(PLAIN, iterations=12)
+    assert recover(folder, "0:3", "1:3") == 0
+    found = load_frames(folder / "out" / "slots_0001-0002" / "frames_0000-0002.safetensors")
+    assert (found.iterations, found.classes) == ([0, 10, 12], ["a", "b", "c"])
+    unit = draw_unit(settings, 3, SIZE, seed=3, block=0, slot=1)
+    labels, after = torch.arange(3), (0, 10, 12)
+    made = recover_units(network, labels, lambda _: unit, [1], settings, VALID, frames=after)
+    assert found.images.equal(denormalise(made.frames, INFO))
+    assert found.images[0].equal(denormalise(unit.start, INFO))
+    with safe_open(folder / "out/slots_0001-0002/class_0001.safetensors", framework="pt") as file:
+        assert found.images[2, 1].equal(file.get_tensor("images")[0])
 
 
 def test_losses_are_thinned_and_keep_the_last(folder):

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from scdd import tables
 from scdd.artifacts import report
 from scdd.artifacts.dataset import DatasetInfo, save_info
+from scdd.artifacts.frames import Frames, save_frames
 from scdd.artifacts.images import make_set, save_shard
 from scdd.tables import Column, Row, Score, Student, main_table, notes, published, to_csv
 from scdd.typeset import escape, markdown
@@ -237,6 +239,8 @@ def params(tmp_path: Path) -> dict:
     (tmp_path / "metrics.json").write_text('{"top1": 96.0, "top5": 99.0, "train_top1": 97.0}')
     (tmp_path / "squeeze.csv").write_text("epoch,lr,loss\n0,0.1,7.0\n1,0.1,6.0\n")
     (tmp_path / "losses.csv").write_text("slot,iteration,loss,ce,bn\n0,0,3,2,9\n0,1,2,1,8\n")
+    frames = Frames(images.swapaxes(0, 1).repeat(4, 1, 1, 1, 1), [0, 10, 30, 60], CLASSES)
+    save_frames(tmp_path / "frames.safetensors", frames, slot=0, record={"digest": "r"})
     named = {"method": "scdd", "title": "SC-DD (MoCo v2)"}
     return {
         "experiment": "digits",
@@ -245,7 +249,7 @@ def params(tmp_path: Path) -> dict:
         "data": "data/digits-d/dataset.json",
         "cells": cells,
         "probes": [{**named, "metrics": "metrics.json", "history": "squeeze.csv"}],
-        "recoveries": [{**named, "losses": ["losses.csv"]}],
+        "recoveries": [{**named, "losses": ["losses.csv"], "frames": "frames.safetensors"}],
         "notes": ["Assumed value: r_bn 0.05."],
         "figures": {"grid_columns": 10, "grid_classes": 2, "scale": 1, "dpi": 50},
     }
@@ -265,6 +269,7 @@ def test_program_makes_the_files_it_says_and_the_same_twice(tmp_path, params):
     assert sorted(made) == sorted(report.outputs(params))
     assert run(tmp_path, params, "again") == 0
     assert made == {path.name: path.read_bytes() for path in (tmp_path / "again").iterdir()}
+    assert Image.open(io.BytesIO(made["recovery-scdd.gif"])).n_frames == 4
     text = made["main.md"].decode()
     assert "| digits  |   1 |       5 |      61.0 ± 1.4 |" in text  # 3 of the dataset's 60 images
     assert "- Assumed value: r_bn 0.05." in text
@@ -284,6 +289,8 @@ def test_program_makes_the_files_it_says_and_the_same_twice(tmp_path, params):
         ("losses.csv", "slot,iteration,loss\n0,0,1\n"),
         ("losses.csv", "slot,iteration,loss,ce,bn\n0,0,x,2,9\n"),
         ("losses.csv", None),
+        ("frames.safetensors", None),
+        ("frames.safetensors", "frames"),
     ],
 )
 def test_missing_or_damaged_file_is_named(tmp_path, params, capsys, name, content):
@@ -308,5 +315,8 @@ def test_outputs_follow_the_parameters(params):
         "images_scdd_ipc1_0f1e.png",
         "images_random_ipc1.png",
     ]
+    varied = {**params, "recoveries": [{**params["recoveries"][0], "method": "mine"}]}
+    strips = [name for name in report.outputs(varied) if name.startswith("recovery")]
+    assert strips == ["recovery-mine.png", "recovery-mine.gif"]
     bare = {**params, "cells": [whole], "probes": [], "recoveries": []}
     assert report.outputs(bare) == ["main.csv", "main.md", "main.tex", "all.csv"]

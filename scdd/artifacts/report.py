@@ -35,6 +35,11 @@ def grids(params: dict[str, Any]) -> dict[str, str]:
     return names
 
 
+def strips(params: dict[str, Any]) -> dict[str, str]:
+    """File name, less .png or .gif, of each picture strip -> the frames that it shows."""
+    return {f"recovery-{one['method']}": one["frames"] for one in params["recoveries"]}
+
+
 def pages(params: dict[str, Any]) -> list[str]:
     """The files of the report that are shown on the screen."""
     return ["main.md"] * bool(params["cells"]) + ["backbones.md"] * ("backbones" in params)
@@ -45,6 +50,7 @@ def outputs(params: dict[str, Any]) -> list[str]:
     made = [*TABLES, *grids(params)] if params["cells"] else []
     if params["probes"] or params["recoveries"]:
         made += ["losses.png", "losses.svg"]
+    made += [f"{stem}.{kind}" for stem in strips(params) for kind in ("png", "gif")]
     if any(cell["ipc"] is not None for cell in params["cells"]):
         made += ["accuracy.png", "accuracy.svg"]
     if "backbones" in params:
@@ -54,7 +60,7 @@ def outputs(params: dict[str, Any]) -> list[str]:
 
 def inputs(params: dict[str, Any]) -> list[str]:
     """Everything the report is made of, relative to the results folder."""
-    files = [params["data"], *grids(params).values()]
+    files = [params["data"], *grids(params).values(), *strips(params).values()]
     for part in (*params["cells"], *params["probes"]):
         files += [part["metrics"], part["history"]]
     for recovery in params["recoveries"]:

@@ -41,6 +41,11 @@ def losses_path(folder: Path, slots: Range, block: Range) -> Path:
     return folder / f"slots_{range_name(slots)}" / f"losses_{range_name(block)}.csv"
 
 
+def frames_path(folder: Path, slots: Range, block: Range) -> Path:
+    """What images of one recovery job looked like on their way."""
+    return folder / f"slots_{range_name(slots)}" / f"frames_{range_name(block)}.safetensors"
+
+
 def checksums_path(folder: Path, slots: Range, block: Range) -> Path:
     """The checksums of one job's shards: the one file by which the workflow knows them all."""
     return folder / f"slots_{range_name(slots)}" / f"shards_{range_name(block)}.sha256"

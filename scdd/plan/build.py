@@ -422,6 +422,7 @@ class _Builder:
                         "method": method.name,
                         "title": kind.title,
                         "losses": [str(path.relative_to(RESULTS)) for path in losses],
+                        "frames": str(self.plan.frames(source).relative_to(RESULTS)),
                     }
                 )
         self._tables(recoveries)

@@ -11,6 +11,7 @@ from scdd.artifacts.slots import (
     Range,
     blocks,
     checksums_path,
+    frames_path,
     losses_path,
     range_name,
     shard_path,
@@ -154,6 +155,11 @@ class Plan:
             for slots in slot_ranges(ipc)
             for block in self.class_blocks(source)
         ]
+
+    def frames(self, source: Node) -> Path:
+        """A recovery's first images on their way from noise."""
+        (slots,), first = slot_ranges(1), self.class_blocks(source)[0]
+        return frames_path(source.folder, slots, first)
 
     def label_shards(self, labels: Node, epochs: int) -> list[Path]:
         """The soft-label files that hold the first `epochs` epochs."""

@@ -1,7 +1,8 @@
 """Recover synthetic images of a block of classes, for a range of slots, from a teacher.
 
 Writes below --out one shard a class and losses_<block>.csv, beside the shards, with the losses of
-each slot at about a hundred iterations.
+each slot at about a hundred iterations. Of the first block also frames_<block>.safetensors: images
+of the range's first slot on their way from noise.
 """
 
 import argparse
@@ -15,11 +16,12 @@ from scdd import models, runtime
 from scdd.artifacts.config import Frozen
 from scdd.artifacts.dataset import load_info
 from scdd.artifacts.files import write_text
+from scdd.artifacts.frames import Frames, save_frames
 from scdd.artifacts.images import save_checksums, save_shard
 from scdd.artifacts.inform import load_inform
 from scdd.artifacts.network import load_checkpoint
 from scdd.artifacts.saved import Unsaved
-from scdd.artifacts.slots import Range, blocks, losses_path
+from scdd.artifacts.slots import Range, blocks, frames_path, losses_path
 from scdd.data.source import denormalise, valid_range
 from scdd.errors import ScddError
 from scdd.progress import say
@@ -27,6 +29,7 @@ from scdd.recover.engine import recover_units
 from scdd.recover.units import draw_unit, settings_of
 
 CURVE = 100  # iterations of a unit that the losses' file keeps, about
+FRAMED = 10  # classes, at most, of which there are frames
 
 
 def r_bn_of(config: Frozen, inform: Path | None) -> float:
@@ -56,6 +59,13 @@ def block_index(span: Range, size: int, classes: int) -> int:
     return cut.index(span)
 
 
+def moments(iterations: int) -> list[int]:
+    """After which iterations frames are kept: 0, 10, 30, 100, 300, ... and the last."""
+    powers = (10**exponent for exponent in range(1, len(str(iterations))))
+    marks = [0, *(factor * power for power in powers for factor in (1, 3))]
+    return [mark for mark in marks if mark < iterations] + [iterations]
+
+
 def losses_csv(first_slot: int, losses: Tensor) -> str:
     """losses: float32 [units, T, 3]. A header and rows of slot, iteration, loss, ce, bn."""
     steps = losses.shape[1]
@@ -81,6 +91,7 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: 
     network = models.build(teacher.architecture, len(info.classes))
     network.load_state_dict(teacher.state)
     indices = range(*args.classes)
+    frames = moments(settings.iterations) if block == 0 else []
     made = recover_units(
         network.to(device),
         torch.tensor(indices, device=device),
@@ -91,6 +102,8 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: 
         settings,
         valid_range(info, device),
         width=args.pass_width,
+        frames=frames,
+        framed=FRAMED,
         what=f"images of block {block}",
         saved=saved,
     )
@@ -105,6 +118,11 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: 
     shards = denormalise(made.images, info)
     for row, index in enumerate(indices):
         save_shard(args.out, args.slots, info.classes, index, shards[:, row], record=record)
+    if frames:
+        names = info.classes[: made.frames.shape[1]]
+        pictures = Frames(denormalise(made.frames, info), frames, names)
+        path = frames_path(args.out, args.slots, args.classes)
+        save_frames(path, pictures, slot=args.slots[0], record=record)
     curves = losses_csv(args.slots[0], made.losses)
     write_text(losses_path(args.out, args.slots, args.classes), curves)
     save_checksums(args.out, args.slots, args.classes)

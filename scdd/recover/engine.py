@@ -89,7 +89,7 @@ class Pass:
 class Recovered:
     """images: the last iterates, normalised float32 [slots, classes, 3, R, R]; losses: float32
     [slots, T, 3], as `objective` gives them, before each step; frames: float32
-    [frames, classes, 3, R, R], the first slot's images after the iterations that were asked for;
+    [frames, classes, 3, R, R], images of the first slot after the iterations that were asked for;
     all on the CPU. widths: how many units each pass had that was finished."""
 
     images: Tensor
@@ -110,10 +110,12 @@ class _Job:
         settings: Settings,
         valid: tuple[Tensor, Tensor],
         frames: Sequence[int],
+        framed: int | None,
         saved: Unsaved,
     ) -> None:
         self.network, self.labels, self.draw, self.settings = network, labels, draw, settings
-        self.first, self.valid, self.frames, self.saved = slots[0], valid, frames, saved
+        self.first, self.valid, self.saved = slots[0], valid, saved
+        self.frames, self.framed = frames, framed
         self.device = labels.device
         self.width: int | None = None
         self.finished: dict[int, tuple[Tensor, Tensor]] = {}
@@ -200,7 +202,7 @@ class _Job:
         """Keep the first slot's images, if they are wanted after so many iterations."""
         if self.first in now.slots and now.done in self.frames:
             place = self.frames.index(now.done)
-            self.shots[place:] = [now.images[0].to("cpu", copy=True)]
+            self.shots[place:] = [now.images[0, : self.framed].to("cpu", copy=True)]
 
     def finish(self, now: Pass) -> None:
         self.picture(now)
@@ -236,6 +238,7 @@ def recover_units(
     *,
     width: int | None = None,
     frames: Sequence[int] = (),
+    framed: int | None = None,
     what: str = "recover",
     saved: Unsaved | None = None,
 ) -> Recovered:
@@ -243,14 +246,15 @@ def recover_units(
 
     labels: int64 [classes] on the device where network and valid are; valid: lower and upper end
     of the pixels, normalised, [3, 1, 1]; width: units a pass, None: one on the CPU, on a GPU what
-    its memory holds; frames: iterations, ascending, after which the first slot's images are kept;
-    saved: where to go on from, and where to leave the state. The network is set to eval mode and
-    frozen. Nothing waits for the device but a look at the losses now and then: one that is not
-    finite is an ScddError naming unit and iteration, and the finished units are saved. A pass that
-    the GPU's memory does not hold is halved, and goes on where it was.
+    its memory holds; frames: iterations, ascending, after which the first slot's images are kept,
+    of the first `framed` classes or of all; saved: where to go on from, and where to leave the
+    state. The network is set to eval mode and frozen. Nothing waits for the device but a look at
+    the losses now and then: one that is not finite is an ScddError naming unit and iteration, and
+    the finished units are saved. A pass that the GPU's memory does not hold is halved, and goes on
+    where it was.
     """
     network = frozen(network, settings.precision)
-    job = _Job(network, labels, draw, slots, settings, valid, frames, saved or Unsaved())
+    job = _Job(network, labels, draw, slots, settings, valid, frames, framed, saved or Unsaved())
     total, each = len(slots) * len(labels), len(labels) / settings.iterations
     with job.bn, Progress(what, total, job.done() * each) as progress:
         job.width = job.width or width or job.fitting()

@@ -1,0 +1,40 @@
+"""Frames of a recovery: what a few of its images looked like on their way from noise."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from scdd.artifacts import tensors
+from scdd.artifacts.files import damaged
+
+
+@dataclass(frozen=True)
+class Frames:
+    """images: uint8 [frames, classes, 3, R, R], a frame for each of `iterations`, after so many."""
+
+    images: Tensor
+    iterations: Sequence[int]
+    classes: Sequence[str]
+
+
+def save_frames(path: Path, frames: Frames, *, slot: int, record: Mapping[str, Any]) -> None:
+    """`record` (digest, seed, env and what else made the images) goes into the header."""
+    header = {
+        "kind": "frames",
+        "iterations": list(frames.iterations),
+        "classes": list(frames.classes),
+        "slot": slot,
+        **record,
+    }
+    tensors.save(path, {"images": frames.images}, header)
+
+
+def load_frames(path: Path) -> Frames:
+    """Raises ScddError, naming the file, where it is missing, damaged or holds no frames."""
+    held, header = tensors.load(path)
+    if header.get("kind") != "frames":
+        raise damaged(path, f"holds {header.get('kind')!r}, not frames of a recovery")
+    return Frames(held["images"], header["iterations"], header["classes"])
