@@ -269,7 +269,7 @@ def test_program_makes_the_files_it_says_and_the_same_twice(tmp_path, params):
     assert sorted(made) == sorted(report.outputs(params))
     assert run(tmp_path, params, "again") == 0
     assert made == {path.name: path.read_bytes() for path in (tmp_path / "again").iterdir()}
-    assert Image.open(io.BytesIO(made["recovery-scdd.gif"])).n_frames == 4
+    assert Image.open(io.BytesIO(made["recovery_scdd.gif"])).n_frames == 4
     text = made["main.md"].decode()
     assert "| digits  |   1 |       5 |      61.0 ± 1.4 |" in text  # 3 of the dataset's 60 images
     assert "- Assumed value: r_bn 0.05." in text
@@ -317,6 +317,6 @@ def test_outputs_follow_the_parameters(params):
     ]
     varied = {**params, "recoveries": [{**params["recoveries"][0], "method": "mine"}]}
     strips = [name for name in report.outputs(varied) if name.startswith("recovery")]
-    assert strips == ["recovery-mine.png", "recovery-mine.gif"]
+    assert strips == ["recovery_mine.png", "recovery_mine.gif"]
     bare = {**params, "cells": [whole], "probes": [], "recoveries": []}
     assert report.outputs(bare) == ["main.csv", "main.md", "main.tex", "all.csv"]

@@ -216,7 +216,7 @@ def test_report_holds_the_tables_and_figures(finished: Checkout) -> None:
     finished.run("--report", "report.html")
     report = (finished.folder / "report.html").read_text()
     assert "accuracy.png" in report
-    assert "recovery-scdd.gif" in report
+    assert "recovery_scdd.gif" in report
     assert "main.csv" in report
 
 

@@ -37,7 +37,7 @@ def grids(params: dict[str, Any]) -> dict[str, str]:
 
 def strips(params: dict[str, Any]) -> dict[str, str]:
     """File name, less .png or .gif, of each picture strip -> the frames that it shows."""
-    return {f"recovery-{one['method']}": one["frames"] for one in params["recoveries"]}
+    return {f"recovery_{one['method']}": one["frames"] for one in params["recoveries"]}
 
 
 def pages(params: dict[str, Any]) -> list[str]:
