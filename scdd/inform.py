@@ -43,6 +43,7 @@ from scdd.errors import ScddError
 from scdd.progress import say
 from scdd.recover.engine import recover_units
 from scdd.recover.matching import BatchNormLoss, frozen, objective
+from scdd.recover.pixels import as_normalised
 from scdd.recover.units import Settings, Unit, Views, draw_unit, settings_of
 
 EDGES = torch.arange(-3, 3.01, 0.5, dtype=torch.float64)  # of the histograms' bins
@@ -144,8 +145,9 @@ def examine(
 
 
 def _work(args: argparse.Namespace, config: Frozen, device: torch.device) -> None:
-    info, params = load_info(args.data), config.params
+    params = config.params
     recover = params["recover"]
+    info = as_normalised(load_info(args.data), recover)
     settings = settings_of({**recover, "iterations": params["iterations"], "r_bn": 0.0})
     teacher = load_checkpoint(
         args.teacher,

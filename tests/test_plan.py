@@ -90,7 +90,7 @@ def test_a_parameter_changes_its_stage_and_all_after_it(
 @pytest.mark.parametrize(
     ("section", "value"),
     [
-        ("machine", {"device": "cpu", "threads": 4, "save_every": 60}),
+        ("machine", {"device": "cpu", "threads": 4, "save_every": 60, "pass_width": 2}),
         ("dataset", {"name": "digits", "classes": 3, "root": "x"}),
     ],
 )
@@ -202,6 +202,45 @@ def test_a_look_does_not_depend_on_the_recoverys_length_and_r_bn(tiny: Config) -
     assert digests(plan_of(tiny), "inform") == before
     tiny["recover"] |= {"lr": 0.1}
     assert digests(plan_of(tiny), "inform") != before
+
+
+CROPS = {"crop": [0.08, 1.0], "flip": True}
+NORMAL = {"mean": [0.4, 0.5, 0.6], "std": [0.2, 0.2, 0.3]}
+LATER = [
+    {"crop_by": "image"},
+    {"curriculum": "cosine"},
+    {"curriculum": "cosine", "milestone": 0.5},
+    {"start": "real"},
+    NORMAL,
+    {"storage": "jpeg"},
+]
+
+
+@pytest.mark.parametrize("change", LATER)
+def test_a_later_key_of_the_recovery_is_in_its_digest_once_it_is_used(
+    tiny: Config, change: Config
+) -> None:
+    tiny["recover"] |= CROPS
+    (before,) = plan_of(tiny).of("recover")
+    defaults = {key: Recover.model_fields[key].default for change in LATER for key in change}
+    tiny["recover"] |= defaults
+    assert plan_of(tiny).of("recover") == [before]
+    tiny["recover"] |= change
+    (after,) = plan_of(tiny).of("recover")
+    assert after.digest != before.digest
+    assert {key: after.params[key] for key in change} == change
+
+
+@pytest.mark.parametrize(
+    ("change", "same"), [({"start": "real"}, True), ({"storage": "jpeg"}, True), (NORMAL, False)]
+)
+def test_a_look_at_a_teacher_depends_on_what_it_uses_of_the_recovery(
+    tiny: Config, change: Config, same: bool
+) -> None:
+    tiny["recover"]["r_bn"] = "auto"
+    before = digests(plan_of(tiny), "inform")
+    tiny["recover"] |= change
+    assert (digests(plan_of(tiny), "inform") == before) == same
 
 
 # ---- presets -----------------------------------------------------------------------------------
