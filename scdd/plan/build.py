@@ -99,7 +99,7 @@ class _Builder:
             self._checked(model, ("protocol", name), config.protocol[name])
         for method, kind in self.methods:
             unused: tuple[str, ...] = (
-                () if kind.squeeze else ("backbone", "squeeze", "probe", "recover")
+                () if kind.squeeze else ("preset", "backbone", "squeeze", "probe", "recover")
             )
             unused += ("ipc", "teacher") if kind.images == "whole" else ()
             for key in unused:
@@ -132,7 +132,7 @@ class _Builder:
             self._note(f"{name}: neither paper nor code states {', '.join(assumed)}; assumed.")
         if changed:
             self._note(f"{name}: this experiment has its own {', '.join(changed)}.")
-        if not found.values and path[-1] in ("scdd-paper", "sre2l"):
+        if not found.values and path[-1] in preset_names("recover"):
             self._note(f"{name}: nothing is published for {self.config.dataset.name}; own values.")
         return section
 
@@ -304,6 +304,8 @@ class _Builder:
                 method=kind.images,
             )
         recover = self._recover(kind.preset, method.recover)
+        if method.preset:
+            self._note(f"{kind.title}: recovered with the values of {method.preset}.")
         teacher = self.probes[method.name]
         parents = {"teacher": teacher}
         if recover.r_bn == "auto":
@@ -478,8 +480,11 @@ def _kind(method: Method) -> Kind:
         where = f"methods.{method.name}.like" if method.like else "methods"
         raise ScddError(f"{where}: unknown method {base!r}. {nearest(base, METHODS)}")
     kind = METHODS[base]
+    if method.preset and method.preset not in (known := preset_names("recover")):
+        told = nearest(method.preset, known)
+        raise ScddError(f"methods.{method.name}.preset: unknown {method.preset!r}. {told}")
     own = method.title or (method.name if method.like else kind.title)
-    return replace(kind, title=own)
+    return replace(kind, title=own, preset=method.preset or kind.preset)
 
 
 def _images_suffice(name: str, squeeze: Section, resolution: int, most: int | None) -> None:

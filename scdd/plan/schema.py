@@ -418,8 +418,8 @@ class Recover(Section):
     )
     start: Literal["noise", "real"] = Field(
         "noise",
-        description="real: the training images that the method random has in the same slots, if "
-        "its seed is this one",
+        description="real: the training images that the method random has in the same slots for "
+        "an equal seed",
         json_schema_extra={"as_before": "noise"},
     )
     mean: Channels | None = Field(
@@ -554,6 +554,9 @@ class Method(Section):
     name: Name = Field(..., description="in file names and on the command line")
     like: str | None = Field(None, description="the built-in method that this one varies")
     title: str | None = Field(None, description="in tables and figures")
+    preset: str | None = Field(
+        None, description="published recovery in place of its own: scdd-paper, scdd-code, ..."
+    )
     teacher: str | None = Field(None, description="method whose probe labels the images")
     backbone: Annotated[Network, BeforeValidator(_named)] | None = Field(
         None, description="another network than the experiment's"
@@ -624,7 +627,7 @@ class Experiment(Section):
     ] = Dataset()
     backbone: Annotated[Network, BeforeValidator(_named)] = Network()
     methods: tuple[Annotated[Method, BeforeValidator(_method)], ...] = Field(
-        (), description="scdd, sre2l, random, random-hard, noise, untrained, whole"
+        (), description="scdd, sre2l, cda, random, random-hard, noise, untrained, whole"
     )
     backbones: tuple[Annotated[Backbone, BeforeValidator(_backbone)], ...] = Field(
         (), description="squeezed networks whose informativeness is compared"
