@@ -42,6 +42,7 @@ shell.prefix(f"export PYTHONPATH='{workflow.basedir}'; ")
 THREADS = plan.machine["threads"]
 DEVICE = plan.machine["device"]
 SAVE_EVERY = plan.machine["save_every"]
+PASS_WIDTH = plan.machine["pass_width"]
 
 
 wildcard_constraints:
@@ -114,6 +115,13 @@ def informed(wildcards):
     """What a recovery whose r_bn is `auto` reads it from; nothing for others."""
     node = node_of("recover", wildcards)
     return plan.parent(node, "inform").folder / "inform.json" if "inform" in node.parents else []
+
+
+def started(wildcards):
+    """The training set of a recovery that starts from real images; nothing for others."""
+    node = node_of("recover", wildcards)
+    real = node.params["start"] == "real"
+    return plan.data_of(node).folder / "train.safetensors" if real else []
 
 
 def dataset(stage, *files):

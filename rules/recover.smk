@@ -14,6 +14,7 @@ for block in sorted({b for node in plan.of("recover") for b in plan.class_blocks
             data=dataset("recover"),
             teacher=parent("recover", "teacher", file="probe.safetensors"),
             inform=informed,
+            train=started,
         output:
             shards=[
                 f"results/recover/{{node}}/slots_{{slots}}/class_{index:04d}.safetensors"
@@ -37,10 +38,13 @@ for block in sorted({b for node in plan.of("recover") for b in plan.class_blocks
             work=state,
             classes="{}:{}".format(*block),
             slots=lambda w: half_open(w.slots),
+            root=root_of("recover"),
             inform=lambda w, input: f"--inform {input.inform}" if input.inform else "",
+            width=f"--pass-width {PASS_WIDTH}" if PASS_WIDTH else "",
             folder=lambda w, output: Path(output[0]).parents[1],
         shell:
             "exec python -m scdd.recover --config {input.config} --code {input.code}"
             " --work {params.work} --save-every {params.every} --data {input.data[0]}"
-            " --teacher {input.teacher} {params.inform} --classes {params.classes} --slots {params.slots}"
-            " --device {params.device} --out {params.folder} 2> {log}"
+            " --root {params.root:q} --teacher {input.teacher} {params.inform} {params.width}"
+            " --classes {params.classes} --slots {params.slots} --device {params.device}"
+            " --out {params.folder} 2> {log}"

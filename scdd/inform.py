@@ -33,16 +33,17 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from scdd import models, runtime
+from scdd import runtime
 from scdd.artifacts.config import Frozen
 from scdd.artifacts.dataset import load_info
 from scdd.artifacts.inform import Informativeness, Layer, Signal, Spread, save_inform
-from scdd.artifacts.network import load_checkpoint
 from scdd.data.source import valid_range
 from scdd.errors import ScddError
 from scdd.progress import say
 from scdd.recover.engine import recover_units
 from scdd.recover.matching import BatchNormLoss, frozen, objective
+from scdd.recover.pixels import as_normalised
+from scdd.recover.teacher import load_teacher
 from scdd.recover.units import Settings, Unit, Views, draw_unit, settings_of
 
 EDGES = torch.arange(-3, 3.01, 0.5, dtype=torch.float64)  # of the histograms' bins
@@ -144,18 +145,11 @@ def examine(
 
 
 def _work(args: argparse.Namespace, config: Frozen, device: torch.device) -> None:
-    info, params = load_info(args.data), config.params
+    params = config.params
     recover = params["recover"]
+    info = as_normalised(load_info(args.data), recover)
     settings = settings_of({**recover, "iterations": params["iterations"], "r_bn": 0.0})
-    teacher = load_checkpoint(
-        args.teacher,
-        kind="classifier",
-        digest=config.parents["teacher"],
-        classes=info.classes,
-        classes_of=args.data,
-    )
-    network = models.build(teacher.architecture, len(info.classes))
-    network.load_state_dict(teacher.state)
+    network, teacher = load_teacher(args.teacher, config, info, args.data)
     layers = look(network)
     unit = draw_unit(
         settings, recover["block"], info.resolution, seed=recover["seed"], block=0, slot=0

@@ -264,6 +264,18 @@ def test_the_program_looks_and_says_what_it_suggests(
     assert (folder / "inform.json").read_bytes() == first
 
 
+def test_the_short_recovery_has_the_mean_and_std_of_the_one_it_is_for(folder: Path) -> None:
+    assert look(folder) == 0
+    plain = load_inform(folder / "inform.json")
+    recover = {**RECOVER, "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}
+    params = {"iterations": 3, "balance": 0.5, "recover": recover}
+    freeze(folder / "frozen.json", "inform", params, teacher="t1")
+    assert look(folder) == 0
+    other = load_inform(folder / "inform.json")
+    assert other.start == plain.start
+    assert other.end != plain.end
+
+
 def recovered(folder: Path, r_bn: object, **options: object) -> int:
     freeze(
         folder / "recover.json",

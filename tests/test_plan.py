@@ -13,7 +13,7 @@ from scdd import cli
 from scdd.artifacts import report
 from scdd.errors import ScddError
 from scdd.plan import load
-from scdd.plan.config import merge, parse, preset
+from scdd.plan.config import merge, parse, preset, preset_names
 from scdd.plan.identity import canonical, digest
 from scdd.plan.load import freeze, plan_of, thaw
 from scdd.plan.schema import ARCHITECTURES, SQUEEZES, MoCoV2, Recover, Section, View
@@ -90,7 +90,7 @@ def test_a_parameter_changes_its_stage_and_all_after_it(
 @pytest.mark.parametrize(
     ("section", "value"),
     [
-        ("machine", {"device": "cpu", "threads": 4, "save_every": 60}),
+        ("machine", {"device": "cpu", "threads": 4, "save_every": 60, "pass_width": 2}),
         ("dataset", {"name": "digits", "classes": 3, "root": "x"}),
     ],
 )
@@ -204,7 +204,85 @@ def test_a_look_does_not_depend_on_the_recoverys_length_and_r_bn(tiny: Config) -
     assert digests(plan_of(tiny), "inform") != before
 
 
+CROPS = {"crop": [0.08, 1.0], "flip": True}
+NORMAL = {"mean": [0.4, 0.5, 0.6], "std": [0.2, 0.2, 0.3]}
+LATER = [
+    {"crop_by": "image"},
+    {"curriculum": "cosine"},
+    {"curriculum": "cosine", "milestone": 0.5},
+    {"start": "real"},
+    NORMAL,
+    {"storage": "jpeg"},
+]
+
+
+@pytest.mark.parametrize("change", LATER)
+def test_a_later_key_of_the_recovery_is_in_its_digest_once_it_is_used(
+    tiny: Config, change: Config
+) -> None:
+    tiny["recover"] |= CROPS
+    (before,) = plan_of(tiny).of("recover")
+    defaults = {key: Recover.model_fields[key].default for change in LATER for key in change}
+    tiny["recover"] |= defaults
+    assert plan_of(tiny).of("recover") == [before]
+    tiny["recover"] |= change
+    (after,) = plan_of(tiny).of("recover")
+    assert after.digest != before.digest
+    assert {key: after.params[key] for key in change} == change
+
+
+@pytest.mark.parametrize(
+    ("change", "same"), [({"start": "real"}, True), ({"storage": "jpeg"}, True), (NORMAL, False)]
+)
+def test_a_look_at_a_teacher_depends_on_what_it_uses_of_the_recovery(
+    tiny: Config, change: Config, same: bool
+) -> None:
+    tiny["recover"]["r_bn"] = "auto"
+    before = digests(plan_of(tiny), "inform")
+    tiny["recover"] |= change
+    assert (digests(plan_of(tiny), "inform") == before) == same
+
+
 # ---- presets -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("family", ["cifar", "tiny", "imagenet"])
+@pytest.mark.parametrize("name", preset_names("recover"))
+def test_every_published_recovery_is_a_valid_one(name: str, family: str) -> None:
+    found = preset("recover", name, family).values
+    assert parse(Recover, found, name).model_dump()["lr"] == found["lr"]
+
+
+def test_cda_is_a_supervised_squeeze_and_a_curriculum_of_crops() -> None:
+    config = yaml.safe_load((ROOT / "experiments/tiny-imagenet.yaml").read_text())
+    plan = plan_of({**config, "methods": ["cda", "sre2l"]}, check_files=False)
+    assert len(plan.of("squeeze")) == 1
+    cda, sre2l = (node.params for node in plan.of("recover"))
+    assert (cda["curriculum"], cda["crop"], cda["iterations"]) == ("cosine", [0.08, 1.0], 4000)
+    assert sre2l["curriculum"] == "none"
+
+
+def test_any_method_may_have_another_published_recovery() -> None:
+    config = yaml.safe_load((ROOT / "experiments/cifar100.yaml").read_text())
+    released = {"name": "released", "like": "scdd", "preset": "scdd-code"}
+    released["recover"] = {"storage": "lossless"}
+    config["methods"] = ["scdd", released]
+    plan = plan_of(config, check_files=False)
+    one, other = (node.params for node in plan.of("recover"))
+    assert (one["mean"], other["mean"]) == (None, [0.4914, 0.4822, 0.4465])
+    assert (other["storage"], other["lr"]) == ("lossless", 0.4)
+    (table,) = plan.of("tables")
+    assert "released: recovered with the values of scdd-code." in table.params["notes"]
+    assert "recover scdd-code: this experiment has its own storage." in table.params["notes"]
+
+
+def test_a_key_may_suit_the_methods_own_recoveries_alone(tiny: Config) -> None:
+    """A curriculum needs crops, which scdd-paper has none of."""
+    tiny["methods"], tiny["recover"]["curriculum"] = ["cda"], "linear"
+    (recover,) = plan_of(tiny).of("recover")
+    assert recover.params["curriculum"] == "linear"
+    tiny["methods"] = ["scdd"]
+    assert "curriculum linear is of crops, and there are none; set crop" in refusal(tiny)
 
 
 def test_the_papers_recovery_of_cifar_100() -> None:
@@ -364,6 +442,56 @@ def test_mappings_merge_key_by_key() -> None:
             "unknown key squeeze.supervised.queue.",
         ),
         ({"recover": {"block": 3, "r_bn": "aut"}}, "recover.r_bn: input should be a valid number"),
+        (
+            {"recover": {"iterations": 0}},
+            "recover.iterations: input should be greater than or equal",
+        ),
+        ({"recover": {"lr": 0}}, "recover.lr: input should be greater than 0 (got 0)"),
+        ({"recover": {"crop": [0.5, 0.1]}}, "recover: crop [0.5, 0.1] is no range within 0 and 1"),
+        ({"recover": {"crop": [0.5, 1.1]}}, "recover: crop [0.5, 1.1] is no range within 0 and 1"),
+        ({"recover": {"crop": [0, 1]}}, "recover.crop.0: input should be greater than 0 (got 0)"),
+        ({"recover": {"crop": 0.5}}, "recover.crop: input should be a valid list (got 0.5)"),
+        (
+            {"recover": {"curriculum": "cosine"}},
+            "recover: curriculum cosine is of crops, and there are none; set crop",
+        ),
+        (
+            {"recover": {"curriculum": "cosin"}},
+            "recover.curriculum: input should be 'none', 'step'",
+        ),
+        (
+            {"recover": {**CROPS, "milestone": 0.5}},
+            "recover: milestone 0.5 is that of a curriculum, and there is none; set curriculum",
+        ),
+        (
+            {"recover": {**CROPS, "curriculum": "step", "milestone": 1.5}},
+            "recover.milestone: input should be less than or equal to 1 (got 1.5)",
+        ),
+        (
+            {"recover": {"crop_by": "image"}},
+            "recover: crop_by image is for crops and flips, and there are none; set crop or flip",
+        ),
+        (
+            {"recover": {"mean": [0.4, 0.5, 0.6]}},
+            "recover: mean [0.4, 0.5, 0.6] has no std; set both or neither",
+        ),
+        ({"recover": {"std": [0.4, 0.5, 0.6]}}, "recover: std [0.4, 0.5, 0.6] has no mean"),
+        ({"recover": {"mean": [0.4, 0.5]}}, "recover.mean"),
+        ({"recover": {"storage": "png"}}, "recover.storage: input should be 'lossless' or 'jpeg'"),
+        (
+            {"recover": {"block": 3, "start": "real"}, "ipc": [101]},
+            "ipc: 101, but the smallest class of digits has 139 training images, and method "
+            "'scdd' starts 150 from real ones. Lower ipc to 100.",
+        ),
+        (
+            {"methods": [{"name": "scdd", "preset": "scdd-cod"}]},
+            "methods.scdd.preset: unknown 'scdd-cod'. Did you mean 'scdd-code'?",
+        ),
+        (
+            {"methods": [{"name": "random", "preset": "cda"}]},
+            "methods.random.preset: this method has no use for it.",
+        ),
+        ({"machine": {"pass_width": 0}}, "machine.pass_width: input should be greater than or"),
         ({"inform": {"balance": 0}}, "inform.balance: input should be greater than 0 (got 0)."),
         ({"experiments": []}, "beside 'experiments' there can be no other key"),
     ],

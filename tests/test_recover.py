@@ -1,5 +1,6 @@
 """The recovery's units, settings and program."""
 
+import copy
 import csv
 import dataclasses
 import functools
@@ -7,25 +8,28 @@ import hashlib
 import json
 import math
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors import safe_open
 from torch import nn
 from torchvision.transforms import functional as tv
 from toy import job, loss_of, recover_unit
 
 from scdd import rng
-from scdd.artifacts.dataset import DatasetInfo, save_info
+from scdd.artifacts.dataset import DatasetInfo, save_info, save_split
 from scdd.artifacts.frames import load_frames
 from scdd.artifacts.network import Architecture, Checkpoint, save_checkpoint
 from scdd.artifacts.saved import Saved
-from scdd.data.source import denormalise, valid_range
+from scdd.baselines import random
+from scdd.data.source import denormalise, open_dataset, valid_range
 from scdd.errors import ScddError
 from scdd.models import build
 from scdd.recover import __main__ as program
 from scdd.recover.engine import recover_units
 from scdd.recover.matching import BatchNormLoss, objective
-from scdd.recover.units import Settings, Views, draw_unit
+from scdd.recover.units import Settings, Views, draw_unit, least_share
 
 CLASSES, SIZE = 5, 8
 PLAIN = Settings(
@@ -195,21 +199,69 @@ def test_images_end_on_valid_pixels(network):
     assert pixels.max() <= 1 + 1e-6
 
 
-def test_steps_are_adams_on_a_cosine(network):
-    """By hand: roll, loss, Adam's update with bias correction, clamp; the last iterate."""
-    unit, settings = unit_of(PLAIN), PLAIN
+def exact_views(x, unit, t):
+    """The views of iteration t image by image, by torchvision."""
+    views = []
+    for i in range(len(x)):
+        view, own = x[i], i % unit.flips.shape[1]
+        if unit.boxes is not None:
+            box = unit.boxes[t, own].tolist()
+            view = tv.resized_crop(view, *box, [SIZE, SIZE], antialias=True)
+        view = view.flip(2) if unit.flips[t, own] else view
+        views.append(view.roll(tuple(unit.shifts[t].tolist()), dims=(1, 2)))
+    return torch.stack(views)
+
+
+def exact_loss(network, views, settings):
+    """By the formula, in the precision of network and views."""
+    inputs, layers = {}, [part for part in network.modules() if isinstance(part, nn.BatchNorm2d)]
+    hooks = [
+        layer.register_forward_pre_hook(lambda layer, given: inputs.update({layer: given[0]}))
+        for layer in layers
+    ]
+    loss = -network(views).log_softmax(1)[LABELS, LABELS].mean()
+    for layer in layers:
+        x, first = inputs[layer], layer is layers[0]
+        var, mean = x.var((0, 2, 3), correction=0), x.mean((0, 2, 3))
+        off = (layer.running_var - var).norm() + (layer.running_mean - mean).norm()
+        loss = loss + settings.r_bn * off * (settings.first_bn_multiplier if first else 1)
+    for hook in hooks:
+        hook.remove()
+    return loss
+
+
+OWN = dataclasses.replace(CROPPED, crop_by="image")
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        PLAIN,
+        CROPPED,
+        OWN,
+        dataclasses.replace(CROPPED, curriculum="cosine"),
+        dataclasses.replace(OWN, curriculum="linear", milestone=0.5),
+    ],
+)
+def test_steps_are_adams_on_a_cosine(network, settings):
+    """After each step against float64: views, loss, Adam's update with bias correction, clamp."""
+    unit, steps = unit_of(settings), settings.iterations
+    exact = copy.deepcopy(network).double()
     x = unit.start.double()
     m, v = torch.zeros_like(x), torch.zeros_like(x)
-    for t in range(settings.iterations):
-        leaf = x.float().requires_grad_()
-        view = leaf.roll(tuple(unit.shifts[t].tolist()), dims=(2, 3))
-        loss = loss_of(network, 10.0, view, LABELS, settings)[0]
-        grad = torch.autograd.grad(loss, leaf)[0].double()
+    made = recover_units(
+        network, LABELS, lambda _: unit, [0], settings, VALID, frames=range(1, steps + 1)
+    )
+    for t in range(steps):
+        leaf = x.clone().requires_grad_()
+        loss = exact_loss(exact, exact_views(leaf, unit, t), settings)
+        grad = torch.autograd.grad(loss, leaf)[0]
         m, v = 0.5 * m + 0.5 * grad, 0.9 * v + 0.1 * grad**2
-        lr = 0.5 * 0.1 * (1 + math.cos(math.pi * t / 4))
+        lr = 0.5 * 0.1 * (1 + math.cos(math.pi * t / steps))
         x = x - lr * (m / (1 - 0.5 ** (t + 1))) / ((v / (1 - 0.9 ** (t + 1))).sqrt() + 1e-8)
         x = x.clamp(VALID[0].double(), VALID[1].double())
-    assert (recovered(network, settings) - x).abs().max() < 1e-3
+        assert made.losses[0, t, 0] == pytest.approx(loss.item(), rel=1e-4)
+        assert (made.frames[t] - x).abs().max() < 1e-3
 
 
 def term(network, views, **changes) -> float:
@@ -297,6 +349,50 @@ def test_crop_resizes_one_box_of_the_whole_batch_as_torchvision(network):
         image = tv.resized_crop(clamped, *box, [SIZE, SIZE], antialias=True)
         image = image.flip(3) if unit.flips[step] else image
         assert torch.allclose(seen[step], shifted(image, unit.shifts[step]), atol=1e-5)
+
+
+def test_crop_by_image_crops_and_mirrors_each_image_by_itself(network):
+    unit, seen = seen_views(network, dataclasses.replace(OWN, crop=(0.2, 0.6)))
+    clamped = unit.start.clamp(*VALID)
+    for step in range(1, 4):
+        assert len(set(map(tuple, unit.boxes[step].tolist()))) > 1
+        assert torch.allclose(seen[step], exact_views(clamped, unit, step), atol=1e-5)
+    assert 0 < unit.flips[1:].sum() < unit.flips[1:].numel()
+
+
+def test_flips_without_a_crop_may_be_each_images_own(network):
+    settings = dataclasses.replace(PLAIN, flip=True, crop_by="image")
+    unit, seen = seen_views(network, settings)
+    assert unit.flips.any(1).logical_and(~unit.flips.all(1)).any()
+    clamped = unit.start.clamp(*VALID)
+    for step in range(1, 4):
+        assert seen[step].equal(exact_views(clamped, unit, step))
+
+
+@pytest.mark.parametrize(
+    ("curriculum", "milestone", "least"),
+    [
+        ("none", 1.0, [0.2, 0.2, 0.2, 0.2]),
+        ("step", 1.0, [1.0, 1.0, 1.0, 1.0]),
+        ("step", 0.5, [1.0, 1.0, 0.2, 0.2]),
+        ("linear", 1.0, [1.0, 0.8, 0.6, 0.4]),
+        ("linear", 0.5, [1.0, 0.6, 0.2, 0.2]),
+        ("cosine", 1.0, [1.0, 0.8828427, 0.6, 0.3171573]),
+        ("cosine", 0.75, [1.0, 0.8, 0.4, 0.2]),
+    ],
+)
+def test_a_curriculum_lets_the_least_area_of_the_crops_fall(curriculum, milestone, least):
+    """CDA's .2 + .8 (1 - t) and .2 + .8 (1 + cos(pi t)) / 2, with t = step / (4 milestone).
+
+    A crop of all of the area that is not square does not fit, and the whole image takes its place.
+    """
+    settings = dataclasses.replace(OWN, crop=(0.2, 1.0), curriculum=curriculum, milestone=milestone)
+    found = [least_share(settings, step) for step in range(4)]
+    assert found == pytest.approx(least, abs=1e-6)
+    unit = draw_unit(settings, 300, 64, seed=0, block=0, slot=0)
+    areas = (unit.boxes[..., 2] * unit.boxes[..., 3] / 64**2).amin(1)
+    for area, bound in zip(areas.tolist(), least, strict=True):
+        assert bound - 0.02 < area < bound + 0.05
 
 
 def test_bf16_stays_near_float32_and_keeps_float32_images(network):
@@ -398,7 +494,7 @@ def write_config(folder, **changes):
     (folder / "config.json").write_text(json.dumps(config))
 
 
-def recover(folder, classes: str, slots: str) -> int:
+def recover(folder, classes: str, slots: str, **more: object) -> int:
     given = {
         "config": folder / "config.json",
         "data": folder / "dataset.json",
@@ -408,8 +504,23 @@ def recover(folder, classes: str, slots: str) -> int:
         "out": folder / "out",
         "device": "cpu",
         **job(folder),
+        **more,
     }
     return program.main([f"--{key}={value}" for key, value in given.items()])
+
+
+def shard(folder, slots: str, index: int) -> torch.Tensor:
+    """The images that the program has left."""
+    file = folder / "out" / f"slots_{slots}" / f"class_{index:04d}.safetensors"
+    with safe_open(file, framework="pt") as opened:
+        return opened.get_tensor("images")
+
+
+def expected_images(network, info=INFO) -> torch.Tensor:
+    """Classes 3 and 4, slot 0, float32 [2, 3, R, R]."""
+    unit = draw_unit(PLAIN, 2, SIZE, seed=3, block=1, slot=0)
+    valid = valid_range(info, torch.device("cpu"))
+    return recover_unit(network, torch.tensor([3, 4]), unit, PLAIN, valid)[0]
 
 
 def test_program_writes_shards_that_are_the_engines_images(folder, network):
@@ -499,3 +610,86 @@ def test_a_teacher_of_other_classes_is_refused_naming_both(folder, capsys):
     assert "probe.safetensors" in error
     assert "dataset.json" in error
     assert not (folder / "out").exists()
+
+
+# the released code's, for CIFAR-100 too
+CIFAR_10 = {"mean": (0.4914, 0.4822, 0.4465), "std": (0.2023, 0.1994, 0.2010)}
+
+
+def test_mean_and_std_may_be_others_than_the_datasets(folder, network):
+    write_config(folder, **CIFAR_10)
+    assert recover(folder, "3:5", "0:1") == 0
+    other = dataclasses.replace(INFO, **CIFAR_10)
+    images = expected_images(network, other)
+    assert shard(folder, "0000-0000", 4)[0].equal(denormalise(images, other)[1])
+    own = denormalise(expected_images(network), INFO)
+    assert not shard(folder, "0000-0000", 4)[0].equal(own[1])
+
+
+def test_jpeg_storage_truncates_and_goes_through_a_file(folder, network, tmp_path):
+    """As the released code: (pixels * 255) as integers, Pillow's own quality."""
+    write_config(folder, storage="jpeg")
+    assert recover(folder, "3:5", "0:1") == 0
+    images = expected_images(network)
+    for row, index in enumerate((3, 4)):
+        pixels = images[row].numpy().transpose(1, 2, 0) * np.float32(INFO.std)
+        pixels = (pixels + np.float32(INFO.mean)).clip(0, 1)
+        Image.fromarray((pixels * 255).astype(np.uint8)).save(tmp_path / "image.jpg")
+        read = torch.from_numpy(np.array(Image.open(tmp_path / "image.jpg"))).permute(2, 0, 1)
+        assert shard(folder, "0000-0000", index)[0].equal(read)
+        assert not read.equal(denormalise(images, INFO)[row])
+
+
+@pytest.fixture
+def photos(folder):
+    """Twelve training images a class beside dataset.json, each with a grey that no other has."""
+    greys = torch.arange(12 * CLASSES, dtype=torch.uint8)
+    pixels = greys[:, None, None, None].repeat(1, 3, SIZE, SIZE)
+    save_split(folder / "train.safetensors", torch.arange(5).repeat(12), pixels, INFO.classes)
+    return folder
+
+
+def test_a_start_from_real_images_is_that_of_the_random_baseline(photos, network):
+    """At learning rate 0 the start is what is left; its mean and std are the recovery's."""
+    write_config(photos, start="real", lr=0.0, **CIFAR_10)
+    assert recover(photos, "3:5", "1:10", root=photos) == 0
+    dataset = open_dataset(photos / "dataset.json", photos)
+    picked = list(random.make(dataset, (1, 10), seed=3))
+    for index in (3, 4):
+        assert shard(photos, "0001-0009", index).equal(picked[index])
+
+
+def test_a_start_from_real_images_leaves_views_as_they_are():
+    start = torch.zeros(CLASSES, 3, SIZE, SIZE)
+    key = {"seed": 1, "block": 0, "slot": 0}
+    noise = draw_unit(OWN, CLASSES, SIZE, **key)
+    real = draw_unit(OWN, CLASSES, SIZE, **key, start=start)
+    assert real.start.equal(start)
+    assert real.shifts.equal(noise.shifts)
+    assert real.boxes.equal(noise.boxes)
+
+
+def test_a_start_from_real_images_needs_the_root(photos, capsys):
+    write_config(photos, start="real")
+    assert recover(photos, "3:5", "0:1") == 1
+    assert "recover.start is real: --root must name the data root" in capsys.readouterr().err
+
+
+def test_a_start_from_fewer_images_than_slots_is_refused(photos, capsys):
+    write_config(photos, start="real")
+    assert recover(photos, "3:5", "10:20", root=photos) == 1
+    error = capsys.readouterr().err
+    assert "class 'd' has 12 training images" in error
+    assert "slots 10 to 19. Lower ipc to 10, or set recover.start to noise." in error
+    assert not (photos / "out").exists()
+
+
+def test_start_images_of_another_class_order_are_refused_naming_both(photos, capsys):
+    labels, pixels = torch.arange(5), torch.zeros(5, 3, SIZE, SIZE, dtype=torch.uint8)
+    save_split(photos / "train.safetensors", labels, pixels, tuple("abced"))
+    write_config(photos, start="real")
+    assert recover(photos, "3:5", "0:1", root=photos) == 1
+    error = capsys.readouterr().err
+    assert "train.safetensors" in error
+    assert "dataset.json" in error
+    assert not (photos / "out").exists()

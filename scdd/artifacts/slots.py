@@ -21,6 +21,11 @@ def slot_ranges(ipc: int) -> list[Range]:
     return [(a, b) for a, b in pairwise(points) if a < ipc]
 
 
+def most_slots(count: int) -> int:
+    """The largest IPC whose slot ranges all end within `count` images a class; 0: none."""
+    return max((b for _, b in slot_ranges(count) if b <= count), default=0)
+
+
 def blocks(count: int, size: int) -> list[Range]:
     """Half-open blocks of `size` items, the last one shorter: classes, or epochs of a store."""
     return [(start, min(start + size, count)) for start in range(0, count, size)]

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from scdd import rng
 from scdd.artifacts.slots import Range
+from scdd.data.sample import in_random_order
 from scdd.data.source import Dataset
 from scdd.errors import ScddError
 
@@ -21,12 +21,11 @@ def make(dataset: Dataset, slots: Range, seed: int) -> Iterator[Tensor]:
     first, end = slots
     cpu = torch.device("cpu")
     for label, name in enumerate(dataset.info.classes):
-        members = (dataset.train.labels == label).nonzero().flatten()
-        if len(members) <= first:
+        order = in_random_order(dataset, label, seed)
+        if len(order) <= first:
             raise ScddError(
-                f"class {name!r} has {len(members)} training images: too few for slots from "
-                f"{first} on. Lower ipc to {len(members)}."
+                f"class {name!r} has {len(order)} training images: too few for slots from "
+                f"{first} on. Lower ipc to {len(order)}."
             )
-        order = torch.randperm(len(members), generator=rng.generator(seed, "random", name))
-        picked = members[order[first:end]]
-        yield torch.cat([images for _, images in dataset.train.batches(picked, BATCH, cpu)])
+        picked = dataset.train.batches(order[first:end], BATCH, cpu)
+        yield torch.cat([images for _, images in picked])

@@ -7,6 +7,7 @@ from typing import Any
 
 from scdd.artifacts.classes import require_same_classes
 from scdd.artifacts.run import RESULTS
+from scdd.artifacts.slots import most_slots, slot_ranges
 from scdd.data import sets
 from scdd.errors import ScddError
 from scdd.plan.checkpoints import WHERE, settle
@@ -87,7 +88,9 @@ class _Builder:
                 raise ScddError(f"unknown key squeeze.{name}. {nearest(name, SQUEEZES)}")
             self._checked(SQUEEZES[name], ("squeeze", name), config.squeeze[name])
         self._checked(Probe, ("probe",), config.probe)
-        self._checked(Recover, ("recover", "scdd-paper"), config.recover)
+        recoveries = [(k.preset, m.recover) for m, k in self.methods if k.squeeze and k.preset]
+        for name, own in recoveries or [("scdd-paper", {})]:
+            self._checked(Recover, ("recover", name), merge(config.recover, own))
         known = {*preset_names("protocol"), *config.protocols}
         for name in config.protocol:
             if name not in known:
@@ -96,7 +99,7 @@ class _Builder:
             self._checked(model, ("protocol", name), config.protocol[name])
         for method, kind in self.methods:
             unused: tuple[str, ...] = (
-                () if kind.squeeze else ("backbone", "squeeze", "probe", "recover")
+                () if kind.squeeze else ("preset", "backbone", "squeeze", "probe", "recover")
             )
             unused += ("ipc", "teacher") if kind.images == "whole" else ()
             for key in unused:
@@ -129,7 +132,7 @@ class _Builder:
             self._note(f"{name}: neither paper nor code states {', '.join(assumed)}; assumed.")
         if changed:
             self._note(f"{name}: this experiment has its own {', '.join(changed)}.")
-        if not found.values and path[-1] in ("scdd-paper", "sre2l"):
+        if not found.values and path[-1] in preset_names("recover"):
             self._note(f"{name}: nothing is published for {self.config.dataset.name}; own values.")
         return section
 
@@ -301,6 +304,8 @@ class _Builder:
                 method=kind.images,
             )
         recover = self._recover(kind.preset, method.recover)
+        if method.preset:
+            self._note(f"{kind.title}: recovered with the values of {method.preset}.")
         teacher = self.probes[method.name]
         parents = {"teacher": teacher}
         if recover.r_bn == "auto":
@@ -308,11 +313,18 @@ class _Builder:
         return self.plan.add_section("recover", teacher.label, recover, parents)
 
     def _images(self, method: Method, kind: Kind, source: Node, ipc: int) -> Node:
-        most = self.facts.per_class
+        most, name = self.facts.per_class, self.config.dataset.name
         if kind.images == "random" and most is not None and ipc > most:
             raise ScddError(
-                f"ipc: {ipc}, but the smallest class of {self.config.dataset.name} has {most} "
-                f"training images, and method {method.name!r} takes real ones."
+                f"ipc: {ipc}, but the smallest class of {name} has {most} training images, and "
+                f"method {method.name!r} takes real ones."
+            )
+        end = slot_ranges(ipc)[-1][1]
+        if source.params.get("start") == "real" and most is not None and end > most:
+            raise ScddError(
+                f"ipc: {ipc}, but the smallest class of {name} has {most} training images, and "
+                f"method {method.name!r} starts {end} from real ones. Lower ipc to "
+                f"{most_slots(most)}."
             )
         params = {"method": source.params.get("method", "recover"), "ipc": ipc}
         return self.plan.add("imageset", f"{source.label}-ipc{ipc}", params, {"source": source})
@@ -457,8 +469,9 @@ class _Builder:
         self.plan.add("tables", self.config.experiment, params, {"data": self.data})
 
 
-# what a look at a backbone does not take from the recovery that it is made for
-NOT_OF_INFORM = {"iterations", "r_bn"}
+# what a look at a backbone does not take from the recovery that it is made for: it starts from
+# noise and stores no images
+NOT_OF_INFORM = {"iterations", "r_bn", "start", "storage"}
 OF_VALIDATE = {"metrics": "metrics.json", "history": "history.csv"}
 
 
@@ -468,8 +481,11 @@ def _kind(method: Method) -> Kind:
         where = f"methods.{method.name}.like" if method.like else "methods"
         raise ScddError(f"{where}: unknown method {base!r}. {nearest(base, METHODS)}")
     kind = METHODS[base]
+    if method.preset and method.preset not in (known := preset_names("recover")):
+        told = nearest(method.preset, known)
+        raise ScddError(f"methods.{method.name}.preset: unknown {method.preset!r}. {told}")
     own = method.title or (method.name if method.like else kind.title)
-    return replace(kind, title=own)
+    return replace(kind, title=own, preset=method.preset or kind.preset)
 
 
 def _images_suffice(name: str, squeeze: Section, resolution: int, most: int | None) -> None:

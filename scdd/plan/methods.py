@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Kind:
-    """A built-in method. `images`: 'recover', 'whole' or a module of scdd.baselines."""
+    """A built-in method. `images`: 'recover', 'whole' or a module of scdd.baselines; `preset`: the
+    published recovery whose values it has."""
 
     title: str
     images: str
@@ -20,6 +21,7 @@ METHODS = {
     "scdd-swav": Kind("SC-DD, SwAV", "recover", squeeze="swav", preset="scdd-paper"),
     "scdd-dino": Kind("SC-DD, DINO", "recover", squeeze="dino", preset="scdd-paper"),
     "sre2l": Kind("SRe2L", "recover", squeeze="supervised", preset="sre2l"),
+    "cda": Kind("CDA", "recover", squeeze="supervised", preset="cda"),
     "untrained": Kind("Untrained", "recover", squeeze="untrained", preset="scdd-paper"),
     "random": Kind("Random", "random"),
     "random-hard": Kind("Random, hard labels", "random", labels="hard"),

@@ -400,14 +400,77 @@ class Recover(Section):
         None, description="range of area of the random resized crop of a batch; null: no crop"
     )
     flip: bool = Field(False, description="mirror the batch with probability 1/2")
+    crop_by: Literal["batch", "image"] = Field(
+        "batch",
+        description="image: a crop and flip of its own for each image of the batch",
+        json_schema_extra={"as_before": "batch"},
+    )
+    curriculum: Literal["none", "step", "linear", "cosine"] = Field(
+        "none",
+        description="how the least area of a crop falls from crop[1] to crop[0] (CDA's); none: "
+        "crop[0] throughout",
+        json_schema_extra={"as_before": "none"},
+    )
+    milestone: Annotated[float, Field(gt=0, le=1)] = Field(
+        1.0,
+        description="share of the iterations after which a curriculum has reached crop[0]",
+        json_schema_extra={"as_before": 1.0},
+    )
+    start: Literal["noise", "real"] = Field(
+        "noise",
+        description="real: the training images that the method random has in the same slots for "
+        "an equal seed",
+        json_schema_extra={"as_before": "noise"},
+    )
+    mean: Channels | None = Field(
+        None,
+        description="that images are normalised by, in [0, 1]; null: the dataset's",
+        json_schema_extra={"as_before": None},
+    )
+    std: Channels | None = Field(
+        None, description="the same", json_schema_extra={"as_before": None}
+    )
+    storage: Literal["lossless", "jpeg"] = Field(
+        "lossless",
+        description="jpeg: pixels are truncated and go through JPEG of quality 75",
+        json_schema_extra={"as_before": "lossless"},
+    )
     block: Count = Field(100, description="classes in a batch: part of the method")
-    seed: Seed = Field(0, description="of start noise, crops and shifts")
+    seed: Seed = Field(0, description="of the start, crops and shifts")
     precision: Precision = Field("float32", description="bf16: autocast, statistics in float32")
 
     @model_validator(mode="after")
     def _crop_is_a_range(self) -> "Recover":
         if self.crop and not self.crop[0] <= self.crop[1] <= 1:
             raise ValueError(f"crop {list(self.crop)} is no range within 0 and 1")
+        return self
+
+    @model_validator(mode="after")
+    def _there_is_what_they_are_for(self) -> "Recover":
+        curriculum = self.curriculum != "none"
+        if curriculum and self.crop is None:
+            raise ValueError(
+                f"curriculum {self.curriculum} is of crops, and there are none; set crop, say to "
+                "[0.08, 1.0]"
+            )
+        if self.milestone != 1 and not curriculum:
+            raise ValueError(
+                f"milestone {self.milestone} is that of a curriculum, and there is none; set "
+                "curriculum to step, linear or cosine, or leave milestone out"
+            )
+        if self.crop_by == "image" and self.crop is None and not self.flip:
+            raise ValueError(
+                "crop_by image is for crops and flips, and there are none; set crop or flip, or "
+                "leave crop_by out"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _mean_and_std(self) -> "Recover":
+        for one, other in (("mean", "std"), ("std", "mean")):
+            value = getattr(self, one)
+            if value is not None and getattr(self, other) is None:
+                raise ValueError(f"{one} {list(value)} has no {other}; set both or neither")
         return self
 
 
@@ -491,6 +554,9 @@ class Method(Section):
     name: Name = Field(..., description="in file names and on the command line")
     like: str | None = Field(None, description="the built-in method that this one varies")
     title: str | None = Field(None, description="in tables and figures")
+    preset: str | None = Field(
+        None, description="published recovery in place of its own: scdd-paper, scdd-code, ..."
+    )
     teacher: str | None = Field(None, description="method whose probe labels the images")
     backbone: Annotated[Network, BeforeValidator(_named)] | None = Field(
         None, description="another network than the experiment's"
@@ -537,6 +603,11 @@ class Machine(Section):
     )
     threads: Count = Field(1, description="CPU threads of a job; changes float rounding")
     save_every: Positive = Field(300, description="seconds between saves of a long job's state")
+    pass_width: Count | None = Field(
+        None,
+        description="images of a class in one pass of a recovery; null: one on the CPU, what fits "
+        "on a GPU",
+    )
 
 
 def _method(value: Any) -> Any:
@@ -556,7 +627,7 @@ class Experiment(Section):
     ] = Dataset()
     backbone: Annotated[Network, BeforeValidator(_named)] = Network()
     methods: tuple[Annotated[Method, BeforeValidator(_method)], ...] = Field(
-        (), description="scdd, sre2l, random, random-hard, noise, untrained, whole"
+        (), description="scdd, sre2l, cda, random, random-hard, noise, untrained, whole"
     )
     backbones: tuple[Annotated[Backbone, BeforeValidator(_backbone)], ...] = Field(
         (), description="squeezed networks whose informativeness is compared"

@@ -7,26 +7,28 @@ of the range's first slot on their way from noise.
 
 import argparse
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from scdd import models, runtime
+from scdd import runtime
 from scdd.artifacts.config import Frozen
-from scdd.artifacts.dataset import load_info
+from scdd.artifacts.dataset import DatasetInfo, load_info
 from scdd.artifacts.files import write_text
 from scdd.artifacts.frames import Frames, save_frames
 from scdd.artifacts.images import save_checksums, save_shard
 from scdd.artifacts.inform import load_inform
-from scdd.artifacts.network import load_checkpoint
 from scdd.artifacts.saved import Unsaved
 from scdd.artifacts.slots import Range, blocks, frames_path, losses_path
-from scdd.data.source import denormalise, valid_range
+from scdd.data.source import denormalise, open_dataset, valid_range
 from scdd.errors import ScddError
 from scdd.progress import say
 from scdd.recover.engine import recover_units
-from scdd.recover.units import draw_unit, settings_of
+from scdd.recover.pixels import as_normalised, real_starts, stored
+from scdd.recover.teacher import load_teacher
+from scdd.recover.units import Unit, draw_unit, settings_of
 
 CURVE = 100  # iterations of a unit that the losses' file keeps, about
 FRAMED = 10  # classes, at most, of which there are frames
@@ -66,6 +68,21 @@ def moments(iterations: int) -> list[int]:
     return [mark for mark in marks if mark < iterations] + [iterations]
 
 
+def starts(
+    args: argparse.Namespace, config: Frozen, info: DatasetInfo
+) -> Callable[[int], Tensor | None]:
+    """What a slot's images start from: None for noise, or real images normalised by `info`.
+
+    Raises ScddError where these are wanted and --root is not given, or there are too few.
+    """
+    if config.params.get("start", "noise") == "noise":
+        return lambda slot: None
+    if args.root is None:
+        raise ScddError("recover.start is real: --root must name the data root.")
+    dataset = open_dataset(args.data, args.root)
+    return real_starts(dataset, info, args.classes, args.slots, config.params["seed"])
+
+
 def losses_csv(first_slot: int, losses: Tensor) -> str:
     """losses: float32 [units, T, 3]. A header and rows of slot, iteration, loss, ce, bn."""
     steps = losses.shape[1]
@@ -77,27 +94,30 @@ def losses_csv(first_slot: int, losses: Tensor) -> str:
 
 
 def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: Unsaved) -> None:
-    info, r_bn = load_info(args.data), r_bn_of(config, args.inform)
-    settings = settings_of({**config.params, "r_bn": r_bn})
-    seed, size = config.params["seed"], config.params["block"]
+    params, r_bn = config.params, r_bn_of(config, args.inform)
+    info = as_normalised(load_info(args.data), params)
+    settings = settings_of({**params, "r_bn": r_bn})
+    seed, size = params["seed"], params["block"]
     block = block_index(args.classes, size, len(info.classes))
-    teacher = load_checkpoint(
-        args.teacher,
-        kind="classifier",
-        digest=config.parents["teacher"],
-        classes=info.classes,
-        classes_of=args.data,
-    )
-    network = models.build(teacher.architecture, len(info.classes))
-    network.load_state_dict(teacher.state)
-    indices = range(*args.classes)
+    network, teacher = load_teacher(args.teacher, config, info, args.data)
+    indices, start = range(*args.classes), starts(args, config, info)
     frames = moments(settings.iterations) if block == 0 else []
+
+    def draw(slot: int) -> Unit:
+        return draw_unit(
+            settings,
+            len(indices),
+            info.resolution,
+            seed=seed,
+            block=block,
+            slot=slot,
+            start=start(slot),
+        )
+
     made = recover_units(
         network.to(device),
         torch.tensor(indices, device=device),
-        lambda slot: draw_unit(
-            settings, len(indices), info.resolution, seed=seed, block=block, slot=slot
-        ),
+        draw,
         range(*args.slots),
         settings,
         valid_range(info, device),
@@ -115,7 +135,7 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: 
         "passes": made.widths,
         "env": runtime.environment(device),
     }
-    shards = denormalise(made.images, info)
+    shards = stored(made.images, info, params.get("storage", "lossless"))
     for row, index in enumerate(indices):
         save_shard(args.out, args.slots, info.classes, index, shards[:, row], record=record)
     if frames:
@@ -131,6 +151,7 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: 
 def main(argv: list[str] | None = None) -> int:
     parser = runtime.long_parser(__doc__)
     parser.add_argument("--data", type=Path, required=True, help="dataset.json")
+    parser.add_argument("--root", type=Path, help="the data root, if images start from real ones")
     parser.add_argument("--teacher", type=Path, required=True, help="the probe's checkpoint")
     parser.add_argument("--inform", type=Path, help="the teacher's inform.json, if r_bn is auto")
     parser.add_argument("--classes", type=runtime.span, required=True, help="a block, e.g. 0:100")
