@@ -7,8 +7,9 @@ import pytest
 import torch
 from safetensors import safe_open
 from torch import Tensor, nn
-from toy import loss_of, recover_unit
+from toy import loss_of
 
+from scdd.recover.engine import recover_units
 from scdd.recover.units import Settings, Unit
 
 FILE = Path(__file__).parent / "golden" / "recover_cifar.safetensors"
@@ -107,17 +108,25 @@ def test_loss_and_gradient_of_a_step_equal_the_formula_in_float64(golden, networ
     assert off < 1e-5
 
 
-def test_sixty_iterations_follow_the_reference(golden, network):
-    unit = Unit(0, 0, golden["init"], golden["jitter"][0], torch.zeros(STEPS, 1).bool(), None)
+@pytest.mark.parametrize("width", [1, 2])
+def test_sixty_iterations_follow_the_reference(golden, network, width):
+    """Also as the second of two units that share a pass."""
+    none = torch.zeros(STEPS, 1).bool()
+    unit = Unit(0, 1, golden["init"], golden["jitter"][0], none, None)
+    other = Unit(0, 0, golden["init"].flip(0), golden["jitter"][0].flip(0), none, None)
     valid = ((0 - MEAN) / STD).float(), ((1 - MEAN) / STD).float()
-    images, losses = recover_unit(network, golden["targets"], unit, SETTINGS, valid)
+    slots, units = range(2 - width, 2), [other, unit]
+    made = recover_units(
+        network, golden["targets"], units.__getitem__, slots, SETTINGS, valid, width=width
+    )
+    assert made.widths == [width]
 
     ce, bn = golden["loss_ce"][0], golden["loss_bn"][0]
     expected = torch.stack([ce + R_BN * bn, ce, bn], dim=1)
-    off = ((losses - expected) / expected).abs()
+    off = ((made.losses[-1] - expected) / expected).abs()
     assert off[:10].max() < 1e-4
     assert off.max() < 3e-3
-    pixels = images.double() * STD + MEAN
+    pixels = made.images[-1].double() * STD + MEAN
     assert pixels.min() > -1e-6
     assert pixels.max() < 1 + 1e-6
     assert (pixels - golden["final"]).abs().mean() < 0.03
