@@ -111,6 +111,12 @@ def parent(stage, *roles, file):
     return find
 
 
+def teachers(wildcards):
+    """The probes that images are recovered from: the method's own, then its committee's."""
+    node = node_of("recover", wildcards)
+    return [probe.folder / "probe.safetensors" for probe in plan.teachers(node)]
+
+
 def informed(wildcards):
     """What a recovery whose r_bn is `auto` reads it from; nothing for others."""
     node = node_of("recover", wildcards)

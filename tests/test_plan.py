@@ -276,6 +276,17 @@ def test_any_method_may_have_another_published_recovery() -> None:
     assert "recover scdd-code: this experiment has its own storage." in table.params["notes"]
 
 
+def test_a_committees_teachers_are_parents_of_the_recovery(tiny: Config) -> None:
+    tiny["methods"] = ["scdd", "sre2l", {"name": "both", "like": "scdd", "committee": ["sre2l"]}]
+    plan = plan_of(tiny)
+    own, _, both = plan.of("recover")
+    assert [probe.label.split("-")[2] for probe in plan.teachers(both)] == ["mocov2", "supervised"]
+    assert plan.teachers(own) == plan.teachers(both)[:1]
+    assert own.digest != both.digest
+    (table,) = plan.of("tables")
+    assert "both: recovered from the teachers of both and sre2l." in table.params["notes"]
+
+
 def test_a_key_may_suit_the_methods_own_recoveries_alone(tiny: Config) -> None:
     """A curriculum needs crops, which scdd-paper has none of."""
     tiny["methods"], tiny["recover"]["curriculum"] = ["cda"], "linear"
@@ -486,6 +497,14 @@ def test_mappings_merge_key_by_key() -> None:
         (
             {"methods": [{"name": "scdd", "preset": "scdd-cod"}]},
             "methods.scdd.preset: unknown 'scdd-cod'. Did you mean 'scdd-code'?",
+        ),
+        (
+            {"methods": ["scdd", {"name": "b", "like": "scdd", "committee": ["scd"]}]},
+            "methods.b.committee: 'scd' is no other method with a probe. Did you mean 'scdd'?",
+        ),
+        (
+            {"methods": ["scdd", {"name": "b", "like": "scdd", "committee": ["b"]}]},
+            "methods.b.committee: 'b' is no other method with a probe. Known: scdd.",
         ),
         (
             {"methods": [{"name": "random", "preset": "cda"}]},

@@ -174,6 +174,32 @@ def test_a_unit_too_large_for_the_memory_is_an_error_of_one_line(network):
         recovered(network, PLAIN)
 
 
+def test_a_committees_loss_and_gradient_are_the_mean_of_its_teachers(network):
+    """The first step of Adam, by hand: each pixel moves by lr towards less loss."""
+    other = build(NET, CLASSES, torch.Generator().manual_seed(7)).eval()
+    settings = dataclasses.replace(PLAIN, iterations=1, jitter=0)
+    unit = unit_of(settings)
+    leaf = unit.start.clone().requires_grad_()
+    each = [loss_of(one, 10.0, leaf, LABELS, settings) for one in (network, other)]
+    (gradient,) = torch.autograd.grad((each[0][0] + each[1][0]) / 2, leaf)
+    expected = (leaf.detach() - 0.1 * gradient / (gradient.abs() + 1e-8)).clamp(*VALID)
+    draw = functools.partial(unit_of, settings)
+    made = recover_units(network, LABELS, draw, [0], settings, VALID, committee=[other])
+    torch.testing.assert_close(made.losses[0, 0], (each[0] + each[1]).detach() / 2)
+    sure = gradient.abs() > 1e-6  # elsewhere rounding may turn the sign
+    assert sure.float().mean() > 0.9
+    torch.testing.assert_close(made.images[0][sure], expected[sure], atol=1e-3, rtol=0)
+
+
+def test_a_committee_of_the_same_teacher_twice_is_that_teacher(network):
+    draw = functools.partial(unit_of, CROPPED)
+    alone = recover_units(network, LABELS, draw, [0, 1], CROPPED, VALID)
+    same = copy.deepcopy(network)
+    twice = recover_units(network, LABELS, draw, [0, 1], CROPPED, VALID, committee=[same])
+    assert twice.images.equal(alone.images)
+    assert twice.losses.equal(alone.losses)
+
+
 def test_the_units_start_is_left_as_it_was(network):
     unit = unit_of(PLAIN)
     recover_unit(network, LABELS, unit, PLAIN, VALID)
@@ -494,11 +520,10 @@ def write_config(folder, **changes):
     (folder / "config.json").write_text(json.dumps(config))
 
 
-def recover(folder, classes: str, slots: str, **more: object) -> int:
+def recover(folder, classes: str, slots: str, committee=(), **more: object) -> int:
     given = {
         "config": folder / "config.json",
         "data": folder / "dataset.json",
-        "teacher": folder / "probe.safetensors",
         "classes": classes,
         "slots": slots,
         "out": folder / "out",
@@ -506,7 +531,8 @@ def recover(folder, classes: str, slots: str, **more: object) -> int:
         **job(folder),
         **more,
     }
-    return program.main([f"--{key}={value}" for key, value in given.items()])
+    teachers = ["--teacher", *map(str, [folder / "probe.safetensors", *committee])]
+    return program.main([*(f"--{key}={value}" for key, value in given.items()), *teachers])
 
 
 def shard(folder, slots: str, index: int) -> torch.Tensor:
@@ -588,6 +614,25 @@ def test_losses_are_thinned_and_keep_the_last(folder):
     for row in rows:
         loss, ce, bn = float(row["loss"]), float(row["ce"]), float(row["bn"])
         assert loss == pytest.approx(ce + 0.05 * bn, rel=1e-4)
+
+
+def test_a_committee_is_read_in_its_order(folder, network, capsys):
+    config = json.loads((folder / "config.json").read_text())
+    config["parents"]["teacher_2"] = "teacher2"
+    (folder / "config.json").write_text(json.dumps(config))
+    assert recover(folder, "0:3", "0:1") == 1
+    assert "--teacher: 2 checkpoints are needed: teacher, teacher_2." in capsys.readouterr().err
+    other = build(NET, CLASSES, torch.Generator().manual_seed(7))
+    second = Checkpoint("classifier", NET, INFO.classes, other.state_dict(), "teacher2")
+    save_checkpoint(folder / "second.safetensors", second, {})
+    assert recover(folder, "0:3", "0:1", committee=[folder / "probe.safetensors"]) == 1
+    assert "probe.safetensors" in capsys.readouterr().err
+    assert recover(folder, "0:3", "0:1", committee=[folder / "second.safetensors"]) == 0
+    unit = draw_unit(PLAIN, 3, SIZE, seed=3, block=0, slot=0)
+    made = recover_units(
+        network, torch.arange(3), lambda _: unit, [0], PLAIN, VALID, committee=[other]
+    )
+    assert shard(folder, "0000-0000", 1)[0].equal(denormalise(made.images[0], INFO)[1])
 
 
 @pytest.mark.parametrize("classes", ["0:2", "0:5", "3:6"])

@@ -1,5 +1,6 @@
 """The frozen config.json of an artifact: all that a job may know of the configuration."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,3 +31,9 @@ def read_frozen(path: Path, stage: str) -> Frozen:
     if frozen.stage != stage:
         raise ScddError(f"{path} is the config of stage {frozen.stage!r}, not of {stage!r}.")
     return frozen
+
+
+def teacher_roles(parents: Iterable[str]) -> list[str]:
+    """Of a recovery's parents its teachers, in order: its own ('teacher'), then the committee's
+    ('teacher_2', ...)."""
+    return sorted((r for r in parents if r.startswith("teacher")), key=lambda r: (len(r), r))

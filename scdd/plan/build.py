@@ -99,7 +99,9 @@ class _Builder:
             self._checked(model, ("protocol", name), config.protocol[name])
         for method, kind in self.methods:
             unused: tuple[str, ...] = (
-                () if kind.squeeze else ("preset", "backbone", "squeeze", "probe", "recover")
+                ()
+                if kind.squeeze
+                else ("preset", "committee", "backbone", "squeeze", "probe", "recover")
             )
             unused += ("ipc", "teacher") if kind.images == "whole" else ()
             for key in unused:
@@ -306,8 +308,19 @@ class _Builder:
         recover = self._recover(kind.preset, method.recover)
         if method.preset:
             self._note(f"{kind.title}: recovered with the values of {method.preset}.")
+        if method.committee:
+            names = " and ".join([method.name, *method.committee])
+            self._note(f"{kind.title}: recovered from the teachers of {names}.")
         teacher = self.probes[method.name]
         parents = {"teacher": teacher}
+        for number, name in enumerate(method.committee, start=2):
+            if name not in self.probes or name == method.name:
+                others = [other for other in self.probes if other != method.name]
+                raise ScddError(
+                    f"methods.{method.name}.committee: {name!r} is no other method with a probe. "
+                    f"{nearest(name, others)}"
+                )
+            parents[f"teacher_{number}"] = self.probes[name]
         if recover.r_bn == "auto":
             parents["inform"] = self._inform(teacher, recover)
         return self.plan.add_section("recover", teacher.label, recover, parents)

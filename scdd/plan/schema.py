@@ -558,6 +558,9 @@ class Method(Section):
         None, description="published recovery in place of its own: scdd-paper, scdd-code, ..."
     )
     teacher: str | None = Field(None, description="method whose probe labels the images")
+    committee: Annotated[tuple[Name, ...], Once] = Field(
+        (), description="methods whose probes join its own in the recovery, by the losses' mean"
+    )
     backbone: Annotated[Network, BeforeValidator(_named)] | None = Field(
         None, description="another network than the experiment's"
     )

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from scdd.artifacts.config import teacher_roles
 from scdd.artifacts.run import RESULTS
 from scdd.artifacts.slots import (
     Range,
@@ -111,6 +112,10 @@ class Plan:
 
     def parent(self, node: Node, role: str) -> Node:
         return self.nodes[node.parents[role]]
+
+    def teachers(self, recovery: Node) -> list[Node]:
+        """The probes that it recovers from: its own, then its committee's."""
+        return [self.parent(recovery, role) for role in teacher_roles(recovery.parents)]
 
     def data_of(self, node: Node) -> Node:
         """The dataset that `node` descends from."""

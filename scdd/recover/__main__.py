@@ -11,15 +11,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from scdd import runtime
-from scdd.artifacts.config import Frozen
+from scdd.artifacts.config import Frozen, teacher_roles
 from scdd.artifacts.dataset import DatasetInfo, load_info
 from scdd.artifacts.files import write_text
 from scdd.artifacts.frames import Frames, save_frames
 from scdd.artifacts.images import save_checksums, save_shard
 from scdd.artifacts.inform import load_inform
+from scdd.artifacts.network import Checkpoint
 from scdd.artifacts.saved import Unsaved
 from scdd.artifacts.slots import Range, blocks, frames_path, losses_path
 from scdd.data.source import denormalise, open_dataset, valid_range
@@ -83,6 +84,20 @@ def starts(
     return real_starts(dataset, info, args.classes, args.slots, config.params["seed"])
 
 
+def teachers(
+    args: argparse.Namespace, config: Frozen, info: DatasetInfo
+) -> tuple[nn.Module, Checkpoint, list[nn.Module]]:
+    """The own teacher with its checkpoint, and the networks of the committee."""
+    roles = teacher_roles(config.parents)
+    if len(args.teacher) != len(roles):
+        raise ScddError(f"--teacher: {len(roles)} checkpoints are needed: {', '.join(roles)}.")
+    own, *others = [
+        load_teacher(path, config, info, args.data, role)
+        for path, role in zip(args.teacher, roles, strict=True)
+    ]
+    return *own, [network for network, _ in others]
+
+
 def losses_csv(first_slot: int, losses: Tensor) -> str:
     """losses: float32 [units, T, 3]. A header and rows of slot, iteration, loss, ce, bn."""
     steps = losses.shape[1]
@@ -99,7 +114,7 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: 
     settings = settings_of({**params, "r_bn": r_bn})
     seed, size = params["seed"], params["block"]
     block = block_index(args.classes, size, len(info.classes))
-    network, teacher = load_teacher(args.teacher, config, info, args.data)
+    network, teacher, committee = teachers(args, config, info)
     indices, start = range(*args.classes), starts(args, config, info)
     frames = moments(settings.iterations) if block == 0 else []
 
@@ -121,6 +136,7 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: 
         range(*args.slots),
         settings,
         valid_range(info, device),
+        committee=[one.to(device) for one in committee],
         width=args.pass_width,
         frames=frames,
         framed=FRAMED,
@@ -152,7 +168,13 @@ def main(argv: list[str] | None = None) -> int:
     parser = runtime.long_parser(__doc__)
     parser.add_argument("--data", type=Path, required=True, help="dataset.json")
     parser.add_argument("--root", type=Path, help="the data root, if images start from real ones")
-    parser.add_argument("--teacher", type=Path, required=True, help="the probe's checkpoint")
+    parser.add_argument(
+        "--teacher",
+        type=Path,
+        nargs="+",
+        required=True,
+        help="the probe's checkpoint, and those of the committee",
+    )
     parser.add_argument("--inform", type=Path, help="the teacher's inform.json, if r_bn is auto")
     parser.add_argument("--classes", type=runtime.span, required=True, help="a block, e.g. 0:100")
     parser.add_argument("--slots", type=runtime.span, required=True, help="a range, e.g. 1:10")

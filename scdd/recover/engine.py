@@ -6,6 +6,7 @@ through the network to fill a GPU, each with its own statistics and views, which
 rounding.
 """
 
+import contextlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -23,6 +24,10 @@ from scdd.recover.units import Settings, Unit, Views
 CHECK_EVERY = 100  # iterations between looks at the losses
 EPSILON = 1e-8  # Adam's
 FILLED = 0.8  # of a GPU's free memory, by the units of a pass
+
+
+class NotFinite(ScddError):
+    """A loss or an image is not finite: unit and iteration are named."""
 
 
 def learning_rate(settings: Settings, step: int) -> float:
@@ -103,7 +108,7 @@ class _Job:
 
     def __init__(
         self,
-        network: nn.Module,
+        networks: Sequence[nn.Module],
         labels: Tensor,
         draw: Callable[[int], Unit],
         slots: Sequence[int],
@@ -113,7 +118,7 @@ class _Job:
         framed: int | None,
         saved: Unsaved,
     ) -> None:
-        self.network, self.labels, self.draw, self.settings = network, labels, draw, settings
+        self.labels, self.draw, self.settings = labels, draw, settings
         self.first, self.valid, self.saved = slots[0], valid, saved
         self.frames, self.framed = frames, framed
         self.device = labels.device
@@ -131,7 +136,8 @@ class _Job:
         self.kept = set(self.finished)
         under_way = {slot for one in self.begun for slot in one.slots} | self.kept
         self.todo = [slot for slot in slots if slot not in under_way]
-        self.bn = BatchNormLoss(network, settings.first_bn_multiplier)
+        first = settings.first_bn_multiplier
+        self.teachers = [(network, BatchNormLoss(network, first)) for network in networks]
 
     def done(self) -> int:
         """Iterations of units."""
@@ -151,13 +157,16 @@ class _Job:
         return Snapshot(state, new)
 
     def gradient(self, now: Pass, views: Views) -> Tensor:
-        """Of each unit's own loss, which is recorded, with respect to its images."""
+        """Of each unit's own loss, which is recorded, with respect to its images; the mean over
+        the teachers, one after the other, so that one's activations are in memory."""
         leaf = now.images.detach().requires_grad_()
-        seen = views.of(leaf, now.done)
-        parts = objective(self.network, self.bn, seen, self.labels, self.settings)
-        now.losses[:, now.done] = parts.detach()
-        # no unit's loss depends on another's images
-        (gradient,) = torch.autograd.grad(parts[:, 0].sum(), leaf)
+        losses, gradient = now.losses[:, now.done].zero_(), torch.zeros_like(leaf)
+        for network, bn in self.teachers:
+            parts = objective(network, bn, views.of(leaf, now.done), self.labels, self.settings)
+            parts = parts / len(self.teachers)
+            losses += parts.detach()
+            # no unit's loss depends on another's images
+            gradient += torch.autograd.grad(parts[:, 0].sum(), leaf)[0]
         return gradient
 
     def fitting(self) -> int:
@@ -236,6 +245,7 @@ def recover_units(
     settings: Settings,
     valid: tuple[Tensor, Tensor],
     *,
+    committee: Sequence[nn.Module] = (),
     width: int | None = None,
     frames: Sequence[int] = (),
     framed: int | None = None,
@@ -245,18 +255,22 @@ def recover_units(
     """Recover the units of `slots`, which `draw` gives.
 
     labels: int64 [classes] on the device where network and valid are; valid: lower and upper end
-    of the pixels, normalised, [3, 1, 1]; width: units a pass, None: one on the CPU, on a GPU what
+    of the pixels, normalised, [3, 1, 1]; committee: teachers beside `network`, of whose losses the
+    mean is taken; width: units a pass, None: one on the CPU, on a GPU what
     its memory holds; frames: iterations, ascending, after which the first slot's images are kept,
     of the first `framed` classes or of all; saved: where to go on from, and where to leave the
-    state. The network is set to eval mode and frozen. Nothing waits for the device but a look at
+    state. The networks are set to eval mode and frozen. Nothing waits for the device but a look at
     the losses now and then: one that is not finite is an ScddError naming unit and iteration, and
     the finished units are saved. A pass that the GPU's memory does not hold is halved, and goes on
     where it was.
     """
-    network = frozen(network, settings.precision)
-    job = _Job(network, labels, draw, slots, settings, valid, frames, framed, saved or Unsaved())
+    networks = [frozen(one, settings.precision) for one in (network, *committee)]
+    job = _Job(networks, labels, draw, slots, settings, valid, frames, framed, saved or Unsaved())
     total, each = len(slots) * len(labels), len(labels) / settings.iterations
-    with job.bn, Progress(what, total, job.done() * each) as progress:
+    with contextlib.ExitStack() as stack:
+        progress = stack.enter_context(Progress(what, total, job.done() * each))
+        for _, bn in job.teachers:
+            stack.enter_context(bn)
         job.width = job.width or width or job.fitting()
         while job.begun or job.todo:
             now = job.next()
@@ -265,7 +279,7 @@ def recover_units(
             except torch.OutOfMemoryError:
                 job.halve(now)
                 continue
-            except ScddError:  # not finite
+            except NotFinite:
                 job.begun.clear()
                 job.saved.save(job.done(), job.snapshot())
                 raise
@@ -284,7 +298,7 @@ def _require_finite(units: Sequence[Unit], now: Pass) -> None:
     first = torch.where(fine.all(1), now.done, fine.long().argmin(1))
     first = torch.where(whole & fine.all(1), now.done + 1, first)
     row = int(first.argmin())
-    raise ScddError(
+    raise NotFinite(
         f"recovery of block {units[row].block}, slot {units[row].slot} is not finite from "
         f"iteration {first[row]} on. Lower recover.lr or recover.r_bn, or use precision float32."
     )

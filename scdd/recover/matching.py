@@ -92,7 +92,7 @@ class BatchNormLoss:
                 "the teacher has no BatchNorm2d layers with running statistics, which recovery "
                 "matches. Choose another architecture."
             )
-        self.units = 1
+        self.units = 0
         # a forward pass may come to the layers in another order than the module's
         self.seen: dict[int, tuple[Tensor, Tensor]] = {}
         widths = [layer.num_features for layer in self.layers]
@@ -114,8 +114,12 @@ class BatchNormLoss:
 
         return forward
 
+    def begin(self, units: int) -> None:
+        """Before a forward pass of so many units; one that failed is forgotten, graph and all."""
+        self.units, self.seen = units, {}
+
     def take(self) -> Tensor:
-        """The loss of each unit in the forward pass since the last call, [units]."""
+        """The loss of each unit in the forward pass since `begin`, [units]."""
         seen, self.seen = [self.seen[row] for row in range(len(self.layers))], {}
         total = torch.zeros(self.units, device=self.weights.device)
         for found, running in zip(zip(*seen, strict=True), self.running, strict=True):
@@ -155,7 +159,8 @@ def objective(
 
     views: float32 [units, classes, 3, R, R]; labels: int64 [classes]; network: as `frozen` made it.
     """
-    bn.units = units = len(views)
+    units = len(views)
+    bn.begin(units)
     bf16 = settings.precision == "bf16"
     with torch.autocast(views.device.type, torch.bfloat16, enabled=bf16):
         logits = network(views.flatten(0, 1))

@@ -11,9 +11,10 @@ from scdd.artifacts.network import Checkpoint, load_checkpoint
 
 
 def load_teacher(
-    path: Path, config: Frozen, info: DatasetInfo, data: Path
+    path: Path, config: Frozen, info: DatasetInfo, data: Path, role: str = "teacher"
 ) -> tuple[nn.Module, Checkpoint]:
-    """The probed network of the checkpoint, and the checkpoint.
+    """The probed network of the checkpoint, and the checkpoint; `role` is its place among the
+    parents of `config`.
 
     Raises ScddError where it is damaged, not the one that `config` means, or of another class list
     than `info`, which was read from `data`.
@@ -21,7 +22,7 @@ def load_teacher(
     teacher = load_checkpoint(
         path,
         kind="classifier",
-        digest=config.parents["teacher"],
+        digest=config.parents[role],
         classes=info.classes,
         classes_of=data,
     )
