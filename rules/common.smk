@@ -15,6 +15,7 @@ from scdd.artifacts.run import NAME as RUN, RESULTS
 from scdd.artifacts.slots import range_name
 from scdd.errors import ScddError
 from scdd.plan import cluster, code, load
+from scdd.plan.stages import VERSIONS
 
 try:
     plan = load.for_run(config, workflow.is_main_process)

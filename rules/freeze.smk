@@ -5,7 +5,7 @@ rule freeze:
     log:
         "logs/{stage}/{node}/freeze.log",
     wildcard_constraints:
-        stage="data|squeeze|probe|inform|recover|baselines|imageset|relabel|validate|tables",
+        stage="|".join(VERSIONS),
     localrule: True
     conda:
         "../envs/scdd.yaml"

@@ -33,7 +33,7 @@ def targets(plan: Plan, node: Node) -> list[Path]:
             return [node.folder / "inform.json"]
         case "imageset":
             return [node.folder / "set.json"]
-        case "validate":
+        case "validate" | "verify":
             return [node.folder / "metrics.json"]
         case "tables":
             return [node.folder / page for page in report.pages(node.params)]

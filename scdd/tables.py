@@ -425,7 +425,7 @@ def _of_methods(results: Path, params: dict[str, Any]) -> dict[str, bytes]:
         probe["title"]: _metrics(results / probe["metrics"], "top1")["top1"]
         for probe in params["probes"]
     }
-    said = notes(table, students, probes) + params["notes"]
+    said = notes(table, students, probes) + _verified(results, params) + params["notes"]
     ipcs = {row.ipc for row in table.rows}
     columns = published(params["dataset"], params["classes"], info.resolution, ipcs)
 
@@ -448,6 +448,20 @@ def _of_methods(results: Path, params: dict[str, Any]) -> dict[str, bytes]:
             drawn = draw(results, params, table)
             made |= {f"{name}.{kind}": content for kind, content in drawn.items()}
     return made
+
+
+def _verified(results: Path, params: dict[str, Any]) -> list[str]:
+    """What the verifier sees on the recovered images, as a sentence; none without a verifier."""
+    if "verified" not in params:
+        return []
+    listed = []
+    for one in params["verified"]:
+        top1 = _metrics(results / one["metrics"], "top1")["top1"]
+        listed.append(f"{one['title']}, IPC {one['ipc']}: {top1:.1f} %")
+    return [
+        f"Recovered images that the {params['verifier']} teacher takes for their class: "
+        f"{'; '.join(listed)}."
+    ]
 
 
 def _losses(results: Path, params: dict[str, Any], table: Table) -> dict[str, bytes]:

@@ -287,6 +287,18 @@ def test_a_committees_teachers_are_parents_of_the_recovery(tiny: Config) -> None
     assert "both: recovered from the teachers of both and sre2l." in table.params["notes"]
 
 
+def test_a_verifier_looks_at_recovered_images_alone(tiny: Config) -> None:
+    tiny["methods"], tiny["ipc"] = ["scdd", "sre2l", "random"], [1, 2]
+    before = {node.key for node in plan_of(tiny).nodes.values() if node.stage != "tables"}
+    tiny["verifier"] = "sre2l"
+    plan = plan_of(tiny)
+    assert len(plan.of("verify")) == 4
+    assert {plan.parent(node, "teacher").label for node in plan.of("verify")} == {
+        plan.of("probe")[1].label
+    }
+    assert before <= plan.nodes.keys()
+
+
 def test_a_key_may_suit_the_methods_own_recoveries_alone(tiny: Config) -> None:
     """A curriculum needs crops, which scdd-paper has none of."""
     tiny["methods"], tiny["recover"]["curriculum"] = ["cda"], "linear"
@@ -506,6 +518,7 @@ def test_mappings_merge_key_by_key() -> None:
             {"methods": ["scdd", {"name": "b", "like": "scdd", "committee": ["b"]}]},
             "methods.b.committee: 'b' is no other method with a probe. Known: scdd.",
         ),
+        ({"verifier": "random"}, "verifier: 'random' is no method with a probe. Known: scdd."),
         (
             {"methods": [{"name": "random", "preset": "cda"}]},
             "methods.random.preset: this method has no use for it.",

@@ -1,5 +1,6 @@
 """The workflow's behaviour after edits, in real runs, by counting the jobs of each rule."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -100,6 +101,15 @@ def test_an_imported_backbone_takes_the_place_of_a_squeeze(
     shards = again.folder.glob("results/recover/*/slots_*/class_0001.safetensors")
     ours, theirs = (load_file(shard)["images"] for shard in shards)
     assert torch.equal(ours, theirs)
+
+
+def test_a_verifier_looks_at_the_recovered_images(again: Checkout, tiny: dict[str, Any]) -> None:
+    tiny["verifier"] = "scdd"
+    again.configure(tiny)
+    assert again.jobs() == {"verify": 1, "tables_tiny": 1} | NOTHING
+    (metrics,) = again.folder.glob("results/verify/*/metrics.json")
+    said = f"SC-DD, IPC 1: {json.loads(metrics.read_text())['top1']:.1f} %"
+    assert said in " ".join((again.folder / "results/tables/tiny/main.md").read_text().split())
 
 
 @pytest.mark.parametrize(

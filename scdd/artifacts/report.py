@@ -63,6 +63,7 @@ def inputs(params: dict[str, Any]) -> list[str]:
     files = [params["data"], *grids(params).values(), *strips(params).values()]
     for part in (*params["cells"], *params["probes"]):
         files += [part["metrics"], part["history"]]
+    files += [one["metrics"] for one in params.get("verified", ())]
     for recovery in params["recoveries"]:
         files += recovery["losses"]
     for look in params.get("backbones", ()):

@@ -73,6 +73,7 @@ class _Builder:
             method.name: self._probe(method, kind) for method, kind in self.methods if kind.squeeze
         }
         self.cells: list[dict[str, Any]] = []
+        self.verified: list[dict[str, Any]] = []
 
     def _check_names(self) -> None:
         config = self.config
@@ -342,6 +343,20 @@ class _Builder:
         params = {"method": source.params.get("method", "recover"), "ipc": ipc}
         return self.plan.add("imageset", f"{source.label}-ipc{ipc}", params, {"source": source})
 
+    def _verify(self, kind: Kind, images: Node, ipc: int) -> None:
+        """What the verifier, if there is one, sees on recovered images."""
+        name = self.config.verifier
+        if name is None:
+            return
+        if name not in self.probes:
+            raise ScddError(
+                f"verifier: {name!r} is no method with a probe. {nearest(name, self.probes)}"
+            )
+        parents = {"images": images, "teacher": self.probes[name]}
+        node = self.plan.add("verify", f"{images.label}-by-{name}", {}, parents)
+        metrics = str(node.folder.relative_to(RESULTS) / "metrics.json")
+        self.verified.append({"title": kind.title, "ipc": ipc, "metrics": metrics})
+
     def _teacher(self, method: Method) -> str:
         """The method whose probe labels this method's images: its own, or the first there is."""
         name = method.teacher or (method.name if method.name in self.probes else None)
@@ -438,6 +453,8 @@ class _Builder:
             ipcs = method.ipc or self.config.ipc
             for ipc in ipcs:
                 images = self._images(method, kind, source, ipc)
+                if kind.images == "recover":
+                    self._verify(kind, images, ipc)
                 for protocol in self.config.protocols:
                     self._validate(method, kind, images, protocol)
             if source.stage == "recover":
@@ -477,6 +494,8 @@ class _Builder:
             "notes": self.notes,
             "figures": self.config.figures.model_dump(),
         }
+        if self.verified:
+            params |= {"verified": self.verified, "verifier": self.config.verifier}
         if looks:
             params |= {"backbones": looks, "balance": self.config.inform.balance}
         self.plan.add("tables", self.config.experiment, params, {"data": self.data})

@@ -32,6 +32,7 @@ NEEDS = {
     "recover": Needs(240, 32_000),
     "baselines": Needs(60, 16_000),
     "imageset": Needs(60, 16_000),
+    "verify": Needs(60, 32_000),
     "relabel": Needs(240, 64_000),
     "validate": Needs(720, 64_000),
     "tables": Needs(30, 8_000),

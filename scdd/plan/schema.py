@@ -636,6 +636,9 @@ class Experiment(Section):
         (), description="squeezed networks whose informativeness is compared"
     )
     ipc: Annotated[tuple[Ipc, ...], Once] = Field((), description="images per class, for methods")
+    verifier: str | None = Field(
+        None, description="method whose probe is asked for its top-1 on all recovered images"
+    )
     students: Annotated[tuple[Annotated[Network, BeforeValidator(_named)], ...], Once] = Field(
         (Network(),), min_length=1, description="networks trained on the distilled images"
     )

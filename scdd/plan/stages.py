@@ -30,6 +30,7 @@ VERSIONS = {
     "recover": 1,
     "baselines": 1,
     "imageset": 1,
+    "verify": 1,
     "relabel": 1,
     "validate": 1,
     "tables": 1,

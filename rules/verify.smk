@@ -1,0 +1,22 @@
+rule verify:
+    input:
+        config="results/verify/{node}/config.json",
+        code=code_of("verify"),
+        data=dataset("verify"),
+        images=parent("verify", "images", file="set.json"),
+        teacher=parent("verify", "teacher", file="probe.safetensors"),
+    output:
+        "results/verify/{node}/metrics.json",
+    log:
+        "logs/verify/{node}/verify.log",
+    conda:
+        "../envs/scdd.yaml"
+    threads: THREADS
+    resources:
+        **needs("verify", gpu=1),
+    params:
+        device=DEVICE,
+    shell:
+        "exec python -m scdd.verify --config {input.config} --data {input.data[0]}"
+        " --images {input.images} --teacher {input.teacher} --device {params.device}"
+        " --out {output} 2> {log}"

@@ -1,0 +1,41 @@
+"""Ask another network what it sees on distilled images: its top-1 tells whether they show their
+classes, or only please the teacher that they were recovered from."""
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from scdd import runtime
+from scdd.artifacts.config import Frozen
+from scdd.artifacts.dataset import load_info
+from scdd.artifacts.files import write_json
+from scdd.artifacts.images import load_set
+from scdd.data.source import Split
+from scdd.progress import say
+from scdd.recover.teacher import load_teacher
+from scdd.validate import accuracy
+
+
+def _work(args: argparse.Namespace, config: Frozen, device: torch.device) -> None:
+    info = load_info(args.data)
+    images = load_set(args.images, info.classes, args.data, config.parents["images"])
+    network, verifier = load_teacher(args.teacher, config, info, args.data)
+    split = Split(images.labels, images.images, (), info.resolution).to(device)
+    top1, top5 = accuracy(network.to(device), split, info, device)
+    say(f"top-1 of {len(split)} images: {top1:.1f} %")
+    made = {"top1": top1, "top5": top5, "images": len(split), "verifier": verifier.digest}
+    write_json(args.out, {**made, "digest": config.digest, "env": runtime.environment(device)})
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = runtime.parser(__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="dataset.json")
+    parser.add_argument("--images", type=Path, required=True, help="the image set's set.json")
+    parser.add_argument("--teacher", type=Path, required=True, help="the verifier's checkpoint")
+    parser.add_argument("--out", type=Path, required=True, help="the metrics.json to write")
+    return runtime.run("verify", parser, _work, argv)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
