@@ -16,14 +16,13 @@ use beside tensors is not in it.
 
 import argparse
 import math
-import statistics
-import time
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from timing import timed
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -114,20 +113,6 @@ def plain(network: nn.Module, labels: Tensor, units: list[Unit], settings: Setti
             images.data.clamp_(-2, 2)
 
 
-def seconds_of(jobs: dict[str, Callable[[], object]], device: torch.device) -> dict[str, float]:
-    """Median seconds of each job, which are done in turn."""
-    found: dict[str, list[float]] = {name: [] for name in jobs}
-    for number in range(ROUNDS + 1):
-        for name, job in jobs.items():
-            started = time.perf_counter()
-            job()
-            if device.type == "cuda":
-                torch.cuda.synchronize()
-            if number > 0:  # the first warms up
-                found[name].append(time.perf_counter() - started)
-    return {name: statistics.median(times) for name, times in found.items()}
-
-
 def measure(
     name: str, device: torch.device, slots: int, iterations: int, classes: int | None, peak: float
 ) -> None:
@@ -163,7 +148,7 @@ def measure(
     images = slots * classes
     print(f"{name}: {slots} units of {classes} images, {iterations} iterations")
     print(f"{each / 1e9:.2f} GFLOP an image and iteration")
-    seconds = seconds_of(jobs, device)
+    seconds = timed(jobs, device, ROUNDS)
     for side, took in seconds.items():
         rate = images * iterations / took
         share = f", {100 * rate * each / peak / 1e12:.0f} % of {peak:g} TFLOP/s" if peak else ""

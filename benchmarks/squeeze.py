@@ -10,11 +10,10 @@ sides of each ratio are timed in turn, and the medians are taken.
 """
 
 import argparse
-import statistics
-import time
 from collections.abc import Callable
 
 import torch
+from timing import timed
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 from torch.utils.data import DataLoader, Dataset
@@ -77,20 +76,6 @@ class ImageByImage(Dataset[Tensor]):
         return functional.pil_to_tensor(view).float() / 255 if self.pil else view
 
 
-def timed(jobs: dict[str, Callable[[], object]], device: torch.device) -> dict[str, float]:
-    """Median seconds of each job, which are done in turn."""
-    seconds: dict[str, list[float]] = {name: [] for name in jobs}
-    for number in range(ROUNDS + 1):
-        for name, job in jobs.items():
-            started = time.perf_counter()
-            job()
-            if device.type == "cuda":
-                torch.cuda.synchronize()
-            if number > 0:  # the first warms up
-                seconds[name].append(time.perf_counter() - started)
-    return {name: statistics.median(times) for name, times in seconds.items()}
-
-
 def augmentation(device: torch.device, resolution: int, batch: int) -> None:
     count = 4 * batch
     images = torch.randint(0, 256, (count, 3, resolution, resolution), generator=generator(0))
@@ -126,7 +111,7 @@ def augmentation(device: torch.device, resolution: int, batch: int) -> None:
         (one.cpu() - other).abs().max().item()
         for one, other in zip(batched(), tensors(), strict=True)
     )
-    seconds = timed({"batched": batched, "PIL": by_image(True), "tensors": tensors}, device)
+    seconds = timed({"batched": batched, "PIL": by_image(True), "tensors": tensors}, device, ROUNDS)
     for name, each in seconds.items():
         print(f"augmentation, {name}: {2 * count / each:.0f} views/s")
     ratio = min(seconds["PIL"], seconds["tensors"]) / seconds["batched"]
@@ -189,6 +174,7 @@ def steps(
             "plain": lambda: plain_step(theirs, plainly, views),
         },
         device,
+        ROUNDS,
     )
     for name, each in seconds.items():
         print(f"step, {name}: {batch / each:.0f} images/s")
