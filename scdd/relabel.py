@@ -15,9 +15,10 @@ from scdd import runtime
 from scdd.artifacts.config import Frozen
 from scdd.artifacts.dataset import DatasetInfo, load_info
 from scdd.artifacts.images import load_set
-from scdd.artifacts.labels import Origin, save_shard, shard_bytes
+from scdd.artifacts.labels import Origin, save_shard
 from scdd.artifacts.network import load_checkpoint
 from scdd.artifacts.saved import Snapshot, Unsaved
+from scdd.artifacts.sizes import label_bytes
 from scdd.artifacts.slots import Range
 from scdd.data.mixing import Draws, Transform, batch_count, draw_epoch, transform_of, views
 from scdd.data.source import Split
@@ -122,8 +123,8 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: 
     )
     count, classes = len(images.labels), len(images.classes)
     epochs = args.epochs[1] - args.epochs[0]
-    size = shard_bytes(epochs, count, classes)
-    say(f"{epochs} epochs x {count} images x {25 + 2 * classes} bytes = {size} bytes")
+    each = label_bytes(params, classes)
+    say(f"{epochs} epochs x {count} images x {each} bytes = {epochs * count * each} bytes")
 
     teacher = build(checkpoint.architecture, classes)
     teacher.load_state_dict(checkpoint.state)

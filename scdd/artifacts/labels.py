@@ -44,11 +44,6 @@ class Origin:
     seed: int
 
 
-def shard_bytes(epochs: int, images: int, classes: int) -> int:
-    """Bytes of a shard's tensors."""
-    return epochs * images * (25 + 2 * classes)
-
-
 def shard_file(epochs: Range) -> str:
     return f"epochs_{range_name(epochs)}.safetensors"
 
