@@ -121,7 +121,7 @@ def measure(
     labels = torch.arange(classes, device=device)
     valid = (torch.full((3, 1, 1), -2.0, device=device), torch.full((3, 1, 1), 2.0, device=device))
     units = [
-        draw_unit(settings, classes, case.resolution, seed=0, block=0, slot=slot)
+        draw_unit(settings, labels.cpu(), case.resolution, seed=0, block=0, slot=slot)
         for slot in range(slots)
     ]
 
@@ -132,7 +132,7 @@ def measure(
     def ours(precision: str) -> Callable[[], object]:
         teacher, own = network(), replace(settings, precision=precision)
         return lambda: recover_units(
-            teacher, labels, lambda slot: units[slot], range(slots), own, valid, what=name
+            teacher, classes, lambda slot: units[slot], range(slots), own, valid, what=name
         )
 
     teacher = network()
@@ -196,10 +196,10 @@ def memory(name: str, precision: str) -> None:
     few, more = 16, 32  # enough to outweigh the copy of the weights in bf16
     for classes in (few, more):
         network = build(case.architecture, classes, generator(0)).eval()
-        size, labels = (classes, case.resolution), torch.arange(classes)
-        units = [draw_unit(settings, *size, seed=0, block=0, slot=0)]
+        labels = torch.arange(classes)
+        units = [draw_unit(settings, labels, case.resolution, seed=0, block=0, slot=0)]
         with Alive() as alive:
-            recover_units(network, labels, units.__getitem__, [0], settings, valid, what=name)
+            recover_units(network, classes, units.__getitem__, [0], settings, valid, what=name)
         peaks.append(alive.peak)
     each = (peaks[1] - peaks[0]) / (more - few)
     weights = sum(w.nbytes for w in network.parameters())

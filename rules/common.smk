@@ -125,9 +125,9 @@ def informed(wildcards):
 
 
 def started(wildcards):
-    """The training set of a recovery that starts from real images; nothing for others."""
+    """The training set of a recovery that needs real images; nothing for others."""
     node = node_of("recover", wildcards)
-    real = node.params["start"] == "real"
+    real = node.params["start"] == "real" or node.params["statistics"] == "class"
     return plan.data_of(node).folder / "train.safetensors" if real else []
 
 

@@ -89,7 +89,6 @@ def signal(
     images: Tensor,
     views: Views,
     steps: Sequence[int],
-    labels: Tensor,
     settings: Settings,
 ) -> Signal:
     """Of images float32 [n, 3, R, R], the mean over their views at `steps`.
@@ -101,7 +100,7 @@ def signal(
         for step in steps:
             leaf = images.detach().clone().requires_grad_()
             ((_, ce, distance),) = objective(
-                network, bn, views.of(leaf[None], step), labels, settings
+                network, bn, views.of(leaf[None], step), views.labels, settings
             )
             (of_ce,) = torch.autograd.grad(ce, leaf, retain_graph=True)
             (of_bn,) = torch.autograd.grad(distance, leaf)
@@ -122,7 +121,6 @@ def suggestion(start: Signal, balance: float) -> float:
 
 def examine(
     network: nn.Module,
-    labels: Tensor,
     unit: Unit,
     settings: Settings,
     valid: tuple[Tensor, Tensor],
@@ -132,15 +130,22 @@ def examine(
 
     Arguments are those of `scdd.recover.engine.recover_units`; the r_bn of `settings` is not used.
     """
-    views, steps = Views([unit], labels.device), range(settings.iterations)
+    device = valid[0].device
+    views, steps = Views([unit], device), range(settings.iterations)
     seen = frozen(network, settings.precision)
-    start = signal(seen, unit.start.to(labels.device), views, steps[:VIEWS], labels, settings)
+    start = signal(seen, unit.start.to(device), views, steps[:VIEWS], settings)
     settings = replace(settings, r_bn=suggestion(start, balance))
     made = recover_units(
-        network, labels, lambda _: unit, [unit.slot], settings, valid, what="short recovery"
+        network,
+        len(unit.labels),
+        lambda _: unit,
+        [unit.key],
+        settings,
+        valid,
+        what="short recovery",
     )
-    last = made.images[0].to(labels.device)
-    end = signal(seen, last, views, steps[-VIEWS:], labels, settings)
+    last = made.images[0].to(device)
+    end = signal(seen, last, views, steps[-VIEWS:], settings)
     return start, end, settings.r_bn
 
 
@@ -151,12 +156,10 @@ def _work(args: argparse.Namespace, config: Frozen, device: torch.device) -> Non
     settings = settings_of({**recover, "iterations": params["iterations"], "r_bn": 0.0})
     network, teacher = load_teacher(args.teacher, config, info, args.data)
     layers = look(network)
-    unit = draw_unit(
-        settings, recover["block"], info.resolution, seed=recover["seed"], block=0, slot=0
-    )
-    labels = torch.arange(recover["block"], device=device)
+    labels = torch.arange(recover["block"])
+    unit = draw_unit(settings, labels, info.resolution, seed=recover["seed"], block=0, slot=0)
     start, end, r_bn = examine(
-        network.to(device), labels, unit, settings, valid_range(info, device), params["balance"]
+        network.to(device), unit, settings, valid_range(info, device), params["balance"]
     )
     for name, found in (("start", start), ("end", end)):
         say(f"{name}: {found}")

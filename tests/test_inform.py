@@ -60,7 +60,7 @@ def network() -> torch.nn.Module:
 
 
 def unit() -> Unit:
-    return draw_unit(SETTINGS, 3, 8, seed=0, block=0, slot=0)
+    return draw_unit(SETTINGS, LABELS, 8, seed=0, block=0, slot=0)
 
 
 # ---- statistics --------------------------------------------------------------------------------
@@ -139,7 +139,7 @@ def test_a_signal_is_the_mean_over_views_of_losses_and_gradient_norms(
 ) -> None:
     """In float64, hooks and all by hand."""
     one = unit()
-    found = inform.signal(network, one.start, Views([one], CPU), range(3), LABELS, SETTINGS)
+    found = inform.signal(network, one.start, Views([one], CPU), range(3), SETTINGS)
     network, parts = network.double(), []
     layers = [part for part in network.modules() if isinstance(part, torch.nn.BatchNorm2d)]
     for step in range(3):
@@ -169,16 +169,16 @@ def test_a_signal_is_the_mean_over_views_of_losses_and_gradient_norms(
 
 def test_the_suggestion_balances_the_gradients_on_noise(network: torch.nn.Module) -> None:
     valid = valid_range(info(8), CPU)
-    start, _, r_bn = inform.examine(network, LABELS, unit(), SETTINGS, valid, 0.5)
+    start, _, r_bn = inform.examine(network, unit(), SETTINGS, valid, 0.5)
     assert r_bn * start.bn_gradient == pytest.approx(0.5 * start.ce_gradient, rel=5e-3)
     assert r_bn == float(f"{r_bn:.3g}")
 
 
 def test_the_short_recovery_has_the_suggested_r_bn(network: torch.nn.Module) -> None:
     valid, one = valid_range(info(8), CPU), unit()
-    _, end, r_bn = inform.examine(network, LABELS, one, SETTINGS, valid, 0.5)
-    images, _ = recover_unit(network, LABELS, one, replace(SETTINGS, r_bn=r_bn), valid)
-    last = inform.signal(network, images, Views([one], CPU), range(2, 10), LABELS, SETTINGS)
+    _, end, r_bn = inform.examine(network, one, SETTINGS, valid, 0.5)
+    images, _ = recover_unit(network, one, replace(SETTINGS, r_bn=r_bn), valid)
+    last = inform.signal(network, images, Views([one], CPU), range(2, 10), SETTINGS)
     assert end == last
 
 

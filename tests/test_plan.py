@@ -211,6 +211,7 @@ LATER = [
     {"curriculum": "cosine"},
     {"curriculum": "cosine", "milestone": 0.5},
     {"start": "real"},
+    {"statistics": "class"},
     NORMAL,
     {"storage": "jpeg"},
 ]
@@ -232,7 +233,13 @@ def test_a_later_key_of_the_recovery_is_in_its_digest_once_it_is_used(
 
 
 @pytest.mark.parametrize(
-    ("change", "same"), [({"start": "real"}, True), ({"storage": "jpeg"}, True), (NORMAL, False)]
+    ("change", "same"),
+    [
+        ({"start": "real"}, True),
+        ({"statistics": "class"}, True),
+        ({"storage": "jpeg"}, True),
+        (NORMAL, False),
+    ],
 )
 def test_a_look_at_a_teacher_depends_on_what_it_uses_of_the_recovery(
     tiny: Config, change: Config, same: bool

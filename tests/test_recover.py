@@ -23,13 +23,14 @@ from scdd.artifacts.frames import load_frames
 from scdd.artifacts.network import Architecture, Checkpoint, save_checkpoint
 from scdd.artifacts.saved import Saved
 from scdd.baselines import random
-from scdd.data.source import denormalise, open_dataset, valid_range
+from scdd.data.source import denormalise, normalise, open_dataset, valid_range
 from scdd.errors import ScddError
 from scdd.models import build
 from scdd.recover import __main__ as program
 from scdd.recover.engine import recover_units
 from scdd.recover.matching import BatchNormLoss, objective
-from scdd.recover.units import Settings, Views, draw_unit, least_share
+from scdd.recover.targets import class_statistics
+from scdd.recover.units import Settings, Views, draw_class_unit, draw_unit, least_share
 
 CLASSES, SIZE = 5, 8
 PLAIN = Settings(
@@ -73,24 +74,24 @@ def network() -> nn.Module:
 
 
 def unit_of(settings: Settings, slot: int = 0, seed: int = 3):
-    return draw_unit(settings, CLASSES, SIZE, seed=seed, block=0, slot=slot)
+    return draw_unit(settings, LABELS, SIZE, seed=seed, block=0, slot=slot)
 
 
 def recovered(network: nn.Module, settings: Settings, slot: int = 0) -> torch.Tensor:
-    return recover_unit(network, LABELS, unit_of(settings, slot), settings, VALID)[0]
+    return recover_unit(network, unit_of(settings, slot), settings, VALID)[0]
 
 
 def test_a_units_numbers_depend_on_seed_block_and_slot_alone():
-    one = draw_unit(PLAIN, CLASSES, SIZE, seed=1, block=2, slot=3)
-    draw_unit(PLAIN, CLASSES, SIZE, seed=1, block=2, slot=4)
-    again = draw_unit(PLAIN, CLASSES, SIZE, seed=1, block=2, slot=3)
+    one = draw_unit(PLAIN, LABELS, SIZE, seed=1, block=2, slot=3)
+    draw_unit(PLAIN, LABELS, SIZE, seed=1, block=2, slot=4)
+    again = draw_unit(PLAIN, LABELS, SIZE, seed=1, block=2, slot=3)
     assert one.start.equal(again.start)
     assert one.shifts.equal(again.shifts)
     draw = rng.generator(1, "recover", 2, 3)
     assert one.start.equal(torch.randn(CLASSES, 3, SIZE, SIZE, generator=draw))
     for other in ({"seed": 2}, {"block": 1}, {"slot": 2}):
         key = {"seed": 1, "block": 2, "slot": 3, **other}
-        assert not one.start.equal(draw_unit(PLAIN, CLASSES, SIZE, **key).start)
+        assert not one.start.equal(draw_unit(PLAIN, LABELS, SIZE, **key).start)
 
 
 def test_shifts_are_uniform_with_both_ends():
@@ -103,7 +104,7 @@ def test_shifts_are_uniform_with_both_ends():
 @pytest.mark.parametrize("group", [3, 10])
 def test_jobs_of_several_units_give_the_bits_of_units_alone(network, group):
     def units(slots):
-        return recover_units(network, LABELS, lambda s: unit_of(PLAIN, s), slots, PLAIN, VALID)
+        return recover_units(network, CLASSES, lambda s: unit_of(PLAIN, s), slots, PLAIN, VALID)
 
     alone = [units(range(slot, slot + 1)) for slot in range(10)]
     grouped = [units(range(i, min(i + group, 10))) for i in range(0, 10, group)]
@@ -119,7 +120,7 @@ CROPPED = dataclasses.replace(PLAIN, crop=(0.3, 1.0), flip=True)
 def test_units_that_share_a_pass_are_those_alone_but_for_rounding(network, settings):
     def units(width):
         draw = functools.partial(unit_of, settings)
-        return recover_units(network, LABELS, draw, range(5), settings, VALID, width=width)
+        return recover_units(network, CLASSES, draw, range(5), settings, VALID, width=width)
 
     alone, together = units(1), units(3)
     assert (alone.widths, together.widths) == ([1] * 5, [3, 2])
@@ -136,7 +137,7 @@ def test_each_unit_of_a_pass_has_its_own_gradient(network):
         leaf = torch.stack([unit.start for unit in some]).requires_grad_()
         with BatchNormLoss(network.requires_grad_(False), 10.0) as bn:
             views = Views(some, torch.device("cpu")).of(leaf, 1)
-            parts = objective(network, bn, views, LABELS, settings)
+            parts = objective(network, bn, views, LABELS.expand(len(some), -1), settings)
         return parts, torch.autograd.grad(parts[:, 0].sum(), leaf)[0]
 
     losses, gradients = gradient(units)
@@ -155,9 +156,9 @@ def test_a_pass_that_runs_out_of_memory_is_halved_and_goes_on(network):
         if len(passes) > 1 and passes[-1] > 2:
             raise torch.OutOfMemoryError
 
-    plain = recover_units(network, LABELS, draw, range(5), PLAIN, VALID, width=2)
+    plain = recover_units(network, CLASSES, draw, range(5), PLAIN, VALID, width=2)
     hook = network.register_forward_pre_hook(full)
-    made = recover_units(network, LABELS, draw, range(5), PLAIN, VALID, width=5)
+    made = recover_units(network, CLASSES, draw, range(5), PLAIN, VALID, width=5)
     hook.remove()
     assert passes == [5, 5, 3, 2, 2, 2, 1, 1, 1, 2, 2, 2]
     assert made.widths == [2, 1, 2]
@@ -170,7 +171,7 @@ def test_a_unit_too_large_for_the_memory_is_an_error_of_one_line(network):
         raise torch.OutOfMemoryError
 
     network.register_forward_pre_hook(full)
-    with pytest.raises(ScddError, match="the GPU's memory does not hold one image of each class"):
+    with pytest.raises(ScddError, match="the GPU's memory does not hold a unit of 5 images"):
         recovered(network, PLAIN)
 
 
@@ -184,7 +185,7 @@ def test_a_committees_loss_and_gradient_are_the_mean_of_its_teachers(network):
     (gradient,) = torch.autograd.grad((each[0][0] + each[1][0]) / 2, leaf)
     expected = (leaf.detach() - 0.1 * gradient / (gradient.abs() + 1e-8)).clamp(*VALID)
     draw = functools.partial(unit_of, settings)
-    made = recover_units(network, LABELS, draw, [0], settings, VALID, committee=[other])
+    made = recover_units(network, CLASSES, draw, [0], settings, VALID, committee=[other])
     torch.testing.assert_close(made.losses[0, 0], (each[0] + each[1]).detach() / 2)
     sure = gradient.abs() > 1e-6  # elsewhere rounding may turn the sign
     assert sure.float().mean() > 0.9
@@ -193,16 +194,16 @@ def test_a_committees_loss_and_gradient_are_the_mean_of_its_teachers(network):
 
 def test_a_committee_of_the_same_teacher_twice_is_that_teacher(network):
     draw = functools.partial(unit_of, CROPPED)
-    alone = recover_units(network, LABELS, draw, [0, 1], CROPPED, VALID)
+    alone = recover_units(network, CLASSES, draw, [0, 1], CROPPED, VALID)
     same = copy.deepcopy(network)
-    twice = recover_units(network, LABELS, draw, [0, 1], CROPPED, VALID, committee=[same])
+    twice = recover_units(network, CLASSES, draw, [0, 1], CROPPED, VALID, committee=[same])
     assert twice.images.equal(alone.images)
     assert twice.losses.equal(alone.losses)
 
 
 def test_the_units_start_is_left_as_it_was(network):
     unit = unit_of(PLAIN)
-    recover_unit(network, LABELS, unit, PLAIN, VALID)
+    recover_unit(network, unit, PLAIN, VALID)
     assert unit.start.equal(unit_of(PLAIN).start)
 
 
@@ -276,7 +277,7 @@ def test_steps_are_adams_on_a_cosine(network, settings):
     x = unit.start.double()
     m, v = torch.zeros_like(x), torch.zeros_like(x)
     made = recover_units(
-        network, LABELS, lambda _: unit, [0], settings, VALID, frames=range(1, steps + 1)
+        network, CLASSES, lambda _: unit, [0], settings, VALID, frames=range(1, steps + 1)
     )
     for t in range(steps):
         leaf = x.clone().requires_grad_()
@@ -340,7 +341,7 @@ def seen_views(network, settings: Settings):
     settings = dataclasses.replace(settings, lr=0.0)
     unit, seen = unit_of(settings), []
     hook = network.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].clone()))
-    recover_unit(network, LABELS, unit, settings, VALID)
+    recover_unit(network, unit, settings, VALID)
     hook.remove()
     return unit, seen
 
@@ -415,7 +416,7 @@ def test_a_curriculum_lets_the_least_area_of_the_crops_fall(curriculum, mileston
     settings = dataclasses.replace(OWN, crop=(0.2, 1.0), curriculum=curriculum, milestone=milestone)
     found = [least_share(settings, step) for step in range(4)]
     assert found == pytest.approx(least, abs=1e-6)
-    unit = draw_unit(settings, 300, 64, seed=0, block=0, slot=0)
+    unit = draw_unit(settings, torch.arange(300), 64, seed=0, block=0, slot=0)
     areas = (unit.boxes[..., 2] * unit.boxes[..., 3] / 64**2).amin(1)
     for area, bound in zip(areas.tolist(), least, strict=True):
         assert bound - 0.02 < area < bound + 0.05
@@ -423,8 +424,8 @@ def test_a_curriculum_lets_the_least_area_of_the_crops_fall(curriculum, mileston
 
 def test_bf16_stays_near_float32_and_keeps_float32_images(network):
     settings = dataclasses.replace(PLAIN, precision="bf16")
-    images, losses = recover_unit(network, LABELS, unit_of(PLAIN), settings, VALID)
-    exact = recover_unit(network, LABELS, unit_of(PLAIN), PLAIN, VALID)[1]
+    images, losses = recover_unit(network, unit_of(PLAIN), settings, VALID)
+    exact = recover_unit(network, unit_of(PLAIN), PLAIN, VALID)[1]
     assert images.dtype == losses.dtype == torch.float32
     assert losses[0].tolist() == pytest.approx(exact[0].tolist(), rel=0.02)
     assert not losses.equal(exact)
@@ -458,11 +459,11 @@ def test_units_that_were_finished_before_a_divergence_are_saved(network, tmp_pat
         saved.attempt(str),
         pytest.raises(ScddError, match=r"slot 2 .* iteration 0"),
     ):
-        recover_units(network, LABELS, draw, range(4), PLAIN, VALID, saved=saved)
+        recover_units(network, CLASSES, draw, range(4), PLAIN, VALID, saved=saved)
     again = Saved(tmp_path, {}, every=1e9)
     with again.locked(), again.attempt(str):
         made = recover_units(
-            network, LABELS, functools.partial(unit_of, PLAIN), range(4), PLAIN, VALID, saved=again
+            network, CLASSES, functools.partial(unit_of, PLAIN), range(4), PLAIN, VALID, saved=again
         )
     assert again.content["finished"] == [0, 1]
     assert made.images[1].equal(recovered(network, PLAIN, slot=1))
@@ -471,7 +472,7 @@ def test_units_that_were_finished_before_a_divergence_are_saved(network, tmp_pat
 def test_frames_are_the_images_after_so_many_iterations(network):
     def after(iterations):
         draw = functools.partial(unit_of, PLAIN)
-        return recover_units(network, LABELS, draw, [4, 5], PLAIN, VALID, frames=iterations).frames
+        return recover_units(network, CLASSES, draw, [4, 5], PLAIN, VALID, frames=iterations).frames
 
     frames = after((0, 2, 4))
     assert frames[0].equal(unit_of(PLAIN, 4).start)
@@ -482,15 +483,15 @@ def test_frames_are_the_images_after_so_many_iterations(network):
 
 def test_frames_may_be_of_the_first_classes_alone(network):
     draw, asked = functools.partial(unit_of, PLAIN), {"width": 2, "frames": (0, 4)}
-    of_all = recover_units(network, LABELS, draw, [4, 5], PLAIN, VALID, **asked)
-    of_two = recover_units(network, LABELS, draw, [4, 5], PLAIN, VALID, framed=2, **asked)
+    of_all = recover_units(network, CLASSES, draw, [4, 5], PLAIN, VALID, **asked)
+    of_two = recover_units(network, CLASSES, draw, [4, 5], PLAIN, VALID, framed=(1, 2), **asked)
     assert of_two.frames.equal(of_all.frames[:, :2])
     assert of_two.images.equal(of_all.images)
 
 
 def test_recovery_lowers_the_loss(network):
     settings = dataclasses.replace(PLAIN, iterations=60, jitter=0)
-    losses = recover_unit(network, LABELS, unit_of(settings), settings, VALID)[1]
+    losses = recover_unit(network, unit_of(settings), settings, VALID)[1]
     assert losses[-1, 0] < 0.8 * losses[0, 0]
 
 
@@ -544,9 +545,9 @@ def shard(folder, slots: str, index: int) -> torch.Tensor:
 
 def expected_images(network, info=INFO) -> torch.Tensor:
     """Classes 3 and 4, slot 0, float32 [2, 3, R, R]."""
-    unit = draw_unit(PLAIN, 2, SIZE, seed=3, block=1, slot=0)
+    unit = draw_unit(PLAIN, torch.tensor([3, 4]), SIZE, seed=3, block=1, slot=0)
     valid = valid_range(info, torch.device("cpu"))
-    return recover_unit(network, torch.tensor([3, 4]), unit, PLAIN, valid)[0]
+    return recover_unit(network, unit, PLAIN, valid)[0]
 
 
 def test_program_writes_shards_that_are_the_engines_images(folder, network):
@@ -558,8 +559,8 @@ def test_program_writes_shards_that_are_the_engines_images(folder, network):
         "losses_0003-0004.csv",
         "shards_0003-0004.sha256",
     ]
-    unit = draw_unit(PLAIN, 2, SIZE, seed=3, block=1, slot=2)
-    expected, _ = recover_unit(network, torch.tensor([3, 4]), unit, PLAIN, VALID)
+    unit = draw_unit(PLAIN, torch.tensor([3, 4]), SIZE, seed=3, block=1, slot=2)
+    expected, _ = recover_unit(network, unit, PLAIN, VALID)
     with safe_open(made / "class_0004.safetensors", framework="pt") as file:
         images = file.get_tensor("images")
         header = json.loads(file.metadata()["scdd"])
@@ -595,9 +596,9 @@ def test_frames_of_the_first_block_are_the_engines_iterates(folder, network):
     assert recover(folder, "0:3", "1:3") == 0
     found = load_frames(folder / "out" / "slots_0001-0002" / "frames_0000-0002.safetensors")
     assert (found.iterations, found.classes) == ([0, 10, 12], ["a", "b", "c"])
-    unit = draw_unit(settings, 3, SIZE, seed=3, block=0, slot=1)
-    labels, after = torch.arange(3), (0, 10, 12)
-    made = recover_units(network, labels, lambda _: unit, [1], settings, VALID, frames=after)
+    unit = draw_unit(settings, torch.arange(3), SIZE, seed=3, block=0, slot=1)
+    after = (0, 10, 12)
+    made = recover_units(network, 3, lambda _: unit, [1], settings, VALID, frames=after)
     assert found.images.equal(denormalise(made.frames, INFO))
     assert found.images[0].equal(denormalise(unit.start, INFO))
     with safe_open(folder / "out/slots_0001-0002/class_0001.safetensors", framework="pt") as file:
@@ -628,10 +629,8 @@ def test_a_committee_is_read_in_its_order(folder, network, capsys):
     assert recover(folder, "0:3", "0:1", committee=[folder / "probe.safetensors"]) == 1
     assert "probe.safetensors" in capsys.readouterr().err
     assert recover(folder, "0:3", "0:1", committee=[folder / "second.safetensors"]) == 0
-    unit = draw_unit(PLAIN, 3, SIZE, seed=3, block=0, slot=0)
-    made = recover_units(
-        network, torch.arange(3), lambda _: unit, [0], PLAIN, VALID, committee=[other]
-    )
+    unit = draw_unit(PLAIN, torch.arange(3), SIZE, seed=3, block=0, slot=0)
+    made = recover_units(network, 3, lambda _: unit, [0], PLAIN, VALID, committee=[other])
     assert shard(folder, "0000-0000", 1)[0].equal(denormalise(made.images[0], INFO)[1])
 
 
@@ -707,8 +706,8 @@ def test_a_start_from_real_images_is_that_of_the_random_baseline(photos, network
 def test_a_start_from_real_images_leaves_views_as_they_are():
     start = torch.zeros(CLASSES, 3, SIZE, SIZE)
     key = {"seed": 1, "block": 0, "slot": 0}
-    noise = draw_unit(OWN, CLASSES, SIZE, **key)
-    real = draw_unit(OWN, CLASSES, SIZE, **key, start=start)
+    noise = draw_unit(OWN, LABELS, SIZE, **key)
+    real = draw_unit(OWN, LABELS, SIZE, **key, start=start)
     assert real.start.equal(start)
     assert real.shifts.equal(noise.shifts)
     assert real.boxes.equal(noise.boxes)
@@ -717,7 +716,9 @@ def test_a_start_from_real_images_leaves_views_as_they_are():
 def test_a_start_from_real_images_needs_the_root(photos, capsys):
     write_config(photos, start="real")
     assert recover(photos, "3:5", "0:1") == 1
-    assert "recover.start is real: --root must name the data root" in capsys.readouterr().err
+    assert (
+        "recover.start needs real images: --root must name the data root" in capsys.readouterr().err
+    )
 
 
 def test_a_start_from_fewer_images_than_slots_is_refused(photos, capsys):
@@ -727,6 +728,85 @@ def test_a_start_from_fewer_images_than_slots_is_refused(photos, capsys):
     assert "class 'd' has 12 training images" in error
     assert "slots 10 to 19. Lower ipc to 10, or set recover.start to noise." in error
     assert not (photos / "out").exists()
+
+
+def exact_statistics(network, images) -> list[list[torch.Tensor]]:
+    """Means and variances of what the BatchNorm layers see of the images, in float64."""
+    exact = copy.deepcopy(network).double().eval()
+    layers = [part for part in exact.modules() if isinstance(part, nn.BatchNorm2d)]
+    seen = {}
+    for layer in layers:
+        layer.register_forward_pre_hook(
+            lambda layer, inputs: seen.update({layer: inputs[0].transpose(0, 1).flatten(1)})
+        )
+    exact(images.double())
+    return [
+        [seen[layer].mean(1) for layer in layers],
+        [seen[layer].var(1, correction=0) for layer in layers],
+    ]
+
+
+def test_class_statistics_are_those_of_all_its_images_at_once(network):
+    images = torch.randn(7, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(4))
+    found = class_statistics(network, images.split(3))
+    for one, expected in zip(found, exact_statistics(network, images), strict=True):
+        torch.testing.assert_close(one.double(), torch.cat(expected), rtol=1e-5, atol=1e-6)
+
+
+def test_by_class_the_images_of_a_class_are_matched_with_its_own(photos, network):
+    """The first loss of class 3 against the formula in float64, from its real images."""
+    write_config(photos, statistics="class", jitter=0)
+    assert recover(photos, "3:5", "1:10", root=photos) == 0
+    file = photos / "out" / "slots_0001-0009" / "losses_0003-0004.csv"
+    first = next(csv.DictReader(file.open()))
+    settings = dataclasses.replace(PLAIN, jitter=0)
+    unit = draw_class_unit(settings, 3, SIZE, seed=3, slots=(1, 10), targets=[])
+    train = open_dataset(photos / "dataset.json", photos).train
+    own = normalise(train.pixels[train.labels == 3], INFO)
+    goal, seen = exact_statistics(network, own), exact_statistics(network, unit.start)
+    distance = sum(
+        (10.0 if row == 0 else 1.0) * (goal[part][row] - seen[part][row]).norm()
+        for part in (0, 1)
+        for row in range(len(goal[0]))
+    )
+    assert first["class"] == "3"
+    assert float(first["bn"]) == pytest.approx(distance.item(), rel=1e-5)
+    logits = copy.deepcopy(network).double()(unit.start.double())
+    ce = -logits.log_softmax(1)[:, 3].mean()
+    assert float(first["ce"]) == pytest.approx(ce.item(), rel=1e-5)
+
+
+def test_by_class_the_shards_are_those_of_the_engine(photos, network):
+    write_config(photos, statistics="class", iterations=12)
+    settings = dataclasses.replace(PLAIN, iterations=12)
+    assert recover(photos, "0:3", "1:10", root=photos) == 0
+    train = open_dataset(photos / "dataset.json", photos).train
+    for label in range(3):
+        own = normalise(train.pixels[train.labels == label], INFO)
+        targets = [class_statistics(network, [own])]
+        unit = draw_class_unit(settings, label, SIZE, seed=3, slots=(1, 10), targets=targets)
+        images = denormalise(recover_unit(network, unit, settings, VALID)[0], INFO)
+        assert shard(photos, "0001-0009", label).equal(images)
+        frames = load_frames(photos / "out/slots_0001-0009/frames_0000-0002.safetensors")
+        assert frames.images[0, label].equal(denormalise(unit.start, INFO)[0])
+        assert frames.images[-1, label].equal(images[0])
+
+
+def test_by_class_units_may_share_a_pass(network):
+    draw = torch.Generator().manual_seed(4)
+    goals = [
+        class_statistics(network, [torch.randn(4, 3, SIZE, SIZE, generator=draw)]) for _ in "ab"
+    ]
+
+    def unit(label):
+        key = {"seed": 3, "slots": (1, 4), "targets": [goals[label]]}
+        return draw_class_unit(PLAIN, label, SIZE, **key)
+
+    alone, together = (
+        recover_units(network, 3, unit, [0, 1], PLAIN, VALID, width=width) for width in (1, 2)
+    )
+    torch.testing.assert_close(together.losses[:, 0], alone.losses[:, 0], rtol=1e-5, atol=0)
+    torch.testing.assert_close(together.images, alone.images, rtol=0, atol=1e-3)
 
 
 def test_start_images_of_another_class_order_are_refused_naming_both(photos, capsys):

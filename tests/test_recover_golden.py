@@ -112,12 +112,13 @@ def test_loss_and_gradient_of_a_step_equal_the_formula_in_float64(golden, networ
 def test_sixty_iterations_follow_the_reference(golden, network, width):
     """Also as the second of two units that share a pass."""
     none = torch.zeros(STEPS, 1).bool()
-    unit = Unit(0, 1, golden["init"], golden["jitter"][0], none, None)
-    other = Unit(0, 0, golden["init"].flip(0), golden["jitter"][0].flip(0), none, None)
+    labels, shifts = golden["targets"], golden["jitter"][0]
+    unit = Unit(1, "the reference's", labels, golden["init"], shifts, none, None)
+    other = Unit(0, "another", labels, golden["init"].flip(0), shifts.flip(0), none, None)
     valid = ((0 - MEAN) / STD).float(), ((1 - MEAN) / STD).float()
     slots, units = range(2 - width, 2), [other, unit]
     made = recover_units(
-        network, golden["targets"], units.__getitem__, slots, SETTINGS, valid, width=width
+        network, len(labels), units.__getitem__, slots, SETTINGS, valid, width=width
     )
     assert made.widths == [width]
 

@@ -120,8 +120,8 @@ def recovered(how: str, saved: Unsaved) -> Result:
     )
     made = recover_units(
         build(TEACHER, 3, generator(0)),
-        torch.arange(3),
-        lambda slot: draw_unit(settings, 3, 8, seed=0, block=0, slot=slot),
+        3,
+        lambda slot: draw_unit(settings, torch.arange(3), 8, seed=0, block=0, slot=slot),
         range(1, 4),
         settings,
         valid_range(INFO, CPU),

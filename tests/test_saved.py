@@ -1,6 +1,9 @@
 """What one attempt at a job leaves for the next."""
 
+import contextlib
 import os
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +11,7 @@ import pytest
 import torch
 
 from scdd.artifacts import done
+from scdd.artifacts.files import replacing
 from scdd.artifacts.run import NAME as RUN
 from scdd.artifacts.saved import Saved, Snapshot, Stopped
 from scdd.errors import ScddError
@@ -83,6 +87,7 @@ def test_a_state_is_saved_when_its_time_has_come(tmp_path: Path) -> None:
         assert not (tmp_path / "state.pt").exists()
         saved.due = 0
         saved.offer(2, lambda: Snapshot({}))
+        saved.wait()
         assert saved.step == 2
         saved.offer(3, lambda: Snapshot({}))
         assert saved.step == 2
@@ -90,6 +95,49 @@ def test_a_state_is_saved_when_its_time_has_come(tmp_path: Path) -> None:
         with pytest.raises(Stopped, match="step 4"):
             saved.offer(4, lambda: Snapshot({}))
     assert found(tmp_path).step == 4
+
+
+def test_the_job_goes_on_while_its_state_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what is written is the state as it was offered."""
+    disk_is_free = threading.Event()
+
+    @contextlib.contextmanager
+    def slow(path: Path) -> Iterator[Path]:
+        disk_is_free.wait()
+        with replacing(path) as temporary:
+            yield temporary
+
+    monkeypatch.setattr("scdd.artifacts.saved.replacing", slow)
+    state = torch.zeros(3)
+    saved = Saved(tmp_path, KEY, every=0)
+    with saved.locked(), saved.attempt(str):
+        saved.offer(1, lambda: Snapshot({"state": state}, {"part": state}))
+        state += 1
+        assert saved.step == 0
+        disk_is_free.set()
+    again = found(tmp_path)
+    assert again.content is not None
+    assert (again.step, again.content["state"].tolist()) == (1, [0, 0, 0])
+    assert again.part("part").tolist() == [0, 0, 0]
+
+
+def test_a_state_that_could_not_be_written_is_told_at_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextlib.contextmanager
+    def full(path: Path) -> Iterator[Path]:
+        raise ScddError(f"{path} was not written: the disk is full.")
+        yield
+
+    monkeypatch.setattr("scdd.artifacts.saved.replacing", full)
+    saved = Saved(tmp_path, KEY, every=0)
+    with saved.locked(), saved.attempt(str):
+        saved.offer(1, lambda: Snapshot({}))
+        with pytest.raises(ScddError, match="disk is full"):
+            saved.offer(2, lambda: Snapshot({}))
+    assert saved.step == 0
 
 
 def test_two_attempts_without_a_new_step_are_enough_for_one_run(

@@ -51,16 +51,16 @@ def test_a_larger_ipc_adds_shards_and_leaves_the_old_ones_alone(
     assert old.items() <= ten.items() <= twenty.items()
 
 
-def test_a_recovery_from_real_images_two_units_a_pass(
+def test_a_recovery_from_real_images_by_class_two_units_a_pass(
     again: Checkout, tiny: dict[str, Any]
 ) -> None:
-    tiny["recover"] |= {"start": "real", "storage": "jpeg"}
+    tiny["recover"] |= {"start": "real", "statistics": "class", "storage": "jpeg"}
     tiny["ipc"], tiny["machine"] = [10], {"pass_width": 2}
     again.configure(tiny)
     two_ranges = NEW_IMAGES | {"recover_0000_0002": 2}
     assert again.jobs() == two_ranges | NOTHING
     (second,) = again.folder.glob("results/recover/*/slots_0001-0009/class_0000.safetensors")
-    assert load(second)[1]["passes"] == [2, 2, 2, 2, 1]
+    assert load(second)[1]["passes"] == [2, 1]  # of three classes
 
 
 def test_backbones_are_looked_at_and_an_automatic_r_bn_is_what_the_look_suggests(

@@ -76,13 +76,13 @@ def write(folder: Path, ipc: int) -> None:
 
 def recover_unit(
     network: nn.Module,
-    labels: Tensor,
     unit: Unit,
     settings: Settings,
     valid: tuple[Tensor, Tensor],
 ) -> tuple[Tensor, Tensor]:
-    """Images [classes, 3, R, R] and losses [T, 3] of one unit alone."""
-    made = recover_units(network, labels, lambda _: unit, [unit.slot], settings, valid)
+    """Images [n, 3, R, R] and losses [T, 3] of one unit alone."""
+    size = len(unit.labels)
+    made = recover_units(network, size, lambda _: unit, [unit.key], settings, valid)
     return made.images[0], made.losses[0]
 
 
@@ -91,7 +91,7 @@ def loss_of(
 ) -> Tensor:
     """Loss, cross-entropy and BN term [3] of one unit's views [n, 3, R, R]."""
     with BatchNormLoss(network.requires_grad_(False), first) as bn:
-        return objective(network, bn, views[None], labels, settings)[0]
+        return objective(network, bn, views[None], labels[None], settings)[0]
 
 
 def job(folder: Path) -> dict[str, object]:

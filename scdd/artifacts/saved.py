@@ -15,6 +15,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -61,11 +62,12 @@ class Unsaved:
     def offer(self, step: int, snapshot: Callable[[], Snapshot]) -> None:
         """To be called after every step, counted from the job's start: saves now and then.
 
-        Raises Stopped where the job is to leave; its state is saved then.
+        It is written while the job goes on. Raises Stopped where the job is to leave; its state is
+        saved then.
         """
 
     def save(self, step: int, snapshot: Snapshot) -> None:
-        """Save now."""
+        """Save now, and wait until it is written."""
 
 
 class Saved(Unsaved):
@@ -80,6 +82,8 @@ class Saved(Unsaved):
         self.step = 0  # the last that is saved
         self.run = os.environ.get(NAME)
         self.due = 0.0
+        self.writer = ThreadPoolExecutor(1)
+        self.writing: Future[None] | None = None
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -115,11 +119,15 @@ class Saved(Unsaved):
         try:
             yield
         except Exception as error:
+            with contextlib.suppress(ScddError):  # the first error is the one to be told
+                self.wait()
             # it would be the same a second time
             if isinstance(error, ScddError) and self.lock.held():
                 self._record(FRUITLESS, str(error))
             self._note(f"ends at step {self.step}: {error}")
             raise
+        with contextlib.suppress(ScddError):  # all is done, and the state not needed any more
+            self.wait()
 
     def _attempts(self) -> dict[str, Any]:
         """Of this run; those of an earlier one do not count, for its user has come back."""
@@ -157,21 +165,40 @@ class Saved(Unsaved):
     def offer(self, step: int, snapshot: Callable[[], Snapshot]) -> None:
         if not self.leaving and time.monotonic() < self.due:
             return
-        self.save(step, snapshot())
+        self._begin(step, snapshot())
         if self.leaving:
+            self.wait()
             raise Stopped(f"saved at step {step}")
 
     def save(self, step: int, snapshot: Snapshot) -> None:
         """Raises ScddError where another process took the lock, or the disk is full."""
+        self._begin(step, snapshot)
+        self.wait()
+
+    def wait(self) -> None:
+        """Until what is being saved is written. Raises ScddError where the disk is full."""
+        writing, self.writing = self.writing, None
+        if writing is not None:
+            writing.result()
+
+    def _begin(self, step: int, snapshot: Snapshot) -> None:
+        """Take a copy, which is hashed and written while the job goes on."""
+        self.wait()
         self.require_lock()
-        for name, content in snapshot.parts.items():
-            _save(self.folder / f"{name}.part", content)
         content = {"key": self.key, "step": step, "content": snapshot.content}
-        _save(self.folder / "state.pt", content)
+        files = {f"{name}.part": _pack(part) for name, part in snapshot.parts.items()}
+        files["state.pt"] = _pack(content)  # last: it names the parts
+        self.writing = self.writer.submit(self._write, step, files)
+        self.due = time.monotonic() + self.every
+
+    def _write(self, step: int, files: Mapping[str, memoryview]) -> None:
+        for name, packed in files.items():
+            with replacing(self.folder / name) as temporary, temporary.open("wb") as file:
+                file.write(hashlib.sha256(packed).digest())
+                file.write(packed)
         if step > self.step:
             self._record(0, "")
         self.step = step
-        self.due = time.monotonic() + self.every
 
     def require_lock(self) -> None:
         """Raises ScddError where another process took the lock away."""
@@ -189,12 +216,10 @@ class Saved(Unsaved):
             (self.folder / name).unlink(missing_ok=True)
 
 
-def _save(path: Path, content: Any) -> None:
+def _pack(content: Any) -> memoryview:
     buffer = io.BytesIO()
     torch.save(content, buffer)
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        file.write(hashlib.sha256(buffer.getbuffer()).digest())
-        file.write(buffer.getbuffer())
+    return buffer.getbuffer()
 
 
 def _load(path: Path) -> Any:

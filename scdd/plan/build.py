@@ -502,8 +502,8 @@ class _Builder:
 
 
 # what a look at a backbone does not take from the recovery that it is made for: it starts from
-# noise and stores no images
-NOT_OF_INFORM = {"iterations", "r_bn", "start", "storage"}
+# noise, sees no real image and stores none
+NOT_OF_INFORM = {"iterations", "r_bn", "start", "statistics", "storage"}
 OF_VALIDATE = {"metrics": "metrics.json", "history": "history.csv"}
 
 

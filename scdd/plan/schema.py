@@ -422,6 +422,12 @@ class Recover(Section):
         "an equal seed",
         json_schema_extra={"as_before": "noise"},
     )
+    statistics: Literal["dataset", "class"] = Field(
+        "dataset",
+        description="class: a batch is the images of one class in a slot range, matched with the "
+        "statistics of its training images (LPLD)",
+        json_schema_extra={"as_before": "dataset"},
+    )
     mean: Channels | None = Field(
         None,
         description="that images are normalised by, in [0, 1]; null: the dataset's",

@@ -1,13 +1,13 @@
 """Recover synthetic images of a block of classes, for a range of slots, from a teacher.
 
 Writes below --out one shard a class and losses_<block>.csv, beside the shards, with the losses of
-each slot at about a hundred iterations. Of the first block also frames_<block>.safetensors: images
+each unit at about a hundred iterations. Of the first block also frames_<block>.safetensors: images
 of the range's first slot on their way from noise.
 """
 
 import argparse
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import torch
@@ -23,16 +23,18 @@ from scdd.artifacts.inform import load_inform
 from scdd.artifacts.network import Checkpoint
 from scdd.artifacts.saved import Unsaved
 from scdd.artifacts.slots import Range, blocks, frames_path, losses_path
-from scdd.data.source import denormalise, open_dataset, valid_range
+from scdd.data.source import Dataset, denormalise, normalise, open_dataset, valid_range
 from scdd.errors import ScddError
-from scdd.progress import say
+from scdd.progress import say, track
 from scdd.recover.engine import recover_units
 from scdd.recover.pixels import as_normalised, real_starts, stored
+from scdd.recover.targets import class_statistics
 from scdd.recover.teacher import load_teacher
-from scdd.recover.units import Unit, draw_unit, settings_of
+from scdd.recover.units import Statistics, Unit, draw_class_unit, draw_unit, settings_of
 
 CURVE = 100  # iterations of a unit that the losses' file keeps, about
 FRAMED = 10  # classes, at most, of which there are frames
+STATISTICS = 256  # real images a forward pass
 
 
 def r_bn_of(config: Frozen, inform: Path | None) -> float:
@@ -69,19 +71,42 @@ def moments(iterations: int) -> list[int]:
     return [mark for mark in marks if mark < iterations] + [iterations]
 
 
+def real_images(args: argparse.Namespace, key: str) -> Dataset:
+    """The dataset itself, which `key` of the configuration asks for."""
+    if args.root is None:
+        raise ScddError(f"recover.{key} needs real images: --root must name the data root.")
+    return open_dataset(args.data, args.root)
+
+
 def starts(
     args: argparse.Namespace, config: Frozen, info: DatasetInfo
-) -> Callable[[int], Tensor | None]:
-    """What a slot's images start from: None for noise, or real images normalised by `info`.
-
-    Raises ScddError where these are wanted and --root is not given, or there are too few.
-    """
+) -> Callable[[Range, Range], Tensor | None]:
+    """What images start from, by class and slot range: None for noise, or real images normalised
+    by `info`. Raises ScddError where these are wanted and there are too few."""
     if config.params.get("start", "noise") == "noise":
-        return lambda slot: None
-    if args.root is None:
-        raise ScddError("recover.start is real: --root must name the data root.")
-    dataset = open_dataset(args.data, args.root)
+        return lambda classes, slots: None
+    dataset = real_images(args, "start")
     return real_starts(dataset, info, args.classes, args.slots, config.params["seed"])
+
+
+def targets_by_class(
+    args: argparse.Namespace, info: DatasetInfo, networks: Sequence[nn.Module]
+) -> dict[int, list[Statistics]]:
+    """What is matched where it goes by class: statistics of the class's training images in each of
+    the networks, by class."""
+    dataset, device = real_images(args, "statistics"), next(networks[0].parameters()).device
+    train, found = dataset.train.to(device), {}
+    for label in track(range(*args.classes), "statistics of classes"):
+        own = (train.labels == label).nonzero().flatten()
+        if not len(own):
+            raise ScddError(f"class {info.classes[label]!r} has no training images to match.")
+        found[label] = [
+            class_statistics(
+                network, (normalise(x, info) for _, x in train.batches(own, STATISTICS, device))
+            )
+            for network in networks
+        ]
+    return found
 
 
 def teachers(
@@ -98,13 +123,13 @@ def teachers(
     return *own, [network for network, _ in others]
 
 
-def losses_csv(first_slot: int, losses: Tensor) -> str:
-    """losses: float32 [units, T, 3]. A header and rows of slot, iteration, loss, ce, bn."""
+def losses_csv(of: str, keys: Iterable[int], losses: Tensor) -> str:
+    """losses: float32 [units, T, 3]. A header; by unit rows of its key, iteration, loss, ce, bn."""
     steps = losses.shape[1]
     kept = sorted({*range(0, steps, math.ceil(steps / CURVE)), steps - 1})
-    rows = ["slot,iteration,loss,ce,bn"]
-    for slot, curve in enumerate(losses.tolist(), start=first_slot):
-        rows += [f"{slot},{step}," + ",".join(f"{v:.6g}" for v in curve[step]) for step in kept]
+    rows = [f"{of},iteration,loss,ce,bn"]
+    for key, curve in zip(keys, losses.tolist(), strict=True):
+        rows += [f"{key},{step}," + ",".join(f"{v:.6g}" for v in curve[step]) for step in kept]
     return "\n".join(rows) + "\n"
 
 
@@ -114,35 +139,44 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: 
     settings = settings_of({**params, "r_bn": r_bn})
     seed, size = params["seed"], params["block"]
     block = block_index(args.classes, size, len(info.classes))
-    network, teacher, committee = teachers(args, config, info)
+    own, teacher, others = teachers(args, config, info)
+    network, *committee = (one.to(device) for one in (own, *others))
     indices, start = range(*args.classes), starts(args, config, info)
     frames = moments(settings.iterations) if block == 0 else []
+    by_class = params.get("statistics", "dataset") == "class"
+    targets = targets_by_class(args, info, [network, *committee]) if by_class else {}
+    labels, resolution = torch.tensor(indices), info.resolution
 
-    def draw(slot: int) -> Unit:
+    def of_slot(slot: int) -> Unit:
+        begin = start(args.classes, (slot, slot + 1))
         return draw_unit(
-            settings,
-            len(indices),
-            info.resolution,
-            seed=seed,
-            block=block,
-            slot=slot,
-            start=start(slot),
+            settings, labels, resolution, seed=seed, block=block, slot=slot, start=begin
         )
 
+    def of_class(label: int) -> Unit:
+        begin, goal = start((label, label + 1), args.slots), targets[label]
+        return draw_class_unit(
+            settings, label, resolution, seed=seed, slots=args.slots, targets=goal, start=begin
+        )
+
+    keys, size = (
+        (indices, len(range(*args.slots))) if by_class else (range(*args.slots), len(labels))
+    )
     made = recover_units(
-        network.to(device),
-        torch.tensor(indices, device=device),
-        draw,
-        range(*args.slots),
+        network,
+        size,
+        of_class if by_class else of_slot,
+        keys,
         settings,
         valid_range(info, device),
-        committee=[one.to(device) for one in committee],
+        committee=committee,
         width=args.pass_width,
         frames=frames,
-        framed=FRAMED,
+        framed=(FRAMED, 1) if by_class else (1, FRAMED),
         what=f"images of block {block}",
         saved=saved,
     )
+    by_slot = made.images.transpose(0, 1) if by_class else made.images
     record = {
         "digest": config.digest,
         "seed": seed,
@@ -151,7 +185,7 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: 
         "passes": made.widths,
         "env": runtime.environment(device),
     }
-    shards = stored(made.images, info, params.get("storage", "lossless"))
+    shards = stored(by_slot, info, params.get("storage", "lossless"))
     for row, index in enumerate(indices):
         save_shard(args.out, args.slots, info.classes, index, shards[:, row], record=record)
     if frames:
@@ -159,7 +193,7 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: 
         pictures = Frames(denormalise(made.frames, info), frames, names)
         path = frames_path(args.out, args.slots, args.classes)
         save_frames(path, pictures, slot=args.slots[0], record=record)
-    curves = losses_csv(args.slots[0], made.losses)
+    curves = losses_csv("class" if by_class else "slot", keys, made.losses)
     write_text(losses_path(args.out, args.slots, args.classes), curves)
     save_checksums(args.out, args.slots, args.classes)
 
@@ -167,7 +201,7 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: 
 def main(argv: list[str] | None = None) -> int:
     parser = runtime.long_parser(__doc__)
     parser.add_argument("--data", type=Path, required=True, help="dataset.json")
-    parser.add_argument("--root", type=Path, help="the data root, if images start from real ones")
+    parser.add_argument("--root", type=Path, help="the data root, where real images are needed")
     parser.add_argument(
         "--teacher",
         type=Path,

@@ -1,13 +1,13 @@
 """Recovery: the loop on tensors (SC-DD, arXiv 2404.07976, section 3; SRe2L's and CDA's recovery).
 
-The batch of a unit, (class block, slot), is one image of each class of the block, and its
-statistics are the batch's: batch composition is part of the method. Several units share a pass
-through the network to fill a GPU, each with its own statistics and views, which changes nothing but
-rounding.
+A unit's images are a batch, and its statistics are the batch's: batch composition is part of the
+method. Several units share a pass through the network to fill a GPU, each with its own statistics
+and views, which changes nothing but rounding.
 """
 
 import contextlib
 import math
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -38,11 +38,11 @@ def learning_rate(settings: Settings, step: int) -> float:
 class Pass:
     """Units that are recovered together, after `done` iterations.
 
-    images, and Adam's mean and square of their gradients: float32 [units, classes, 3, R, R];
-    losses: float32 [units, T, 3], of which the first `done` are known.
+    keys: the units'; images, and Adam's mean and square of their gradients: float32
+    [units, n, 3, R, R]; losses: float32 [units, T, 3], of which the first `done` are known.
     """
 
-    slots: list[int]
+    keys: list[int]
     done: int
     images: Tensor
     mean: Tensor
@@ -53,8 +53,8 @@ class Pass:
     def begin(cls, units: Sequence[Unit], iterations: int, device: torch.device) -> "Pass":
         images = torch.stack([unit.start for unit in units]).to(device)
         losses = torch.zeros(len(units), iterations, 3, device=device)
-        slots = [unit.slot for unit in units]
-        return cls(slots, 0, images, torch.zeros_like(images), torch.zeros_like(images), losses)
+        keys = [unit.key for unit in units]
+        return cls(keys, 0, images, torch.zeros_like(images), torch.zeros_like(images), losses)
 
     @classmethod
     def of(cls, state: Mapping[str, Any], device: torch.device) -> "Pass":
@@ -66,7 +66,7 @@ class Pass:
 
     def halves(self) -> list["Pass"]:
         """The same work in two passes, the first with the larger half of the units."""
-        cut = (len(self.slots) + 1) // 2
+        cut = (len(self.keys) + 1) // 2
         return [
             Pass(
                 **{
@@ -92,10 +92,10 @@ class Pass:
 
 @dataclass(frozen=True)
 class Recovered:
-    """images: the last iterates, normalised float32 [slots, classes, 3, R, R]; losses: float32
-    [slots, T, 3], as `objective` gives them, before each step; frames: float32
-    [frames, classes, 3, R, R], images of the first slot after the iterations that were asked for;
-    all on the CPU. widths: how many units each pass had that was finished."""
+    """images: the last iterates, normalised float32 [units, n, 3, R, R]; losses: float32
+    [units, T, 3], as `objective` gives them, before each step; frames: float32
+    [frames, framed images, 3, R, R], after the iterations that were asked for; all on the CPU.
+    widths: how many units each pass had that was finished."""
 
     images: Tensor
     losses: Tensor
@@ -109,43 +109,41 @@ class _Job:
     def __init__(
         self,
         networks: Sequence[nn.Module],
-        labels: Tensor,
         draw: Callable[[int], Unit],
-        slots: Sequence[int],
+        keys: Sequence[int],
         settings: Settings,
         valid: tuple[Tensor, Tensor],
         frames: Sequence[int],
-        framed: int | None,
+        framed: tuple[int, int],
         saved: Unsaved,
     ) -> None:
-        self.labels, self.draw, self.settings = labels, draw, settings
-        self.first, self.valid, self.saved = slots[0], valid, saved
-        self.frames, self.framed = frames, framed
-        self.device = labels.device
+        self.draw, self.settings, self.valid, self.saved = draw, settings, valid, saved
+        self.frames, self.framed = frames, framed[1]
+        self.device = valid[0].device
         self.width: int | None = None
         self.finished: dict[int, tuple[Tensor, Tensor]] = {}
         self.begun: list[Pass] = []
-        self.shots: list[Tensor] = []
+        self.shots: dict[int, list[Tensor]] = {key: [] for key in keys[: framed[0]]}
         self.widths: list[int] = []
         if saved.content is not None:
             held = saved.content
             self.width, self.widths = held["width"], held["widths"]
-            self.shots = [shot.clone() for shot in held["frames"]]
-            self.finished = {slot: saved.part(f"unit_{slot}") for slot in held["finished"]}
+            self.shots = {key: [s.clone() for s in shots] for key, shots in held["frames"].items()}
+            self.finished = {key: saved.part(f"unit_{key}") for key in held["finished"]}
             self.begun = [Pass.of(state, self.device) for state in held["begun"]]
         self.kept = set(self.finished)
-        under_way = {slot for one in self.begun for slot in one.slots} | self.kept
-        self.todo = [slot for slot in slots if slot not in under_way]
+        under_way = {key for one in self.begun for key in one.keys} | self.kept
+        self.todo = [key for key in keys if key not in under_way]
         first = settings.first_bn_multiplier
         self.teachers = [(network, BatchNormLoss(network, first)) for network in networks]
 
     def done(self) -> int:
         """Iterations of units."""
         iterations = self.settings.iterations
-        return len(self.finished) * iterations + sum(p.done * len(p.slots) for p in self.begun)
+        return len(self.finished) * iterations + sum(p.done * len(p.keys) for p in self.begun)
 
     def snapshot(self) -> Snapshot:
-        new = {f"unit_{s}": held for s, held in self.finished.items() if s not in self.kept}
+        new = {f"unit_{k}": held for k, held in self.finished.items() if k not in self.kept}
         self.kept.update(self.finished)
         state = {
             "width": self.width,
@@ -161,8 +159,9 @@ class _Job:
         the teachers, one after the other, so that one's activations are in memory."""
         leaf = now.images.detach().requires_grad_()
         losses, gradient = now.losses[:, now.done].zero_(), torch.zeros_like(leaf)
-        for network, bn in self.teachers:
-            parts = objective(network, bn, views.of(leaf, now.done), self.labels, self.settings)
+        for number, (network, bn) in enumerate(self.teachers):
+            seen, targets = views.of(leaf, now.done), views.targets and views.targets[number]
+            parts = objective(network, bn, seen, views.labels, self.settings, targets)
             parts = parts / len(self.teachers)
             losses += parts.detach()
             # no unit's loss depends on another's images
@@ -188,7 +187,7 @@ class _Job:
     def next(self) -> Pass:
         """The pass to work on."""
         if not self.begun:
-            units = [self.draw(slot) for slot in self.todo[: self.width]]
+            units = [self.draw(key) for key in self.todo[: self.width]]
             del self.todo[: self.width]
             self.begun.append(Pass.begin(units, self.settings.iterations, self.device))
         return self.begun[0]
@@ -196,77 +195,79 @@ class _Job:
     def run(self, now: Pass, progress: Progress) -> None:
         """To the last iteration, from wherever it is."""
         settings = self.settings
-        units = [self.draw(slot) for slot in now.slots]
+        units = [self.draw(key) for key in now.keys]
         views = Views(units, self.device)
         while now.done < settings.iterations:
             self.picture(now)
             now.step(self.gradient(now, views), settings, self.valid)
             if now.done % CHECK_EVERY == 0 or now.done == settings.iterations:
                 _require_finite(units, now)
-            progress.advance(len(units) * len(self.labels) / settings.iterations)
+            progress.advance(views.labels.numel() / settings.iterations)
             if now.done < settings.iterations:
                 self.saved.offer(self.done(), self.snapshot)
 
     def picture(self, now: Pass) -> None:
-        """Keep the first slot's images, if they are wanted after so many iterations."""
-        if self.first in now.slots and now.done in self.frames:
-            place = self.frames.index(now.done)
-            self.shots[place:] = [now.images[0, : self.framed].to("cpu", copy=True)]
+        """Keep the framed units' images, if they are wanted after so many iterations."""
+        if now.done not in self.frames:
+            return
+        place = self.frames.index(now.done)
+        for row, key in enumerate(now.keys):
+            if key in self.shots:
+                self.shots[key][place:] = [now.images[row, : self.framed].to("cpu", copy=True)]
 
     def finish(self, now: Pass) -> None:
         self.picture(now)
         self.begun.remove(now)
-        for row, slot in enumerate(now.slots):
+        for row, key in enumerate(now.keys):
             # copies: views would keep, and save, the whole pass
             images, losses = (one[row].to("cpu", copy=True) for one in (now.images, now.losses))
-            self.finished[slot] = images, losses
-        self.widths.append(len(now.slots))
+            self.finished[key] = images, losses
+        self.widths.append(len(now.keys))
         self.saved.offer(self.done(), self.snapshot)
 
     def halve(self, now: Pass) -> None:
         """Out of memory: go on with half as many units a pass."""
-        if len(now.slots) == 1:
+        if len(now.keys) == 1:
             raise ScddError(
-                "the GPU's memory does not hold one image of each class of a block in the teacher. "
-                "Use a GPU with more, or recover.precision bf16; a smaller recover.block changes "
-                "the method."
+                f"the GPU's memory does not hold a unit of {now.images.shape[1]} images in the "
+                "teacher. Use a GPU with more, or recover.precision bf16; a smaller recover.block "
+                "changes the method."
             )
         self.begun[:1] = now.halves()
-        self.width = len(self.begun[0].slots)
+        self.width = len(self.begun[0].keys)
         torch.cuda.empty_cache()
         say(f"out of memory: from now on {self.width} units a pass")
 
 
 def recover_units(
     network: nn.Module,
-    labels: Tensor,
+    size: int,
     draw: Callable[[int], Unit],
-    slots: Sequence[int],
+    keys: Sequence[int],
     settings: Settings,
     valid: tuple[Tensor, Tensor],
     *,
     committee: Sequence[nn.Module] = (),
     width: int | None = None,
     frames: Sequence[int] = (),
-    framed: int | None = None,
+    framed: tuple[int, int] = (1, sys.maxsize),
     what: str = "recover",
     saved: Unsaved | None = None,
 ) -> Recovered:
-    """Recover the units of `slots`, which `draw` gives.
+    """Recover the units of these keys, of `size` images each, which `draw` gives.
 
-    labels: int64 [classes] on the device where network and valid are; valid: lower and upper end
-    of the pixels, normalised, [3, 1, 1]; committee: teachers beside `network`, of whose losses the
-    mean is taken; width: units a pass, None: one on the CPU, on a GPU what
-    its memory holds; frames: iterations, ascending, after which the first slot's images are kept,
-    of the first `framed` classes or of all; saved: where to go on from, and where to leave the
-    state. The networks are set to eval mode and frozen. Nothing waits for the device but a look at
-    the losses now and then: one that is not finite is an ScddError naming unit and iteration, and
-    the finished units are saved. A pass that the GPU's memory does not hold is halved, and goes on
-    where it was.
+    valid: lower and upper end of the pixels, normalised, [3, 1, 1] on the networks' device;
+    committee: teachers beside `network`, of whose losses the mean is taken; width: units a pass,
+    None: one on the CPU, on a GPU what its memory holds; frames: iterations, ascending, after which
+    images are kept, of the first framed[0] units the first framed[1]; saved: where to go on from,
+    and where to leave the state. The networks are set to eval mode and frozen. Nothing waits for
+    the device but a look at the losses now and then: one that is not finite is an ScddError naming
+    unit and iteration, and the finished units are saved. A pass that the GPU's memory does not hold
+    is halved, and goes on where it was.
     """
     networks = [frozen(one, settings.precision) for one in (network, *committee)]
-    job = _Job(networks, labels, draw, slots, settings, valid, frames, framed, saved or Unsaved())
-    total, each = len(slots) * len(labels), len(labels) / settings.iterations
+    job = _Job(networks, draw, keys, settings, valid, frames, framed, saved or Unsaved())
+    total, each = len(keys) * size, size / settings.iterations
     with contextlib.ExitStack() as stack:
         progress = stack.enter_context(Progress(what, total, job.done() * each))
         for _, bn in job.teachers:
@@ -284,8 +285,10 @@ def recover_units(
                 job.saved.save(job.done(), job.snapshot())
                 raise
             job.finish(now)
-    images, losses = zip(*[job.finished[slot] for slot in slots], strict=True)
-    pictures = torch.stack(job.shots) if job.shots else images[0].new_zeros(0, *images[0].shape)
+    images, losses = zip(*[job.finished[key] for key in keys], strict=True)
+    pictures = images[0].new_zeros(0, *images[0].shape)
+    if frames:
+        pictures = torch.cat([torch.stack(shots) for shots in job.shots.values()], dim=1)
     return Recovered(torch.stack(images), torch.stack(losses), pictures, job.widths)
 
 
@@ -299,6 +302,6 @@ def _require_finite(units: Sequence[Unit], now: Pass) -> None:
     first = torch.where(whole & fine.all(1), now.done + 1, first)
     row = int(first.argmin())
     raise NotFinite(
-        f"recovery of block {units[row].block}, slot {units[row].slot} is not finite from "
+        f"recovery of {units[row].name} is not finite from "
         f"iteration {first[row]} on. Lower recover.lr or recover.r_bn, or use precision float32."
     )

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 
 from scdd.errors import ScddError
-from scdd.recover.units import Settings
+from scdd.recover.units import Settings, Statistics
 
 
 def frozen(network: nn.Module, precision: str) -> nn.Module:
@@ -77,7 +77,8 @@ class _Matched(torch.autograd.Function):
 
 
 class BatchNormLoss:
-    """Distance of a batch's statistics from a network's running ones, gathered in its forward.
+    """Distance of a batch's statistics from a network's running ones, or from others, gathered in
+    its forward.
 
     Sum over BatchNorm2d layers, in module order, of w (||running_var - var||_2 + ||running_mean -
     mean||_2), of the layer's input over (N, H, W), biased variance, in float32; w is
@@ -101,10 +102,11 @@ class BatchNormLoss:
         self.places = torch.cat(places).to(device)
         self.weights = torch.ones(len(self.layers), device=device)
         self.weights[0] = first_multiplier
-        self.running = [
-            torch.cat([getattr(layer, name) for layer in self.layers])
-            for name in ("running_mean", "running_var")
-        ]
+        self.running = (
+            torch.cat([layer.running_mean for layer in self.layers]),
+            torch.cat([layer.running_var for layer in self.layers]),
+        )
+        self.targets: Statistics = self.running
 
     def _forward(self, row: int, layer: nn.BatchNorm2d) -> Callable[[Tensor], Tensor]:
         def forward(x: Tensor) -> Tensor:
@@ -114,16 +116,20 @@ class BatchNormLoss:
 
         return forward
 
-    def begin(self, units: int) -> None:
-        """Before a forward pass of so many units; one that failed is forgotten, graph and all."""
+    def begin(self, units: int, targets: Statistics | None = None) -> None:
+        """Before a forward pass of so many units; one that failed is forgotten, graph and all.
+
+        targets: float32 [units, channels of all layers] in place of the running statistics.
+        """
         self.units, self.seen = units, {}
+        self.targets = self.running if targets is None else targets
 
     def take(self) -> Tensor:
         """The loss of each unit in the forward pass since `begin`, [units]."""
         seen, self.seen = [self.seen[row] for row in range(len(self.layers))], {}
         total = torch.zeros(self.units, device=self.weights.device)
-        for found, running in zip(zip(*seen, strict=True), self.running, strict=True):
-            off = running - torch.cat(found, dim=1)
+        for found, target in zip(zip(*seen, strict=True), self.targets, strict=True):
+            off = target - torch.cat(found, dim=1)
             # a row a layer, filled up with zeros: the norms of all are one kernel
             rows = off.new_zeros(self.units, len(self.layers) * self.widest)
             rows = rows.index_copy(1, self.places, off).view(self.units, -1, self.widest)
@@ -153,18 +159,24 @@ def total_variation(images: Tensor) -> Tensor:
 
 
 def objective(
-    network: nn.Module, bn: BatchNormLoss, views: Tensor, labels: Tensor, settings: Settings
+    network: nn.Module,
+    bn: BatchNormLoss,
+    views: Tensor,
+    labels: Tensor,
+    settings: Settings,
+    targets: Statistics | None = None,
 ) -> Tensor:
     """Loss, cross-entropy and BN term before r_bn by unit, float32 [units, 3].
 
-    views: float32 [units, classes, 3, R, R]; labels: int64 [classes]; network: as `frozen` made it.
+    views: float32 [units, n, 3, R, R]; labels: int64 [units, n]; network: as `frozen` made it;
+    targets: see `BatchNormLoss.begin`.
     """
     units = len(views)
-    bn.begin(units)
+    bn.begin(units, targets)
     bf16 = settings.precision == "bf16"
     with torch.autocast(views.device.type, torch.bfloat16, enabled=bf16):
         logits = network(views.flatten(0, 1))
-    by_image = F.cross_entropy(logits.float(), labels.repeat(units), reduction="none")
+    by_image = F.cross_entropy(logits.float(), labels.flatten(), reduction="none")
     cross_entropy, distance = by_image.view(units, -1).mean(1), bn.take()
     loss = cross_entropy + settings.r_bn * distance
     if settings.tv_l2:

@@ -27,14 +27,15 @@ def as_normalised(info: DatasetInfo, params: Mapping[str, Any]) -> DatasetInfo:
 
 def real_starts(
     dataset: Dataset, info: DatasetInfo, classes: Range, slots: Range, seed: int
-) -> Callable[[int], Tensor]:
-    """What gives the start of a slot, one image of each class in the half-open range, normalised
-    by `info`, float32 [classes, 3, R, R]: those that `scdd.baselines.random` has in that slot.
+) -> Callable[[Range, Range], Tensor]:
+    """What gives the starts of a range of classes and of slots within those given, normalised by
+    `info`, float32 [classes * slots, 3, R, R], class by class: those that `scdd.baselines.random`
+    has there.
 
     Raises ScddError where a class has too few training images for the slots.
     """
-    orders = [in_random_order(dataset, label, seed) for label in range(*classes)]
-    for label, order in zip(range(*classes), orders, strict=True):
+    orders = {label: in_random_order(dataset, label, seed) for label in range(*classes)}
+    for label, order in orders.items():
         if len(order) < slots[1]:
             raise ScddError(
                 f"class {dataset.info.classes[label]!r} has {len(order)} training images, but "
@@ -42,8 +43,8 @@ def real_starts(
                 f"Lower ipc to {most_slots(len(order))}, or set recover.start to noise."
             )
 
-    def start(slot: int) -> Tensor:
-        index = torch.stack([order[slot] for order in orders])
+    def start(classes: Range, slots: Range) -> Tensor:
+        index = torch.cat([orders[label][slice(*slots)] for label in range(*classes)])
         return normalise(dataset.train.images(index), info)
 
     return start

@@ -1,7 +1,9 @@
 """What is random in a recovery, and the views of the images that come of it.
 
-A unit, (class block, slot), is one image of each class of a block. Its random numbers come from
-(seed, block, slot) alone, so that it does not matter with which others, and where, it is recovered.
+A unit is the images whose BatchNorm statistics are taken together: one image of each class of a
+block, (class block, slot), or, where the statistics are matched by class, those of one class in a
+range of slots. Its random numbers come from (seed, block, slot), or (seed, class, first slot),
+alone, so that it does not matter with which others, and where, it is recovered.
 """
 
 import math
@@ -13,7 +15,10 @@ import torch
 from torch import Tensor
 
 from scdd import rng
+from scdd.artifacts.slots import Range
 from scdd.data.geometry import TRIES, crop_resize, draw_chances, fit_boxes
+
+Statistics = tuple[Tensor, Tensor]  # means and variances, of all layers one after the other
 
 
 @dataclass(frozen=True)
@@ -69,23 +74,28 @@ def least_share(settings: Settings, step: int) -> float:
 
 @dataclass(frozen=True)
 class Unit:
-    """All that is random in one (block, slot), on the CPU, over T iterations.
+    """A unit of n images, on the CPU, with all that is random in it over T iterations.
 
-    start: float32 [classes, 3, R, R]; shifts: int64 [T, 2], down and right; flips: bool [T, n];
-    boxes: int64 [T, n, 4] crops, None without; n is 1, or the classes where each image has its own.
+    key: its own in a job, the slot or the class; name: for messages; labels: int64 [n]; start:
+    float32 [n, 3, R, R]; shifts: int64 [T, 2], down and right; flips: bool [T, m]; boxes: int64
+    [T, m, 4] crops, None without; m is 1, or n where each image has its own; targets: what the
+    statistics are matched with, by teacher, each float32 [channels of all layers]; None: the
+    teachers' running ones.
     """
 
-    block: int
-    slot: int
+    key: int
+    name: str
+    labels: Tensor
     start: Tensor
     shifts: Tensor
     flips: Tensor
     boxes: Tensor | None
+    targets: Sequence[Statistics] | None = None
 
 
 def draw_unit(
     settings: Settings,
-    classes: int,
+    labels: Tensor,
     resolution: int,
     *,
     seed: int,
@@ -93,11 +103,42 @@ def draw_unit(
     slot: int,
     start: Tensor | None = None,
 ) -> Unit:
-    """A unit's numbers, whoever recovers it with what else; `start`, normalised float32
-    [classes, 3, R, R], in place of noise."""
+    """One image of each class of a block, whoever recovers it with what else.
+
+    labels: int64 [classes]; start: normalised float32 [classes, 3, R, R] in place of noise.
+    """
     draw = rng.generator(seed, "recover", block, slot)
-    steps, own = settings.iterations, classes if settings.crop_by == "image" else 1
-    noise = torch.randn(classes, 3, resolution, resolution, generator=draw)
+    numbers = _draw(settings, len(labels), resolution, draw, start)
+    return Unit(slot, f"block {block}, slot {slot}", labels, *numbers)
+
+
+def draw_class_unit(
+    settings: Settings,
+    label: int,
+    resolution: int,
+    *,
+    seed: int,
+    slots: Range,
+    targets: Sequence[Statistics],
+    start: Tensor | None = None,
+) -> Unit:
+    """The images of one class in a range of slots, to be matched with `targets`.
+
+    start: normalised float32 [slots, 3, R, R] in place of noise.
+    """
+    draw = rng.generator(seed, "recover by class", label, slots[0])
+    labels = torch.full((slots[1] - slots[0],), label)
+    numbers = _draw(settings, len(labels), resolution, draw, start)
+    name = f"class {label}, slots {slots[0]} to {slots[1] - 1}"
+    return Unit(label, name, labels, *numbers, targets)
+
+
+def _draw(
+    settings: Settings, n: int, resolution: int, draw: torch.Generator, start: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+    """start, shifts, flips and boxes of a unit of n images."""
+    steps, own = settings.iterations, n if settings.crop_by == "image" else 1
+    noise = torch.randn(n, 3, resolution, resolution, generator=draw)
     shifts = torch.randint(0, settings.jitter + 1, (steps, 2), generator=draw)
     flips = (torch.rand(steps, own, generator=draw) < 0.5) & settings.flip
     boxes = None
@@ -107,13 +148,23 @@ def draw_unit(
         low = low.repeat_interleave(own)[:, None]
         chances[:, :TRIES] = low + (settings.crop[1] - low) * chances[:, :TRIES]
         boxes = fit_boxes(chances, resolution, resolution).view(steps, own, 4)
-    return Unit(block, slot, noise if start is None else start, shifts, flips, boxes)
+    return noise if start is None else start, shifts, flips, boxes
 
 
 class Views:
-    """The views that several units have of their images at each iteration."""
+    """The views that several units have of their images at each iteration, and what is asked of
+    them: labels int64 [units, n]; targets, by teacher float32 [units, channels], or None."""
 
     def __init__(self, units: Sequence[Unit], device: torch.device) -> None:
+        self.labels = torch.stack([unit.labels for unit in units]).to(device)
+        self.targets: list[Statistics] | None = None
+        if units[0].targets is not None:
+            by_teacher = zip(*[unit.targets for unit in units if unit.targets], strict=True)
+            stacked = [zip(*of_units, strict=True) for of_units in by_teacher]
+            self.targets = [
+                (torch.stack(means).to(device), torch.stack(variances).to(device))
+                for means, variances in stacked
+            ]
         self.shifts = torch.stack([unit.shifts for unit in units], dim=1).tolist()
         flips = torch.stack([unit.flips for unit in units], dim=1)
         self.flips = flips.to(device) if bool(flips.any()) else None
@@ -121,7 +172,7 @@ class Views:
         self.boxes = torch.stack(boxes, dim=1).to(device) if boxes else None
 
     def of(self, images: Tensor, step: int) -> Tensor:
-        """images: float32 [units, classes, 3, R, R] on the device; differentiable."""
+        """images: float32 [units, n, 3, R, R] on the device; differentiable."""
         flips = None if self.flips is None else self.flips[step]
         if self.boxes is not None:
             boxes = self.boxes[step].flatten(0, 1)
