@@ -114,7 +114,13 @@ def plain(network: nn.Module, labels: Tensor, units: list[Unit], settings: Setti
 
 
 def measure(
-    name: str, device: torch.device, slots: int, iterations: int, classes: int | None, peak: float
+    name: str,
+    device: torch.device,
+    slots: int,
+    iterations: int,
+    classes: int | None,
+    peak: float,
+    compiled: bool,
 ) -> None:
     case = CASES[name]
     classes, settings = classes or case.classes, replace(case.settings, iterations=iterations)
@@ -129,10 +135,17 @@ def measure(
         made = build(case.architecture, classes, generator(0))
         return made.to(device).eval().requires_grad_(False)
 
-    def ours(precision: str) -> Callable[[], object]:
+    def ours(precision: str, compiled: bool = False) -> Callable[[], object]:
         teacher, own = network(), replace(settings, precision=precision)
         return lambda: recover_units(
-            teacher, classes, lambda slot: units[slot], range(slots), own, valid, what=name
+            teacher,
+            classes,
+            lambda slot: units[slot],
+            range(slots),
+            own,
+            valid,
+            compiled=compiled,
+            what=name,
         )
 
     teacher = network()
@@ -145,6 +158,8 @@ def measure(
         "float32": ours("float32"),
         "bf16": ours("bf16"),
     }
+    if compiled:
+        jobs["bf16, compiled"] = ours("bf16", compiled=True)
     images = slots * classes
     print(f"{name}: {slots} units of {classes} images, {iterations} iterations")
     print(f"{each / 1e9:.2f} GFLOP an image and iteration")
@@ -221,6 +236,7 @@ def main() -> None:
     parser.add_argument("--iterations", type=int, default=4)
     parser.add_argument("--classes", type=int, help="of a unit, where memory is short")
     parser.add_argument("--memory", action="store_true", help="count it, and time nothing")
+    parser.add_argument("--compile", action="store_true", help="also with torch.compile")
     parser.add_argument("--peak", type=float, default=0.0, help="the device's TFLOP/s in bf16")
     args = parser.parse_args()
     device = torch.device(args.device)
@@ -231,7 +247,7 @@ def main() -> None:
             memory(name, "float32")
             memory(name, "bf16")
             continue
-        measure(name, device, args.slots, args.iterations, args.classes, args.peak)
+        measure(name, device, args.slots, args.iterations, args.classes, args.peak, args.compile)
 
 
 if __name__ == "__main__":

@@ -44,6 +44,7 @@ THREADS = plan.machine["threads"]
 DEVICE = plan.machine["device"]
 SAVE_EVERY = plan.machine["save_every"]
 PASS_WIDTH = plan.machine["pass_width"]
+COMPILE = plan.machine["compile"]
 
 
 wildcard_constraints:

@@ -41,10 +41,11 @@ for block in sorted({b for node in plan.of("recover") for b in plan.class_blocks
             root=root_of("recover"),
             inform=lambda w, input: f"--inform {input.inform}" if input.inform else "",
             width=f"--pass-width {PASS_WIDTH}" if PASS_WIDTH else "",
+            compile="--compile" if COMPILE else "",
             folder=lambda w, output: Path(output[0]).parents[1],
         shell:
             "exec python -m scdd.recover --config {input.config} --code {input.code}"
             " --work {params.work} --save-every {params.every} --data {input.data[0]}"
-            " --root {params.root:q} --teacher {input.teacher} {params.inform} {params.width}"
+            " --root {params.root:q} --teacher {input.teacher} {params.inform} {params.width} {params.compile}"
             " --classes {params.classes} --slots {params.slots} --device {params.device}"
             " --out {params.folder} 2> {log}"

@@ -693,6 +693,18 @@ def photos(folder):
     return folder
 
 
+def test_a_compiled_pass_is_the_same_but_for_rounding(network, monkeypatch):
+    """Captured whole, with its gradient; by a backend that needs no C++ compiler."""
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="aot_eager"))
+    draw, key = functools.partial(unit_of, CROPPED), {"width": 2}
+    plain, compiled = (
+        recover_units(network, CLASSES, draw, range(3), CROPPED, VALID, compiled=yes, **key)
+        for yes in (False, True)
+    )
+    torch.testing.assert_close(compiled.losses[:, 0], plain.losses[:, 0], rtol=1e-5, atol=0)
+    torch.testing.assert_close(compiled.images, plain.images, rtol=0, atol=1e-3)
+
+
 def test_a_start_from_real_images_is_that_of_the_random_baseline(photos, network):
     """At learning rate 0 the start is what is left; its mean and std are the recovery's."""
     write_config(photos, start="real", lr=0.0, **CIFAR_10)

@@ -617,6 +617,11 @@ class Machine(Section):
         description="images of a class in one pass of a recovery; null: one on the CPU, what fits "
         "on a GPU",
     )
+    compile: bool = Field(
+        False,
+        description="compile a recovery's pass through the teacher (torch.compile): costs a minute "
+        "or more a job; changes float rounding",
+    )
 
 
 def _method(value: Any) -> Any:

@@ -172,6 +172,7 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: 
         committee=committee,
         width=args.pass_width,
         frames=frames,
+        compiled=args.compile,
         framed=(FRAMED, 1) if by_class else (1, FRAMED),
         what=f"images of block {block}",
         saved=saved,
@@ -183,6 +184,7 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: 
         "r_bn": r_bn,
         "teacher": teacher.digest,
         "passes": made.widths,
+        "compiled": args.compile,
         "env": runtime.environment(device),
     }
     shards = stored(by_slot, info, params.get("storage", "lossless"))
@@ -217,6 +219,9 @@ def main(argv: list[str] | None = None) -> int:
         type=int,
         help="units in one pass through the teacher; not given: one on the CPU, on a GPU as many "
         "as its memory holds",
+    )
+    parser.add_argument(
+        "--compile", action="store_true", help="compile the pass through the teacher: minutes, once"
     )
     parser.add_argument("--out", type=Path, required=True, help="the folder of the shards")
     return runtime.run_long("recover", parser, work, argv, outputs=("out",))

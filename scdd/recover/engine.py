@@ -115,6 +115,7 @@ class _Job:
         valid: tuple[Tensor, Tensor],
         frames: Sequence[int],
         framed: tuple[int, int],
+        compiled: bool,
         saved: Unsaved,
     ) -> None:
         self.draw, self.settings, self.valid, self.saved = draw, settings, valid, saved
@@ -136,6 +137,8 @@ class _Job:
         self.todo = [key for key in keys if key not in under_way]
         first = settings.first_bn_multiplier
         self.teachers = [(network, BatchNormLoss(network, first)) for network in networks]
+        # nothing of it changes from pass to pass but the last one's width
+        self.objective = torch.compile(objective, fullgraph=True) if compiled else objective
 
     def done(self) -> int:
         """Iterations of units."""
@@ -161,7 +164,7 @@ class _Job:
         losses, gradient = now.losses[:, now.done].zero_(), torch.zeros_like(leaf)
         for number, (network, bn) in enumerate(self.teachers):
             seen, targets = views.of(leaf, now.done), views.targets and views.targets[number]
-            parts = objective(network, bn, seen, views.labels, self.settings, targets)
+            parts = self.objective(network, bn, seen, views.labels, self.settings, targets)
             parts = parts / len(self.teachers)
             losses += parts.detach()
             # no unit's loss depends on another's images
@@ -251,6 +254,7 @@ def recover_units(
     width: int | None = None,
     frames: Sequence[int] = (),
     framed: tuple[int, int] = (1, sys.maxsize),
+    compiled: bool = False,
     what: str = "recover",
     saved: Unsaved | None = None,
 ) -> Recovered:
@@ -259,14 +263,14 @@ def recover_units(
     valid: lower and upper end of the pixels, normalised, [3, 1, 1] on the networks' device;
     committee: teachers beside `network`, of whose losses the mean is taken; width: units a pass,
     None: one on the CPU, on a GPU what its memory holds; frames: iterations, ascending, after which
-    images are kept, of the first framed[0] units the first framed[1]; saved: where to go on from,
-    and where to leave the state. The networks are set to eval mode and frozen. Nothing waits for
-    the device but a look at the losses now and then: one that is not finite is an ScddError naming
-    unit and iteration, and the finished units are saved. A pass that the GPU's memory does not hold
-    is halved, and goes on where it was.
+    images are kept, of the first framed[0] units the first framed[1]; compiled: by torch.compile,
+    which rounds otherwise; saved: where to go on from, and where to leave the state. The networks
+    are set to eval mode and frozen. Nothing waits for the device but a look at the losses now and
+    then: one that is not finite is an ScddError naming unit and iteration, and the finished units
+    are saved. A pass that the GPU's memory does not hold is halved, and goes on where it was.
     """
     networks = [frozen(one, settings.precision) for one in (network, *committee)]
-    job = _Job(networks, draw, keys, settings, valid, frames, framed, saved or Unsaved())
+    job = _Job(networks, draw, keys, settings, valid, frames, framed, compiled, saved or Unsaved())
     total, each = len(keys) * size, size / settings.iterations
     with contextlib.ExitStack() as stack:
         progress = stack.enter_context(Progress(what, total, job.done() * each))
