@@ -12,9 +12,14 @@ the plain loop: convolutions and products, forward and the gradient of the image
 counts the peak memory of a pass with one unit: the bytes of all tensors that are alive at once in
 two iterations of 16 and of 32 images, extended linearly to the unit's. What a GPU's libraries
 use beside tensors is not in it.
+
+    python benchmarks/recover.py --packing --threads 1
+
+compares what passes of one, two and four units give.
 """
 
 import argparse
+import itertools
 import math
 import weakref
 from collections.abc import Callable
@@ -36,6 +41,7 @@ from scdd.recover.units import Settings, Unit, draw_unit
 from scdd.rng import generator
 
 ROUNDS = 3
+PRECISIONS = ("float32", "bf16")
 
 
 @dataclass(frozen=True)
@@ -171,6 +177,33 @@ def measure(
         print(f"{side}: {rate:.0f} image iterations/s, {ratio:.2f} times as fast as plain{share}")
 
 
+def packing(device: torch.device) -> None:
+    """How far four units are from the same in passes of one, after one and after ten steps."""
+    settings = replace(CASES["cifar"].settings, iterations=10)
+    valid = (torch.full((3, 1, 1), -2.0, device=device), torch.full((3, 1, 1), 2.0, device=device))
+    cases = itertools.product((("resnet18", 32), ("resnet50", 64)), PRECISIONS, (4, 10))
+    for (arch, resolution), precision, size in cases:
+        own = replace(settings, precision=precision)
+
+        def unit(
+            slot: int, own: Settings = own, size: int = size, resolution: int = resolution
+        ) -> Unit:
+            return draw_unit(own, torch.arange(size), resolution, seed=0, block=0, slot=slot)
+
+        made = {}
+        for width in (1, 2, 4):
+            network = build(Architecture(arch, 0.125, "small"), size, generator(0)).to(device)
+            made[width] = recover_units(network, size, unit, range(4), own, valid, width=width)
+        for width in (2, 4):
+            loss = (made[width].losses[:, 0] / made[1].losses[:, 0] - 1).abs().max()
+            off = (made[width].images - made[1].images).abs()
+            print(
+                f"{arch}, {resolution} pixels, {precision}, units of {size}, {width} a pass: first "
+                f"loss {loss:.1e}, pixels after 10 steps {off.max():.1e} at most, "
+                f"{100 * (off > 1e-3).float().mean():.0f} % of them more than 1e-3"
+            )
+
+
 class Alive(TorchDispatchMode):
     """Bytes of the tensors that are made within, as long as they live, and their peak."""
 
@@ -236,12 +269,16 @@ def main() -> None:
     parser.add_argument("--iterations", type=int, default=4)
     parser.add_argument("--classes", type=int, help="of a unit, where memory is short")
     parser.add_argument("--memory", action="store_true", help="count it, and time nothing")
+    parser.add_argument("--packing", action="store_true", help="compare widths of a pass")
     parser.add_argument("--compile", action="store_true", help="also with torch.compile")
     parser.add_argument("--peak", type=float, default=0.0, help="the device's TFLOP/s in bf16")
     args = parser.parse_args()
     device = torch.device(args.device)
     torch.set_num_threads(args.threads)
     print(f"{device}, torch {torch.__version__}, {torch.get_num_threads()} threads")
+    if args.packing:
+        packing(device)
+        return
     for name in args.case:
         if args.memory:
             memory(name, "float32")
