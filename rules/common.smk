@@ -125,6 +125,14 @@ def informed(wildcards):
     return plan.parent(node, "inform").folder / "inform.json" if "inform" in node.parents else []
 
 
+def ordered(wildcards):
+    """The order in which a coreset takes real images; nothing for other baselines."""
+    node = node_of("baselines", wildcards)
+    if "order" not in node.parents:
+        return []
+    return plan.parent(node, "order").folder / "order.safetensors"
+
+
 def started(wildcards):
     """The training set of a recovery that needs real images; nothing for others."""
     node = node_of("recover", wildcards)

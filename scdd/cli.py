@@ -29,6 +29,8 @@ def targets(plan: Plan, node: Node) -> list[Path]:
             return [node.folder / "backbone.safetensors"]
         case "probe":
             return [node.folder / "probe.safetensors"]
+        case "coreset" | "forgetting":
+            return [node.folder / "order.safetensors"]
         case "inform":
             return [node.folder / "inform.json"]
         case "imageset":
@@ -53,7 +55,7 @@ def show_plan(args: argparse.Namespace) -> None:
             files = targets(plan, node)
             there = sum(file.exists() for file in files)
             state = "done" if there == len(files) else f"{there}/{len(files)}" if there else "-"
-            print(f"{stage:9s} {node.digest} {state:>9s}  {node.folder}")
+            print(f"{stage:10s} {node.digest} {state:>9s}  {node.folder}")
     counts = Counter(node.stage for node in plan.nodes.values())
     print(", ".join(f"{counts[stage]} {stage}" for stage in VERSIONS if counts[stage]))
 
@@ -67,6 +69,7 @@ def show_keys(_: argparse.Namespace) -> None:
         show_section(f"squeeze.{name}.", model)
     show_section("probe.", schema.Probe)
     show_section("recover.", schema.Recover)
+    show_section("forgetting.", schema.Forgetting)
     show_section("protocol.<name>.", schema.Protocol)
     show_section("protocol.whole.", schema.Whole)
 

@@ -16,7 +16,7 @@ from scdd.plan import load
 from scdd.plan.config import merge, parse, preset, preset_names
 from scdd.plan.identity import canonical, digest
 from scdd.plan.load import freeze, plan_of, thaw
-from scdd.plan.schema import ARCHITECTURES, SQUEEZES, MoCoV2, Recover, Section, View
+from scdd.plan.schema import ARCHITECTURES, SQUEEZES, Forgetting, MoCoV2, Recover, Section, View
 from scdd.plan.stages import VERSIONS, Plan
 
 Config = dict[str, Any]
@@ -250,6 +250,84 @@ def test_a_look_at_a_teacher_depends_on_what_it_uses_of_the_recovery(
     assert (digests(plan_of(tiny), "inform") == before) == same
 
 
+# ---- coresets ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["herding", "kcenter"])
+def test_a_coreset_is_chosen_by_the_network_that_labels_it_or_by_another(
+    tiny: Config, name: str
+) -> None:
+    other = {"name": "other", "like": name, "features": "sre2l"}
+    tiny["methods"] = ["scdd", "sre2l", name, other, {**other, "name": "third", "teacher": "sre2l"}]
+    plan = plan_of(tiny)
+    mocov2, supervised = plan.of("probe")
+    assert [plan.parent(node, "teacher") for node in plan.of("coreset")] == [mocov2, supervised]
+    own, by_other = plan.of("baselines")
+    assert own.params == {"method": name}
+    assert plan.parent(own, "order").params == {"method": name}
+    assert plan.data_of(by_other) == plan.of("data")[0]
+    # the third has the second's images, but labels of its own
+    labels = {plan.parent(node, "teacher").key for node in plan.of("relabel")}
+    assert labels == {mocov2.key, supervised.key}
+    (table,) = plan.of("tables")
+    assert "other: chosen by the features of sre2l's backbone." in table.params["notes"]
+
+
+def test_a_coresets_teacher_gives_its_features_too(tiny: Config) -> None:
+    tiny["methods"] = ["scdd", "sre2l", {"name": "herding", "teacher": "sre2l"}]
+    plan = plan_of(tiny)
+    (order,), (_, supervised) = plan.of("coreset"), plan.of("probe")
+    assert plan.parent(order, "teacher") == supervised
+
+
+def test_ipcs_of_a_coreset_share_its_order_and_images(tiny: Config) -> None:
+    tiny["methods"], tiny["ipc"] = ["scdd", "herding", "kcenter", "forgetting"], [1, 10]
+    plan = plan_of(tiny)
+    counts = {stage: len(plan.of(stage)) for stage in VERSIONS}
+    assert [counts[s] for s in ("coreset", "forgetting", "baselines", "imageset")] == [2, 1, 3, 8]
+    orders = [cli.targets(plan, node) for s in ("coreset", "forgetting") for node in plan.of(s)]
+    assert {file.name for files in orders for file in files} == {"order.safetensors"}
+
+
+def test_forgetting_is_a_training_run_of_the_backbone(tiny: Config) -> None:
+    tiny["methods"] = ["scdd", "forgetting"]
+    wide = {"name": "wide", "like": "forgetting", "backbone": "resnet18"}
+    tiny["methods"].append(wide)
+    tiny["forgetting"] = {"epochs": 3}
+    plan = plan_of(tiny)
+    own, other = plan.of("forgetting")
+    assert own.parents == {"data": plan.of("data")[0].key}
+    assert (own.params["arch"], own.params["width"], own.params["stem"]) == (
+        "resnet10",
+        0.125,
+        "small",
+    )
+    assert other.params["arch"] == "resnet18"
+    assert own.params["epochs"] == 3
+    (table,) = plan.of("tables")
+    notes = [note for note in table.params["notes"] if "events counted over" in note]
+    assert notes == [
+        "Forgetting: events counted over 3 epochs of resnet10-w0.125.",
+        "wide: events counted over 3 epochs of resnet18.",
+    ]
+
+
+def test_the_training_run_of_forgetting_on_cifar_is_the_authors() -> None:
+    config = yaml.safe_load((ROOT / "experiments/cifar100.yaml").read_text())
+    config["methods"] = ["scdd", "forgetting"]
+    (node,) = plan_of(config, check_files=False).of("forgetting")
+    steps = [share * node.params["epochs"] for share in node.params["milestones"]]
+    assert steps == [60, 120, 160]  # run_cifar.py: MultiStepLR
+    kept = {key: node.params[key] for key in ("epochs", "lr", "batch", "factor", "weight_decay")}
+    assert kept == {"epochs": 200, "lr": 0.1, "batch": 128, "factor": 0.2, "weight_decay": 5e-4}
+
+
+@pytest.mark.parametrize("family", ["cifar", "tiny", "imagenet"])
+def test_every_published_training_run_is_a_valid_one(family: str) -> None:
+    found = preset("forgetting", family).values
+    assert parse(Forgetting, found, "forgetting").model_dump()["lr"] == found["lr"]
+
+
 # ---- presets -----------------------------------------------------------------------------------
 
 
@@ -418,6 +496,28 @@ def test_mappings_merge_key_by_key() -> None:
         ({"methods": ["scdd", "scdd"]}, "methods: a name stands twice"),
         ({"methods": ["random"]}, "methods.random: needs a teacher, and no method has a probe"),
         ({"methods": ["scdd", "random"], "ipc": [150]}, "the smallest class of digits has 139"),
+        ({"methods": ["scdd", "herding"], "ipc": [150]}, "method 'herding' takes real ones"),
+        ({"methods": ["scdd", "forgetting"], "ipc": [150]}, "method 'forgetting' takes real ones"),
+        ({"methods": ["kcenter"]}, "methods.kcenter: needs a teacher, and no method has a probe"),
+        (
+            {"methods": ["scdd", {"name": "herding", "features": "sre2"}]},
+            "methods.herding.features: 'sre2' is no method with a probe. Known: scdd.",
+        ),
+        (
+            {"methods": ["scdd", {"name": "herding", "backbone": "resnet18"}]},
+            "methods.herding.backbone: this method has no use for it.",
+        ),
+        (
+            {"methods": ["scdd", {"name": "forgetting", "features": "scdd"}]},
+            "methods.forgetting.features: this method has no use for it.",
+        ),
+        (
+            {"methods": [{"name": "scdd", "features": "scdd"}]},
+            "methods.scdd.features: this method has no use for it.",
+        ),
+        ({"forgetting": {"epoch": 3}}, "unknown key forgetting.epoch. Did you mean 'epochs'?"),
+        ({"forgetting": {"factor": 0}}, "forgetting.factor: input should be greater than 0"),
+        ({"forgetting": {"momentum": 0}}, "forgetting.momentum: input should be greater than 0"),
         (
             {"protocols": ["scdd-papr"]},
             "protocols: unknown 'scdd-papr'. Did you mean 'scdd-paper'?",

@@ -11,8 +11,10 @@ from test_validate import NO_VIEW, training
 from torch import Tensor, nn
 from toy import TEACHER, image_set, info
 
-from scdd import probe, relabel, validate
+from scdd import forgetting, probe, relabel, validate
 from scdd.artifacts.saved import Saved, Snapshot, Stopped, Unsaved
+from scdd.coreset import __main__ as coreset
+from scdd.coreset import herding
 from scdd.data.augment import Jitter
 from scdd.data.geometry import View
 from scdd.data.mixing import Transform, transform_of
@@ -140,6 +142,31 @@ def relabelled(mix: str, saved: Unsaved) -> Result:
     return relabel.label(teacher, split, transform, 0, (2, 5), INFO, CPU, saved)
 
 
+def forgotten(precision: str, saved: Unsaved) -> Result:
+    """17 images in batches of 8: two an epoch, since a last one of one image joins the other."""
+    recipe = forgetting.Recipe(
+        view=View("padded", 1, (1.0, 1.0), True),
+        epochs=3,
+        batch=8,
+        lr=0.1,
+        momentum=0.9,
+        weight_decay=5e-4,
+        milestones=(0.5,),
+        factor=0.2,
+        seed=0,
+        precision=precision,
+    )
+    network = build(TEACHER, 3, generator(0))
+    counts = forgetting.train(network, image_set(17, 8), INFO, recipe, CPU, saved)
+    return [counts, *network.state_dict().values()]
+
+
+def ordered(_: str, saved: Unsaved) -> Result:
+    """Three classes."""
+    network = build(TEACHER, 3, generator(0))
+    return [coreset.ranks(herding, network, image_set(17, 8), INFO, CPU, saved)]
+
+
 def validated(optimizer: str, saved: Unsaved) -> Result:
     """17 images in batches of 8: two a epoch, since a last one of one image joins the other."""
     network = build(TEACHER, 3, generator(0)).to(memory_format=torch.channels_last)
@@ -173,6 +200,9 @@ JOBS: list[tuple[Callable[[str, Unsaved], Result], str, int]] = [
     (recovered, "bf16 2", 8),
     (relabelled, "none", 9),
     (relabelled, "cutmix", 9),
+    (forgotten, "float32", 6),
+    (forgotten, "bf16", 6),
+    (ordered, "herding", 3),
     (validated, "adamw", 6),
     (validated, "sgd", 6),
 ]

@@ -1,4 +1,4 @@
-"""Images that are not recovered: one module a method.
+"""Images that are not recovered: one module a method, but for coresets, whose order is a parent.
 
 A method's docstring says whether it is nested (IPC 1 is a prefix of IPC 10) or joint, and its
 pixel space. Its `make(dataset, slots, seed)` yields, for each class in order, the images uint8

@@ -18,6 +18,7 @@ from scdd.plan.schema import (
     SQUEEZES,
     Backbone,
     Experiment,
+    Forgetting,
     Imported,
     Method,
     Network,
@@ -89,6 +90,7 @@ class _Builder:
                 raise ScddError(f"unknown key squeeze.{name}. {nearest(name, SQUEEZES)}")
             self._checked(SQUEEZES[name], ("squeeze", name), config.squeeze[name])
         self._checked(Probe, ("probe",), config.probe)
+        self._checked(Forgetting, ("forgetting",), config.forgetting)
         recoveries = [(k.preset, m.recover) for m, k in self.methods if k.squeeze and k.preset]
         for name, own in recoveries or [("scdd-paper", {})]:
             self._checked(Recover, ("recover", name), merge(config.recover, own))
@@ -99,11 +101,10 @@ class _Builder:
             model = Whole if name == "whole" else Protocol
             self._checked(model, ("protocol", name), config.protocol[name])
         for method, kind in self.methods:
-            unused: tuple[str, ...] = (
-                ()
-                if kind.squeeze
-                else ("preset", "committee", "backbone", "squeeze", "probe", "recover")
-            )
+            unused: tuple[str, ...] = ("preset", "committee", "squeeze", "probe", "recover")
+            unused = () if kind.squeeze else unused
+            unused += () if kind.squeeze or kind.order == "forgetting" else ("backbone",)
+            unused += () if kind.order == "coreset" else ("features",)
             unused += ("ipc", "teacher") if kind.images == "whole" else ()
             for key in unused:
                 if key in method.model_fields_set:
@@ -298,6 +299,13 @@ class _Builder:
 
     def _source(self, method: Method, kind: Kind) -> Node:
         """Where a method's images come from: a recovery or a baseline."""
+        if kind.order:
+            return self.plan.add(
+                "baselines",
+                f"{self.data.label}-{kind.images}",
+                {"method": kind.images},
+                {"data": self.data, "order": self._order(method, kind)},
+            )
         if kind.preset is None:
             return self.plan.add_section(
                 "baselines",
@@ -326,9 +334,33 @@ class _Builder:
             parents["inform"] = self._inform(teacher, recover)
         return self.plan.add_section("recover", teacher.label, recover, parents)
 
+    def _order(self, method: Method, kind: Kind) -> Node:
+        """The order in which a coreset takes the training images of each class."""
+        if kind.order == "forgetting":
+            chosen = method.backbone or self.config.backbone
+            section = self._section(Forgetting, ("forgetting",), self.config.forgetting)
+            network, label = self._network(chosen, "backbone"), f"{self.data.label}-{chosen.label}"
+            self._note(
+                f"{kind.title}: events counted over {section.epochs} epochs of {chosen.label}."
+            )
+            parents = {"data": self.data}
+            return self.plan.add_section("forgetting", label, section, parents, **network)
+        name = method.features or self._teacher(method)
+        if name not in self.probes:
+            raise ScddError(
+                f"methods.{method.name}.features: {name!r} is no method with a probe. "
+                f"{nearest(name, self.probes)}"
+            )
+        self._note(f"{kind.title}: chosen by the features of {name}'s backbone.")
+        teacher = self.probes[name]
+        params = {"method": kind.images}
+        return self.plan.add(
+            "coreset", f"{teacher.label}-{kind.images}", params, {"teacher": teacher}
+        )
+
     def _images(self, method: Method, kind: Kind, source: Node, ipc: int) -> Node:
         most, name = self.facts.per_class, self.config.dataset.name
-        if kind.images == "random" and most is not None and ipc > most:
+        if (kind.images == "random" or kind.order) and most is not None and ipc > most:
             raise ScddError(
                 f"ipc: {ipc}, but the smallest class of {name} has {most} training images, and "
                 f"method {method.name!r} takes real ones."

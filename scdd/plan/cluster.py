@@ -30,6 +30,8 @@ NEEDS = {
     "probe": Needs(720, 32_000),
     "inform": Needs(60, 32_000),
     "recover": Needs(240, 32_000),
+    "coreset": Needs(120, 32_000),
+    "forgetting": Needs(1440, 32_000),
     "baselines": Needs(60, 16_000),
     "imageset": Needs(60, 16_000),
     "verify": Needs(60, 32_000),

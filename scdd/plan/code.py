@@ -23,6 +23,7 @@ FILES = {"tables": (PACKAGE / "published.csv",)}
 BY_NAME = {
     "data": ("scdd.data.sets", "name"),
     "squeeze": ("scdd.squeeze", "method"),
+    "coreset": ("scdd.coreset", "method"),
     "baselines": ("scdd.baselines", "method"),
 }
 

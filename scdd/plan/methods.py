@@ -5,14 +5,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Kind:
-    """A built-in method. `images`: 'recover', 'whole' or a module of scdd.baselines; `preset`: the
-    published recovery whose values it has."""
+    """A built-in method. `images`: 'recover', 'whole', a coreset or a module of scdd.baselines;
+    `preset`: the published recovery whose values it has; `order`: the stage that orders the images
+    of a coreset."""
 
     title: str
     images: str
     squeeze: str | None = None
     preset: str | None = None
     labels: str = "soft"
+    order: str | None = None
 
 
 METHODS = {
@@ -25,6 +27,9 @@ METHODS = {
     "untrained": Kind("Untrained", "recover", squeeze="untrained", preset="scdd-paper"),
     "random": Kind("Random", "random"),
     "random-hard": Kind("Random, hard labels", "random", labels="hard"),
+    "herding": Kind("Herding", "herding", order="coreset"),
+    "kcenter": Kind("k-center", "kcenter", order="coreset"),
+    "forgetting": Kind("Forgetting", "forgetting", order="forgetting"),
     "noise": Kind("Noise", "noise"),
     "whole": Kind("Whole data", "whole"),
 }

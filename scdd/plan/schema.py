@@ -495,6 +495,21 @@ class Sampling(Section):
     seed: Seed = Field(0, description="of the choice of images")
 
 
+class Forgetting(Section):
+    """The training run in which forgetting events are counted: SGD with Nesterov's momentum."""
+
+    view: View = View()
+    epochs: Count = Field(200, description="passes over the training set")
+    batch: Count = Field(128, description="images a step")
+    lr: Positive = Field(0.1, description="learning rate at first")
+    momentum: Annotated[float, Field(gt=0, lt=1)] = Field(0.9, description="SGD's, Nesterov's kind")
+    weight_decay: NotNegative = Field(5e-4, description="L2 penalty")
+    milestones: tuple[Share, ...] = Field((0.3, 0.6, 0.8), description="when lr falls, as shares")
+    factor: Annotated[float, Field(gt=0, le=1)] = Field(0.2, description="to this share of it")
+    seed: Seed = Field(0, description="of the weights, views, batch order and ties")
+    precision: Precision = Field("float32", description="bf16: autocast")
+
+
 class Relabel(Section):
     """The views of each epoch and how their soft labels are kept."""
 
@@ -564,6 +579,11 @@ class Method(Section):
         None, description="published recovery in place of its own: scdd-paper, scdd-code, ..."
     )
     teacher: str | None = Field(None, description="method whose probe labels the images")
+    features: str | None = Field(
+        None,
+        description="method whose probed backbone a coreset is chosen by; null: that which labels "
+        "the images",
+    )
     committee: Annotated[tuple[Name, ...], Once] = Field(
         (), description="methods whose probes join its own in the recovery, by the losses' mean"
     )
@@ -641,7 +661,9 @@ class Experiment(Section):
     ] = Dataset()
     backbone: Annotated[Network, BeforeValidator(_named)] = Network()
     methods: tuple[Annotated[Method, BeforeValidator(_method)], ...] = Field(
-        (), description="scdd, sre2l, cda, random, random-hard, noise, untrained, whole"
+        (),
+        description="scdd, sre2l, cda, random, random-hard, herding, kcenter, forgetting, noise, "
+        "untrained, whole",
     )
     backbones: tuple[Annotated[Backbone, BeforeValidator(_backbone)], ...] = Field(
         (), description="squeezed networks whose informativeness is compared"
@@ -663,6 +685,7 @@ class Experiment(Section):
     probe: dict[str, Any] = Field({}, description="overrides for every probe")
     recover: dict[str, Any] = Field({}, description="overrides for every recovery")
     inform: Inform = Inform()
+    forgetting: dict[str, Any] = Field({}, description="overrides for the training run")
     sampling: Sampling = Sampling()
     protocol: dict[str, dict[str, Any]] = Field({}, description="overrides by protocol name")
     figures: Figures = Figures()

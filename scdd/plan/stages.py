@@ -28,6 +28,8 @@ VERSIONS = {
     "probe": 1,
     "inform": 1,
     "recover": 1,
+    "coreset": 1,
+    "forgetting": 1,
     "baselines": 1,
     "imageset": 1,
     "verify": 1,
