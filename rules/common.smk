@@ -113,10 +113,14 @@ def parent(stage, *roles, file):
     return find
 
 
-def teachers(wildcards):
-    """The probes that images are recovered from: the method's own, then its committee's."""
-    node = node_of("recover", wildcards)
-    return [probe.folder / "probe.safetensors" for probe in plan.teachers(node)]
+def teachers(stage):
+    """The probes that images are recovered from, or labelled by: the first, then the others."""
+
+    def find(wildcards):
+        probes = plan.teachers(node_of(stage, wildcards))
+        return [probe.folder / "probe.safetensors" for probe in probes]
+
+    return find
 
 
 def informed(wildcards):
@@ -177,7 +181,7 @@ def training_set(wildcards):
     node = node_of("validate", wildcards)
     if "labels" in node.parents:
         labels = plan.parent(node, "labels")
-        files = plan.label_shards(labels, node.params["epochs"])
+        files = plan.label_shards(labels, plan.label_epochs(node))
         return {"labels": files, "images": plan.parent(labels, "images").folder / "set.json"}
     if "images" in node.parents:
         return {"images": plan.parent(node, "images").folder / "set.json"}

@@ -12,7 +12,7 @@ for block in sorted({b for node in plan.of("recover") for b in plan.class_blocks
             config="results/recover/{node}/config.json",
             code=code_of("recover"),
             data=dataset("recover"),
-            teacher=teachers,
+            teacher=teachers("recover"),
             inform=informed,
             train=started,
         output:

@@ -4,7 +4,7 @@ rule relabel:
         code=code_of("relabel"),
         data=dataset("relabel"),
         images=parent("relabel", "images", file="set.json"),
-        teacher=parent("relabel", "teacher", file="probe.safetensors"),
+        teacher=teachers("relabel"),
     output:
         "results/relabel/{node}/epochs_{epochs}.safetensors",
     log:

@@ -40,22 +40,28 @@ def targets(plan: Plan, node: Node) -> list[Path]:
         case "tables":
             return [node.folder / page for page in report.pages(node.params)]
         case "relabel":
-            users = [n for n in plan.of("validate") if node.key in n.parents.values()]
-            return plan.label_shards(node, max(n.params["epochs"] for n in users))
+            return plan.label_shards(node, plan.store_epochs(node))
         case _:
             users = [n for n in plan.of("imageset") if node.key in n.parents.values()]
             return plan.shards(max(users, key=lambda n: n.params["ipc"]))
 
 
 def show_plan(args: argparse.Namespace) -> None:
-    """List every artifact of a configuration: stage, digest, path, and how much of it exists."""
+    """List every artifact of a configuration: stage, digest, path, and how much of it exists; of
+    images and soft labels also the bytes."""
     plan = plan_of(read_yaml(args.configfile))
+    sizes = {"imageset": plan.set_bytes, "relabel": plan.store_bytes}
     for stage in VERSIONS:
         for node in plan.of(stage):
             files = targets(plan, node)
             there = sum(file.exists() for file in files)
             state = "done" if there == len(files) else f"{there}/{len(files)}" if there else "-"
-            print(f"{stage:10s} {node.digest} {state:>9s}  {node.folder}")
+            size = sizes[stage](node) if stage in sizes else None
+            told = "" if size is None else f"  {size} bytes"
+            print(f"{stage:10s} {node.digest} {state:>9s}  {node.folder}{told}")
+    for stage, what in (("imageset", "images"), ("relabel", "soft labels")):
+        if total := sum(map(sizes[stage], plan.of(stage))):
+            print(f"{what}: {total} bytes ({total / 2**20:.1f} MiB)")
     counts = Counter(node.stage for node in plan.nodes.values())
     print(", ".join(f"{counts[stage]} {stage}" for stage in VERSIONS if counts[stage]))
 

@@ -24,7 +24,8 @@ from scdd.artifacts.images import load_set
 from scdd.artifacts.labels import LabelStore, open_store
 from scdd.artifacts.network import Architecture
 from scdd.artifacts.saved import Snapshot, Unsaved
-from scdd.data.mixing import Draws, Transform, batch_count, draw_epoch, transform_of, views
+from scdd.data.mixing import Transform, batch_count, draw_epoch, transform_of, views
+from scdd.data.replay import replay
 from scdd.data.source import Split, normalise, open_dataset
 from scdd.errors import ScddError
 from scdd.models import build
@@ -104,15 +105,17 @@ def soft_feed(
     info: DatasetInfo,
     device: torch.device,
 ) -> Feed:
-    """The store's views with the teacher's logits as targets; `split` is the image set."""
+    """The store's views with the teacher's logits as targets; `split` is the image set.
+
+    A store of fewer epochs than the student's begins anew after its last. Batches are drawn from
+    the student's seed and epoch, or are those that the labels depend on.
+    """
 
     def feed(epoch: int, skip: int) -> Iterator[tuple[Tensor, Tensor]]:
-        held = store.epoch(epoch)
-        logits = held.pop("logits").to(device)
-        draws = Draws(**held).to(device)
-        order = batch_order(split, training.seed, epoch)[skip * training.batch :]
-        for index, inputs in views(split, order, training.batch, draws, mix, info):
-            yield inputs, logits[index]
+        held = replay(store, epoch % store.epochs, device)
+        order = batch_order(split, training.seed, epoch, held.order)[skip * training.batch :]
+        for index, inputs in views(split, order, training.batch, held.draws, mix, info):
+            yield inputs, held.logits(index)
 
     return feed
 
@@ -134,9 +137,11 @@ def hard_feed(
     return feed
 
 
-def batch_order(split: Split, seed: int, epoch: int) -> Tensor:
-    """A permutation int64 [n] of the images, where the pixels are."""
-    order = torch.randperm(len(split), generator=generator(seed, "order", epoch))
+def batch_order(split: Split, seed: int, epoch: int, order: Tensor | None = None) -> Tensor:
+    """A permutation int64 [n] of the images, where the pixels are: the `order` given, or a drawn
+    one."""
+    if order is None:
+        order = torch.randperm(len(split), generator=generator(seed, "order", epoch))
     return order if split.pixels is None else order.to(split.pixels.device)
 
 
@@ -272,10 +277,12 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: 
     else:
         store = open_store(
             args.labels,
-            epochs=training.epochs,
+            epochs=params.get("label_epochs") or training.epochs,
             images=content,
             classes=info.classes,
             digest=config.parents["labels"],
+            resolution=info.resolution,
+            batch=training.batch,
         )
         feed = soft_feed(split, store, training, store.origin.transform["mix"], info, device)
 

@@ -65,7 +65,7 @@ def test_an_image_and_epoch_takes_25_bytes_and_2_a_class(tmp_path: Path, classes
     origin = Origin("d", "i", names, "t", {}, "float16", 0)
     save_shard(path, tensors(4, 7, classes), origin, (0, 4), {})
     stored = path.stat().st_size - data_start(path)
-    assert stored == 4 * 7 * (2 * classes + 25) == 4 * 7 * label_bytes({}, classes)
+    assert stored == 4 * 7 * (2 * classes + 25) == 4 * 7 * label_bytes({"form": "float16"}, classes)
 
 
 def test_equal_input_gives_equal_bytes(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Mixed views and the teacher's labels: against per-image loops, and replayed bit for bit."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from scdd.artifacts.images import open_set
 from scdd.artifacts.labels import open_store
 from scdd.artifacts.network import Checkpoint, save_checkpoint
 from scdd.data.geometry import View
+from scdd.data.labelling import Labelling
 from scdd.data.mixing import Draws, Transform, draw_epoch, views
 from scdd.data.source import Split
 from scdd.errors import ScddError
@@ -137,6 +139,14 @@ def test_cutmix_boxes_have_the_share_that_lambda_says() -> None:
     assert 1 - draws.lam.mean().item() == pytest.approx(1 / 2 - 1 / 5 + 1 / 48, abs=0.01)
 
 
+def label(
+    teacher: nn.Module, split: Split, labelling: Labelling, epochs: tuple[int, int], **form: Any
+) -> dict[str, Tensor]:
+    told = {"form": "float16", "temperature": 1.0, **form}
+    at = info(split.resolution)
+    return relabel.label(teacher, split, labelling, **told, epochs=epochs, info=at, device=CPU)
+
+
 class Mean(nn.Module):
     """Logits that depend on an image alone, and only in eval mode."""
 
@@ -147,7 +157,7 @@ class Mean(nn.Module):
 
 def test_labels_are_the_teachers_logits_of_the_stored_views() -> None:
     split, transform = image_set(11, 16), Transform(PADDED, "cutmix", 1.0)
-    made = relabel.label(Mean().eval(), split, transform, 0, (2, 4), info(16), CPU)
+    made = label(Mean().eval(), split, Labelling(transform, 0), (2, 4))
     for row in range(2):
         draws = Draws(**{name: made[name][row] for name in made if name != "logits"})
         expected = Mean().eval()(naive(split, draws, "cutmix"))
@@ -157,8 +167,8 @@ def test_labels_are_the_teachers_logits_of_the_stored_views() -> None:
 def test_an_epoch_has_the_same_content_in_any_range() -> None:
     split, transform = image_set(300, 16), Transform(RESIZED, "mixup", 0.8)
     teacher = build(TEACHER, 3, generator(0)).eval()
-    whole = relabel.label(teacher, split, transform, 7, (0, 4), info(16), CPU)
-    part = relabel.label(teacher, split, transform, 7, (2, 4), info(16), CPU)
+    whole = label(teacher, split, Labelling(transform, 7), (0, 4))
+    part = label(teacher, split, Labelling(transform, 7), (2, 4))
     for name in whole:
         assert torch.equal(whole[name][2:], part[name])
     assert not torch.equal(whole["crop"][0], whole["crop"][1])
@@ -171,7 +181,7 @@ def test_logits_too_large_for_float16_stop_the_work() -> None:
 
     with pytest.raises(ScddError, match=r"epoch 3 .*finite"):
         transform = Transform(PADDED, "none", 1.0)
-        relabel.label(Huge().eval(), image_set(3, 8), transform, 0, (3, 5), info(8), CPU)
+        label(Huge().eval(), image_set(3, 8), Labelling(transform, 0), (3, 5))
 
 
 PARAMS = {

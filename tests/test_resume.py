@@ -17,6 +17,7 @@ from scdd.coreset import __main__ as coreset
 from scdd.coreset import herding
 from scdd.data.augment import Jitter
 from scdd.data.geometry import View
+from scdd.data.labelling import Labelling
 from scdd.data.mixing import Transform, transform_of
 from scdd.data.source import valid_range
 from scdd.models import build
@@ -134,12 +135,16 @@ def recovered(how: str, saved: Unsaved) -> Result:
     return [made.images, made.losses, made.frames, torch.tensor(made.widths)]
 
 
-def relabelled(mix: str, saved: Unsaved) -> Result:
-    """Three epochs of three passes each."""
+def relabelled(how: str, saved: Unsaved) -> Result:
+    """Three epochs of three passes each. how: mixing, form of the logits, scope of it all."""
+    mix, form, scope = how.split()
     teacher = build(TEACHER, 3, generator(0)).eval()
     transform = Transform(View("padded", 1, (1.0, 1.0), True), mix, 1.0)
-    split = image_set(2 * relabel.PASS + 2, 8)
-    return relabel.label(teacher, split, transform, 0, (2, 5), INFO, CPU, saved)
+    labelling, n = Labelling(transform, 0), 2 * relabel.PASS + 2
+    if scope == "batch":
+        labelling, n = Labelling(transform, 0, "batch", 4, batch_bn=True), 13
+        relabel.use_batch_statistics(teacher)
+    return relabel.label(teacher, image_set(n, 8), labelling, form, 20.0, (2, 5), INFO, CPU, saved)
 
 
 def forgotten(precision: str, saved: Unsaved) -> Result:
@@ -198,8 +203,10 @@ JOBS: list[tuple[Callable[[str, Unsaved], Result], str, int]] = [
     (recovered, "float32 1", 12),
     (recovered, "float32 2", 8),
     (recovered, "bf16 2", 8),
-    (relabelled, "none", 9),
-    (relabelled, "cutmix", 9),
+    (relabelled, "none float16 set", 9),
+    (relabelled, "cutmix float16 set", 9),
+    (relabelled, "mixup int8 batch", 9),
+    (relabelled, "cutmix topk:2 batch", 9),
     (forgotten, "float32", 6),
     (forgotten, "bf16", 6),
     (ordered, "herding", 3),
@@ -254,14 +261,14 @@ def test_interrupted_anywhere_it_ends_with_the_same_bits(
 
 def test_a_job_cut_at_every_step_ends_with_the_same_bits(tmp_path: Path) -> None:
     """The state of a resumed job is as good as that of the first attempt."""
-    whole, step = relabelled("cutmix", Unsaved()), 0
+    whole, step = relabelled("cutmix int8 set", Unsaved()), 0
     while True:
         step += 1
         cut = Cut(tmp_path, {}, every=1e9)
         cut.at = step
         with cut.locked(), cut.attempt(str):
             try:
-                made = relabelled("cutmix", cut)
+                made = relabelled("cutmix int8 set", cut)
             except Stopped:
                 continue
         break

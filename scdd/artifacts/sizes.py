@@ -6,6 +6,30 @@ from typing import Any
 VIEW_BYTES = 25  # crop, flip, partner, lam and box of one view
 
 
+def top_k(form: str) -> int | None:
+    """The k of a form of logits 'topk:k'; None for the others."""
+    return int(form.removeprefix("topk:")) if form.startswith("topk:") else None
+
+
+def index_bytes(classes: int) -> int:
+    """Of an integer that tells one of so many classes: uint8, int16 or int32."""
+    return 1 if classes <= 2**8 else 2 if classes <= 2**15 else 4
+
+
+def logit_bytes(form: str, classes: int) -> int:
+    """Of one image's logits in one epoch, in the form that `scdd.data.forms` gives them."""
+    k = top_k(form)
+    if k is not None:
+        return k * (2 + index_bytes(classes)) + 2
+    return classes + 4 if form == "int8" else 2 * classes
+
+
 def label_bytes(params: Mapping[str, Any], classes: int) -> int:
     """Of one image in one epoch in a store made with the relabel parameters `params`."""
-    return VIEW_BYTES + 2 * classes
+    view = VIEW_BYTES if params.get("views", "stored") == "stored" else 0
+    return view + logit_bytes(params["form"], classes)
+
+
+def image_bytes(count: int, resolution: int) -> int:
+    """Of so many square colour images as uint8."""
+    return count * 3 * resolution**2

@@ -126,6 +126,14 @@ def batch_count(n: int, size: int) -> int:
     return max(1, n // size) if n % size == 1 else -(-n // size)
 
 
+def cut_batches(order: Tensor, size: int) -> list[Tensor]:
+    """The batches of `views`: a last one of one image joins the one before."""
+    parts = list(order.split(size))
+    if len(order) % size == 1 and len(parts) > 1:
+        parts[-2:] = [torch.cat(parts[-2:])]
+    return parts
+
+
 def views(
     split: Split, order: Tensor, size: int, draws: Draws, mix: str, info: DatasetInfo
 ) -> Iterator[tuple[Tensor, Tensor]]:
@@ -133,10 +141,7 @@ def views(
     device. A last batch of one image joins the one before: BatchNorm cannot train on one value.
     """
     device = draws.lam.device
-    tail = len(order) % size
-    parts = list(order.split(size))
-    if tail == 1 and len(parts) > 1:
-        parts[-2:] = [torch.cat(parts[-2:])]
+    parts = cut_batches(order, size)
     if mix != "none":
         partner = draws.partner.to(order.device)
         parts = [torch.cat([part, partner[part].long()]) for part in parts]

@@ -7,6 +7,7 @@ from typing import Any
 
 from scdd.artifacts.classes import require_same_classes
 from scdd.artifacts.run import RESULTS
+from scdd.artifacts.sizes import top_k
 from scdd.artifacts.slots import most_slots, slot_ranges
 from scdd.data import sets
 from scdd.errors import ScddError
@@ -345,7 +346,7 @@ class _Builder:
             )
             parents = {"data": self.data}
             return self.plan.add_section("forgetting", label, section, parents, **network)
-        name = method.features or self._teacher(method)
+        name = method.features or self._teachers(method)[0]
         if name not in self.probes:
             raise ScddError(
                 f"methods.{method.name}.features: {name!r} is no method with a probe. "
@@ -389,15 +390,46 @@ class _Builder:
         metrics = str(node.folder.relative_to(RESULTS) / "metrics.json")
         self.verified.append({"title": kind.title, "ipc": ipc, "metrics": metrics})
 
-    def _teacher(self, method: Method) -> str:
-        """The method whose probe labels this method's images: its own, or the first there is."""
-        name = method.teacher or (method.name if method.name in self.probes else None)
-        if name is None and self.probes:
-            name = next(iter(self.probes))
-        if name not in self.probes:
-            wanted = f"no method {name!r} with a probe" if name else "no method has a probe"
-            raise ScddError(f"methods.{method.name}: needs a teacher, and {wanted} is listed.")
-        return name
+    def _teachers(self, method: Method) -> tuple[str, ...]:
+        """The methods whose probes label this method's images: those it names, its own, or the
+        first there is."""
+        names = method.teacher or ((method.name,) if method.name in self.probes else ())
+        names = names or tuple(self.probes)[:1]
+        if not names:
+            raise ScddError(f"methods.{method.name}: needs a teacher, and no method has a probe.")
+        for name in names:
+            if name not in self.probes:
+                raise ScddError(
+                    f"methods.{method.name}: needs a teacher, and no method {name!r} with a probe "
+                    f"is listed. {nearest(name, self.probes)}"
+                )
+        return names
+
+    def _labels(
+        self, method: Method, images: Node, name: str, protocol: Protocol
+    ) -> tuple[Node, dict[str, Any]]:
+        """The soft labels of an image set by the protocol `name`, and what students are told of
+        them."""
+        relabel = Relabel(**protocol.model_dump(include=set(Relabel.model_fields)))
+        count, k = self.plan.classes[self.data.key], top_k(relabel.form)
+        if k is not None and k > count:
+            raise ScddError(
+                f"protocol.{name}.form: {relabel.form}, but there are {count} classes. Set k to "
+                f"{count} or less."
+            )
+        kept, pruned = protocol.label_epochs, {}
+        if kept is not None and kept < protocol.epochs:
+            pruned = {"label_epochs": kept}
+            size = min(kept, relabel.epochs_per_shard)  # a shard of more would hold unused epochs
+            relabel = relabel.model_copy(update={"epochs_per_shard": size})
+        tied: dict[str, Any] = {"batch": protocol.batch} if relabel.by_batch else {}
+        if k is not None:  # the share of the other classes is that at the students' temperature
+            tied["temperature"] = protocol.temperature
+        teachers = [self.probes[teacher] for teacher in self._teachers(method)]
+        roles = ["teacher", *(f"teacher_{number}" for number in range(2, len(teachers) + 1))]
+        parents = {"images": images, **dict(zip(roles, teachers, strict=True))}
+        node = self.plan.add_section("relabel", images.label, relabel, parents, **tied)
+        return node, {"temperature": protocol.temperature, **pruned}
 
     def _students(self, label: str) -> Iterable[tuple[Network, dict[str, Any], int, str]]:
         for student in self.config.students:
@@ -442,15 +474,13 @@ class _Builder:
         own = self.config.protocol.get(name, {})
         protocol = self._section(Protocol, ("protocol", name), own)
         train = Train(**protocol.model_dump(include=set(Train.model_fields)))
-        relabel = Relabel(**protocol.model_dump(include=set(Relabel.model_fields)))
         if kind.labels == "soft":
-            teacher: str | None = self._teacher(method)
-            parents = {"images": images, "teacher": self.probes[teacher]}  # type: ignore[index]
-            labels = self.plan.add_section("relabel", images.label, relabel, parents)
-            of, more = {"labels": labels}, dict[str, Any](temperature=protocol.temperature)
+            teacher: str | None = " + ".join(self._teachers(method))
+            labels, more = self._labels(method, images, name, protocol)
+            of = {"labels": labels}
         else:
             teacher, of = None, {"images": images}
-            views = relabel.model_dump(mode="json", include={"view", "mix", "alpha"})
+            views = protocol.model_dump(mode="json", include={"view", "mix", "alpha"})
             more = {**views, "mix": "none"}
         for student, network, seed, label in self._students(images.label):
             node = self.plan.add_section(

@@ -6,6 +6,7 @@ the field. While it has that value it stays out of the digest, so an update keep
 since their frozen configs lack the key, its program reads it as `params.get(key, as_before)`.
 """
 
+import re
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import (
@@ -510,17 +511,55 @@ class Forgetting(Section):
     precision: Precision = Field("float32", description="bf16: autocast")
 
 
+def _is_a_form(form: str) -> str:
+    if not re.fullmatch(r"float16|int8|topk:[1-9]\d{0,5}", form):
+        raise ValueError(
+            f"{form!r} is no form of logits; write float16, int8 or topk:k, k a number"
+        )
+    return form
+
+
 class Relabel(Section):
     """The views of each epoch and how their soft labels are kept."""
 
     view: View = View()
     mix: Literal["none", "mixup", "cutmix"] = Field(
-        "mixup", description="how a view is mixed with that of a partner from the whole set"
+        "mixup", description="how a view is mixed with that of a partner"
+    )
+    mix_by: Literal["set", "batch"] = Field(
+        "set",
+        description="set: a partner from the whole set and a lambda for each image; batch: "
+        "partners from the student's batch, one lambda for all of it",
+        json_schema_extra={"as_before": "set"},
     )
     alpha: Positive = Field(0.8, description="lambda is drawn from Beta(alpha, alpha)")
+    teacher_bn: Literal["eval", "batch"] = Field(
+        "eval",
+        description="batch: the teacher normalises by the statistics of the student's batches",
+        json_schema_extra={"as_before": "eval"},
+    )
     seed: Seed = Field(0, description="of the views; all students of a set share them")
-    form: Literal["float16"] = Field("float16", description="how logits are kept")
+    form: Annotated[str, AfterValidator(_is_a_form)] = Field(
+        "float16",
+        description="how logits are kept: float16, int8, or topk:k (the k largest, e.g. topk:5)",
+    )
+    views: Literal["stored", "drawn"] = Field(
+        "stored",
+        description="drawn: not kept, but drawn again from the seed",
+        json_schema_extra={"as_before": "stored"},
+    )
     epochs_per_shard: Count = Field(100, description="epochs in one label file")
+
+    @property
+    def by_batch(self) -> bool:
+        """Whether labels depend on the batches that they are made in."""
+        return "batch" in (self.mix_by, self.teacher_bn)
+
+    @model_validator(mode="after")
+    def _there_is_something_to_mix(self) -> "Relabel":
+        if self.mix_by == "batch" and self.mix == "none":
+            raise ValueError("mix_by batch is for mixup and cutmix; set mix, or leave mix_by out")
+        return self
 
 
 class Train(Section):
@@ -545,6 +584,18 @@ class Protocol(Relabel, Train):
     """An evaluation protocol: views, soft labels and the student's training."""
 
     temperature: Positive = Field(20.0, description="of the KL divergence; unused by hard labels")
+    label_epochs: Count | None = Field(
+        None, description="epochs that are labelled, and used over and over; null: all"
+    )
+
+    @model_validator(mode="after")
+    def _all_labels_are_used(self) -> "Protocol":
+        if self.label_epochs is not None and self.label_epochs > self.epochs:
+            raise ValueError(
+                f"label_epochs {self.label_epochs} are more than the {self.epochs} epochs of "
+                "training; leave it out to label them all"
+            )
+        return self
 
 
 class Whole(Train):
@@ -569,6 +620,10 @@ class Dataset(Section):
     std: Channels | None = Field(None, description="by channel in [0, 1]; null: the dataset's own")
 
 
+def _one_or_more(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
 class Method(Section):
     """One column of the table. A bare name stands for a built-in method."""
 
@@ -578,11 +633,13 @@ class Method(Section):
     preset: str | None = Field(
         None, description="published recovery in place of its own: scdd-paper, scdd-code, ..."
     )
-    teacher: str | None = Field(None, description="method whose probe labels the images")
+    teacher: (
+        Annotated[tuple[str, ...], BeforeValidator(_one_or_more), Field(min_length=1), Once] | None
+    ) = Field(None, description="method whose probe labels the images; several: their mean")
     features: str | None = Field(
         None,
-        description="method whose probed backbone a coreset is chosen by; null: that which labels "
-        "the images",
+        description="method whose probed backbone a coreset is chosen by; null: the (first) one "
+        "that labels the images",
     )
     committee: Annotated[tuple[Name, ...], Once] = Field(
         (), description="methods whose probes join its own in the recovery, by the losses' mean"

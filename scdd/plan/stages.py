@@ -8,6 +8,7 @@ from typing import Any
 
 from scdd.artifacts.config import teacher_roles
 from scdd.artifacts.run import RESULTS
+from scdd.artifacts.sizes import image_bytes, label_bytes
 from scdd.artifacts.slots import (
     Range,
     blocks,
@@ -116,9 +117,9 @@ class Plan:
     def parent(self, node: Node, role: str) -> Node:
         return self.nodes[node.parents[role]]
 
-    def teachers(self, recovery: Node) -> list[Node]:
-        """The probes that it recovers from: its own, then its committee's."""
-        return [self.parent(recovery, role) for role in teacher_roles(recovery.parents)]
+    def teachers(self, node: Node) -> list[Node]:
+        """The probes that images are recovered from, or labelled by: the first, then the others."""
+        return [self.parent(node, role) for role in teacher_roles(node.parents)]
 
     def data_of(self, node: Node) -> Node:
         """The dataset that `node` descends from."""
@@ -169,10 +170,33 @@ class Plan:
         (slots,), first = slot_ranges(1), self.class_blocks(source)[0]
         return frames_path(source.folder, slots, first)
 
+    def label_epochs(self, student: Node) -> int:
+        """How many epochs of its soft labels a student uses; after the last it begins anew."""
+        epochs: int = student.params.get("label_epochs") or student.params["epochs"]
+        return epochs
+
     def label_shards(self, labels: Node, epochs: int) -> list[Path]:
         """The soft-label files that hold the first `epochs` epochs."""
-        size = labels.params["epochs_per_shard"]
-        whole = -(-epochs // size) * size
-        return [
-            labels.folder / f"epochs_{range_name(span)}.safetensors" for span in blocks(whole, size)
-        ]
+        spans = _whole_shards(labels, epochs)
+        return [labels.folder / f"epochs_{range_name(span)}.safetensors" for span in spans]
+
+    def store_epochs(self, labels: Node) -> int:
+        """How many epochs a store will hold: whole shards, for whichever student uses most."""
+        students = [node for node in self.of("validate") if labels.key in node.parents.values()]
+        return _whole_shards(labels, max(map(self.label_epochs, students)))[-1][1]
+
+    def store_bytes(self, labels: Node) -> int:
+        """Of the tensors of a store's shards."""
+        images: int = self.class_count(labels) * self.parent(labels, "images").params["ipc"]
+        each = label_bytes(labels.params, self.class_count(labels))
+        return images * self.store_epochs(labels) * each
+
+    def set_bytes(self, images: Node) -> int:
+        """Of an image set's pixels."""
+        size = self.data_of(images).params["resolution"]
+        return image_bytes(self.class_count(images) * images.params["ipc"], size)
+
+
+def _whole_shards(labels: Node, epochs: int) -> list[Range]:
+    size = labels.params["epochs_per_shard"]
+    return blocks(-(-epochs // size) * size, size)

@@ -1,0 +1,126 @@
+"""How the views of an epoch are drawn for labels, and in which batches where these matter.
+
+Labels of a view depend on that view alone where its partner may be any image of the set and the
+teacher is in eval mode: a student then trains on any batches. Two switches of the released programs
+tie labels to batches: mixing within a batch (one lambda and box for all of it), and a teacher that
+normalises by a batch's own statistics. The batches are then those of the released order, and the
+student must train on them.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from scdd.data.mixing import (
+    Draws,
+    Transform,
+    cut_batches,
+    cutmix_boxes,
+    draw_epoch,
+    transform_of,
+)
+from scdd.data.order import sampler_orders
+from scdd.rng import generator
+
+
+@dataclass(frozen=True)
+class Labelling:
+    """mix_by: 'set' (a partner from the whole set and a lambda of its own for each image) or
+    'batch' (partners from the batch, one lambda and box for all of it).
+
+    batch: images a batch, where labels depend on batches; None: they do not. batch_bn: whether the
+    teacher has the batches' BN statistics. seed: of the views and of the batches' order.
+    """
+
+    transform: Transform
+    seed: int
+    mix_by: str = "set"
+    batch: int | None = None
+    batch_bn: bool = False
+
+    def __post_init__(self) -> None:
+        if self.batch is None and (self.mix_by == "batch" or self.batch_bn):
+            raise ValueError("labels that depend on batches need a batch size")
+
+    def order(self, n: int, epoch: int) -> Tensor | None:
+        """The images int64 [n] (CPU) in the order whose cuts are the batches of an epoch; None
+        where labels depend on no batches."""
+        return None if self.batch is None else released_order(n, self.seed, epoch)
+
+    def draw(self, n: int, resolution: int, epoch: int) -> Draws:
+        """The draws (CPU) of one epoch, a function of the labelling and the arguments alone."""
+        if self.mix_by == "set":
+            return draw_epoch(self.transform, n, resolution, self.seed, epoch)
+        order = self.order(n, epoch)
+        assert order is not None and self.batch is not None
+        alone = replace(self.transform, mix="none")
+        draws = draw_epoch(alone, n, resolution, self.seed, epoch)
+        draw = generator(self.seed, "batches", epoch)
+        batches = cut_batches(order, self.batch)
+        # torch's Beta takes no generator
+        numbers = np.random.default_rng(int(torch.randint(2**62, (), generator=draw)))
+        alpha = self.transform.alpha
+        shares = torch.from_numpy(numbers.beta(alpha, alpha, len(batches))).float()
+        boxes = torch.zeros(len(batches), 4)
+        if self.transform.mix == "cutmix":
+            boxes = cutmix_boxes(shares, resolution, draw)
+            shares = 1 - boxes[:, 2] * boxes[:, 3] / resolution**2
+        partner, lam, box = draws.partner.clone(), draws.lam.clone(), draws.box.clone()
+        for row, batch in enumerate(batches):
+            partner[batch] = batch[torch.randperm(len(batch), generator=draw)].int()
+            lam[batch], box[batch] = shares[row], boxes[row].short()
+        return replace(draws, partner=partner, lam=lam, box=box)
+
+
+def transform_told(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a frozen config's keys those that `labelling_of` reads, for a store's header. Labels that
+    depend on no batches need no more than the transform."""
+    keys = ["view", "mix", "alpha"]
+    if params.get("batch") is not None:
+        keys += ["mix_by", "teacher_bn", "batch"]
+    return {key: params[key] for key in keys}
+
+
+def labelling_of(params: Mapping[str, Any], seed: int) -> Labelling:
+    """From the keys of a frozen config, or of a store's header, that tell of views and batches."""
+    return Labelling(
+        transform_of(dict(params)),
+        seed,
+        params.get("mix_by", "set"),
+        params.get("batch"),
+        params.get("teacher_bn", "eval") == "batch",
+    )
+
+
+def released_order(n: int, seed: int, epoch: int) -> Tensor:
+    """The images int64 [n] (CPU) in the released programs' order of one epoch."""
+    return _running(n, seed).at(epoch)
+
+
+@lru_cache(maxsize=2)
+def _running(n: int, seed: int) -> "_Orders":
+    return _Orders(n, seed)
+
+
+class _Orders:
+    """The released orders by epoch. Drawing one takes all before it: what comes later is drawn on,
+    what comes earlier anew."""
+
+    def __init__(self, n: int, seed: int) -> None:
+        self.n, self.seed, self.next = n, seed, 0
+        self.orders: Iterator[Tensor] = sampler_orders(n, seed)
+        self.last = torch.empty(0, dtype=torch.int64)
+
+    def at(self, epoch: int) -> Tensor:
+        if epoch < self.next - 1:
+            self.next, self.orders = 0, sampler_orders(self.n, self.seed)
+        if epoch >= self.next:
+            self.last = next(islice(self.orders, epoch - self.next, None))
+            self.next = epoch + 1
+        return self.last
