@@ -523,6 +523,37 @@ def test_mappings_merge_key_by_key() -> None:
             "protocols: unknown 'scdd-papr'. Did you mean 'scdd-paper'?",
         ),
         ({"protocol": {"rded": {}}}, "unknown key protocol.rded"),
+        *(
+            (
+                {"protocol": {"scdd-paper": {"form": form}}},
+                f"protocol.scdd-paper.form: '{form}' is no form of logits; write float16, int8 or",
+            )
+            for form in ("float32", "topk", "topk:0", "topk:-1", "topk:2.5", "int8 ")
+        ),
+        (
+            {"protocol": {"scdd-paper": {"form": "topk:4"}}},
+            "protocol.scdd-paper.form: topk:4, but there are 3 classes. Set k to 3 or less.",
+        ),
+        (
+            {"protocol": {"scdd-paper": {"epochs": 5, "label_epochs": 6}}},
+            "label_epochs 6 are more than the 5 epochs of training",
+        ),
+        (
+            {"protocol": {"scdd-paper": {"mix": "none", "mix_by": "batch"}}},
+            "protocol.scdd-paper: mix_by batch is for mixup and cutmix",
+        ),
+        (
+            {"methods": ["scdd", {"name": "random", "teacher": ["scdd", "scd"]}]},
+            "methods.random: needs a teacher, and no method 'scd' with a probe is listed. Did you",
+        ),
+        (
+            {"methods": ["scdd", {"name": "random", "teacher": ["scdd", "scdd"]}]},
+            "methods.1.teacher: scdd stands twice",
+        ),
+        (
+            {"methods": ["scdd", {"name": "random", "teacher": []}]},
+            "methods.1.teacher: tuple should have at least 1 item",
+        ),
         ({"seeds": [-1]}, "seeds.0: input should be greater than or equal to 0"),
         ({"squeeze": {"mocov2": {"batch": 96}}}, "queue 4096 is no multiple of batch 96"),
         ({"squeeze": {"swav": {"queue": 300}}}, "queue 300 is no multiple of batch 256"),
@@ -712,6 +743,114 @@ def test_a_plan_survives_freezing(tiny: Config, tmp_path: Path, monkeypatch: Any
     assert thaw(path) == plan
     written = path.stat().st_mtime_ns
     assert freeze(plan).stat().st_mtime_ns == written
+
+
+# ---- soft labels -------------------------------------------------------------------------------
+
+
+def relabelled(config: Config, **protocol: Any) -> tuple[Plan, Any, Any]:
+    """The plan with these keys of the protocol, and its one store and student."""
+    own = {**config["protocol"]["scdd-paper"], **protocol}
+    plan = plan_of({**config, "protocol": {"scdd-paper": own}})
+    (labels,), (student,) = plan.of("relabel"), plan.of("validate")
+    return plan, labels, student
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"mix_by": "set", "teacher_bn": "eval", "views": "stored", "label_epochs": None},
+        {"form": "float16", "label_epochs": 1},  # of one epoch
+    ],
+)
+def test_the_ways_of_labelling_as_before_change_nothing(tiny: Config, keys: Config) -> None:
+    assert relabelled(tiny, **keys)[0].nodes.keys() == plan_of(tiny).nodes.keys()
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"mix_by": "batch"},
+        {"teacher_bn": "batch"},
+        {"views": "drawn"},
+        {"form": "int8"},
+        {"form": "topk:2"},
+    ],
+)
+def test_ways_of_labelling_are_in_the_stores_identity(tiny: Config, keys: Config) -> None:
+    before, labels = plan_of(tiny).of("relabel")[0], relabelled(tiny, **keys)[1]
+    assert labels.digest != before.digest
+    assert labels.params == {**before.params, **labels.params, **keys}
+
+
+@pytest.mark.parametrize(
+    ("keys", "tied"),
+    [({}, False), ({"mix_by": "batch"}, True), ({"teacher_bn": "batch"}, True)],
+)
+def test_labels_that_depend_on_batches_have_their_size_in_the_identity(
+    tiny: Config, keys: Config, tied: bool
+) -> None:
+    stores = [relabelled(tiny, **keys, batch=batch)[1] for batch in (64, 32)]
+    assert (stores[0].digest != stores[1].digest) == tied
+    assert [store.params.get("batch") for store in stores] == ([64, 32] if tied else [None, None])
+
+
+@pytest.mark.parametrize(("form", "told"), [("int8", False), ("topk:2", True)])
+def test_the_temperature_is_in_the_identity_of_topk_alone(
+    tiny: Config, form: str, told: bool
+) -> None:
+    stores = [relabelled(tiny, form=form, temperature=t)[1] for t in (4.0, 20.0)]
+    assert (stores[0].digest != stores[1].digest) == told
+
+
+def test_fewer_labelled_epochs_are_fewer_files_and_another_student(tiny: Config) -> None:
+    plan, labels, student = relabelled(tiny, epochs=250)
+    assert (plan.label_epochs(student), plan.store_epochs(labels)) == (250, 300)
+    few, some, half = (relabelled(tiny, epochs=250, label_epochs=e) for e in (20, 120, 125))
+    assert [path.name for path in few[0].label_shards(few[1], 20)] == [
+        "epochs_0000-0019.safetensors"
+    ]
+    assert [path.name for path in some[0].label_shards(some[1], 120)] == [
+        "epochs_0000-0099.safetensors",
+        "epochs_0100-0199.safetensors",
+    ]
+    assert some[1].digest == half[1].digest == labels.digest  # whole shards serve both
+    assert len({made[2].digest for made in (few, some, half, (plan, labels, student))}) == 4
+    assert few[2].params["label_epochs"] == 20
+
+
+def test_the_bytes_of_images_and_labels_are_told_before_the_run(
+    tiny: Config, tmp_path: Path, monkeypatch: Any, capsys: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tiny["protocol"]["scdd-paper"] |= {"epochs": 30, "label_epochs": 7, "form": "topk:2"}
+    (tmp_path / "my.yaml").write_text(yaml.safe_dump(tiny))
+    assert cli.main(["plan", "--configfile", "my.yaml"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    # 3 images of 16 x 16 pixels; 7 epochs of views, 2 logits with their classes and the rest
+    images, labels = 3 * 3 * 16 * 16, 7 * 3 * (25 + 2 * (2 + 1) + 2)
+    for stage, size in (("imageset", images), ("relabel", labels)):
+        (line,) = (line for line in lines if line.startswith(stage))
+        assert line.endswith(f"  {size} bytes")
+    assert f"images: {images} bytes (0.0 MiB)" in lines
+    assert f"soft labels: {labels} bytes (0.0 MiB)" in lines
+
+
+def test_several_teachers_are_parents_of_the_labels_in_the_order_given(tiny: Config) -> None:
+    tiny["methods"] = ["scdd", "sre2l", {"name": "random", "teacher": ["sre2l", "scdd"]}]
+    plan = plan_of(tiny)
+    (labels,) = (node for node in plan.of("relabel") if "random" in node.label)
+    kinds = [probe.label.split("-")[2] for probe in plan.teachers(labels)]
+    assert kinds == ["supervised", "mocov2"]
+    (table,) = plan.of("tables")
+    assert [cell["teacher"] for cell in table.params["cells"]] == ["scdd", "sre2l", "sre2l + scdd"]
+
+
+def test_one_teacher_in_a_list_is_that_teacher(tiny: Config) -> None:
+    tiny["methods"] = ["scdd", {"name": "random", "teacher": "scdd"}]
+    before = plan_of(tiny).nodes.keys()
+    tiny["methods"][1]["teacher"] = ["scdd"]
+    assert plan_of(tiny).nodes.keys() == before
 
 
 # ---- the console command -----------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Mixed views and the teacher's labels: against per-image loops, and replayed bit for bit."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from scdd.artifacts.classes import class_hash
 from scdd.artifacts.images import open_set
 from scdd.artifacts.labels import open_store
 from scdd.artifacts.network import Checkpoint, save_checkpoint
+from scdd.artifacts.sizes import label_bytes
+from scdd.data.forms import encode
 from scdd.data.geometry import View
 from scdd.data.labelling import Labelling
 from scdd.data.mixing import Draws, Transform, draw_epoch, views
@@ -184,6 +187,53 @@ def test_logits_too_large_for_float16_stop_the_work() -> None:
         label(Huge().eval(), image_set(3, 8), Labelling(transform, 0), (3, 5))
 
 
+def by_batch(mix: str, batch: int, mix_by: str = "batch") -> Labelling:
+    return Labelling(Transform(PADDED, mix, 1.0), 0, mix_by, batch, batch_bn=True)
+
+
+@pytest.mark.parametrize("mix_by", ["set", "batch"])
+def test_a_teacher_with_batch_statistics_is_one_in_training_mode_on_the_students_batches(
+    mix_by: str,
+) -> None:
+    split, labelling = image_set(11, 16), by_batch("cutmix", 4, mix_by)
+    teacher = build(TEACHER, 3, generator(1))
+    relabel.use_batch_statistics(teacher.eval())
+    made = label(teacher, split, labelling, (2, 4))
+    released = build(TEACHER, 3, generator(1)).train()  # whose running statistics drift
+    order = torch.utils.data.RandomSampler(
+        range(11), generator=torch.Generator().manual_seed(labelling.seed)
+    )
+    batches = torch.utils.data.BatchSampler(order, 4, drop_last=False)
+    epochs = [list(batches) for _ in range(4)]
+    for row, epoch in enumerate(epochs[2:]):
+        draws = Draws(**{name: made[name][row] for name in made if name != "logits"})
+        pixels = naive(split, draws, "cutmix")
+        for batch in epoch:
+            expected = released(pixels[batch])
+            torch.testing.assert_close(
+                made["logits"][row][batch].float(), expected, rtol=2e-3, atol=2e-3
+            )
+
+
+def test_batch_statistics_leave_the_teacher_as_it_is() -> None:
+    teacher = build(TEACHER, 3, generator(1)).eval()
+    relabel.use_batch_statistics(teacher)
+    before = {name: tensor.clone() for name, tensor in teacher.state_dict().items()}
+    label(teacher, image_set(11, 16), by_batch("mixup", 4), (0, 1))
+    assert all(torch.equal(before[name], now) for name, now in teacher.state_dict().items())
+
+
+@pytest.mark.parametrize("form", ["int8", "topk:2"])
+def test_forms_are_of_the_logits_that_float16_keeps(form: str) -> None:
+    split, labelling = image_set(11, 16), Labelling(Transform(PADDED, "mixup", 0.8), 0)
+    teacher = build(TEACHER, 3, generator(1)).eval()
+    plain = label(teacher, split, labelling, (0, 2))
+    made = label(teacher, split, labelling, (0, 2), form=form, temperature=20.0)
+    for row in range(2):
+        for name, tensor in encode(plain["logits"][row], form, 20.0).items():
+            assert torch.equal(made[name][row], tensor)
+
+
 PARAMS = {
     "view": VIEW,
     "mix": "cutmix",
@@ -231,6 +281,54 @@ def test_the_program_writes_a_shard_and_says_its_size_first(
     assert store.epoch(1)["logits"].shape == (6, 3)
 
 
+@pytest.mark.parametrize("views", ["stored", "drawn"])
+@pytest.mark.parametrize("form", ["float16", "int8", "topk:2"])
+def test_a_shard_has_the_bytes_that_were_foretold(
+    folder: Path, form: str, views: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    params = {**PARAMS, "form": form, "views": views, "temperature": 20.0}
+    freeze(folder / "relabel.json", "relabel", params, images="s1", teacher="t1")
+    assert relabel.main(program(folder, 0, 2)) == 0
+    (path,) = (folder / "labels").iterdir()
+    content = path.read_bytes()
+    held = len(content) - 8 - int.from_bytes(content[:8], "little")
+    # 3 classes: 6, 4 + 3, 2 x 3 + 2
+    logits = {"float16": 6, "int8": 7, "topk:2": 8}[form]
+    assert held == 2 * 6 * (logits + (25 if views == "stored" else 0))
+    assert held == 2 * 6 * label_bytes(params, 3)
+    assert f"= {held} bytes" in capsys.readouterr().err
+
+
+def test_several_teachers_are_averaged(folder: Path) -> None:
+    stored = []
+    for seed, name in enumerate(("one", "two")):
+        state = build(TEACHER, 3, generator(seed)).state_dict()
+        checkpoint = Checkpoint("classifier", TEACHER, CLASSES, state, name)
+        save_checkpoint(folder / f"{name}.safetensors", checkpoint, {})
+    for teachers in (["one"], ["two"], ["one", "two"]):
+        roles = dict(zip(("teacher", "teacher_2"), teachers, strict=False))
+        freeze(folder / "relabel.json", "relabel", PARAMS, images="s1", **roles)
+        given = program(folder, 0, 1)
+        at = given.index("--teacher")
+        given[at + 1 : at + 2] = [str(folder / f"{name}.safetensors") for name in teachers]
+        assert relabel.main(given) == 0
+        content = open_set(folder / "images" / "set.json").content
+        joined = "+".join(teachers)
+        store = open_store(
+            folder / "labels", epochs=1, images=content, classes=CLASSES, teacher=joined
+        )
+        stored.append(store.epoch(0)["logits"].float())
+    torch.testing.assert_close(stored[2], (stored[0] + stored[1]) / 2, rtol=2e-3, atol=2e-3)
+
+
+def test_as_many_checkpoints_as_teachers_are_needed(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    freeze(folder / "relabel.json", "relabel", PARAMS, images="s1", teacher="t1", teacher_2="t2")
+    assert relabel.main(program(folder, 0, 1)) == 1
+    assert "2 checkpoints are needed: teacher, teacher_2" in capsys.readouterr().err
+
+
 def test_more_epochs_only_add_shards_and_a_rerun_gives_the_same_bytes(folder: Path) -> None:
     assert relabel.main(program(folder, 0, 2)) == 0
     first = folder / "labels" / "epochs_0000-0001.safetensors"
@@ -242,15 +340,29 @@ def test_more_epochs_only_add_shards_and_a_rerun_gives_the_same_bytes(folder: Pa
     assert first.read_bytes() == before[0]
 
 
-def test_a_teacher_with_another_class_order_is_refused(
-    folder: Path, capsys: pytest.CaptureFixture[str]
+OTHER = ("b", "a", "c")
+
+
+def permuted(folder: Path, what: str) -> None:
+    """The images or the teacher with another class order, and nothing else changed."""
+    if what == "teacher":
+        state = build(TEACHER, 3).state_dict()
+        checkpoint = Checkpoint("classifier", TEACHER, OTHER, state, "t1")
+        save_checkpoint(folder / "probe.safetensors", checkpoint, {})
+    if what == "images":
+        path = folder / "images" / "set.json"
+        held = json.loads(path.read_text())
+        path.write_text(json.dumps({**held, "classes": OTHER, "class_hash": class_hash(OTHER)}))
+
+
+@pytest.mark.parametrize("what", ["teacher", "images"])
+def test_images_and_teacher_of_different_class_orders_are_refused(
+    folder: Path, what: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    other = ("b", "a", "c")
-    state = build(TEACHER, 3).state_dict()
-    checkpoint = Checkpoint("classifier", TEACHER, other, state, "t2")
-    save_checkpoint(folder / "probe.safetensors", checkpoint, {})
+    permuted(folder, what)
     assert relabel.main(program(folder, 0, 2)) == 1
     error = capsys.readouterr().err
-    assert class_hash(other) in error
+    assert "class order differs" in error
+    assert class_hash(OTHER) in error
     assert class_hash(CLASSES) in error
     assert not (folder / "labels").exists()

@@ -4,15 +4,19 @@ import csv
 import json
 import math
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
-from toy import TEACHER, VIEW, command, freeze, image_set, info, write
+from toy import CLASSES, TEACHER, VIEW, command, freeze, image_set, info, write
 
 from scdd import relabel, validate
+from scdd.artifacts.classes import class_hash
+from scdd.artifacts.labels import Origin, read_shard_header, save_shard
 from scdd.data.mixing import Transform, draw_epoch, transform_of
 from scdd.errors import ScddError
 from scdd.models import build
@@ -230,3 +234,48 @@ def test_labels_of_another_image_set_are_refused_naming_both(
     error = capsys.readouterr().err
     assert old in error
     assert new in error
+
+
+def test_labels_of_another_class_order_are_refused(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Images and dataset agree, the labels' header alone differs."""
+    for path in (folder / "labels").iterdir():
+        held = load_file(path)
+        header = read_shard_header(path)
+        told = {f.name: header[f.name] for f in fields(Origin)}
+        other = Origin(**{**told, "classes": ("b", "a", "c")})
+        save_shard(path, held, other, tuple(header["epochs"]), {})
+    inputs = {"images": folder / "images" / "set.json", "labels": folder / "labels"}
+    assert run(folder, "other", {**PARAMS, "labels": "soft"}, **inputs) == 1
+    error = capsys.readouterr().err
+    assert "class order differs" in error
+    assert class_hash(("b", "a", "c")) in error
+    assert class_hash(CLASSES) in error
+
+
+def test_fewer_labelled_epochs_serve_a_longer_training(folder: Path) -> None:
+    inputs = {"images": folder / "images" / "set.json", "labels": folder / "labels"}
+    params = {**PARAMS, "labels": "soft", "epochs": 8, "label_epochs": 3}
+    assert run(folder, "reused", params, **inputs) == 0
+    metrics = json.loads((folder / "reused" / "metrics.json").read_text())
+    assert metrics["epochs"] == 8
+
+
+def test_labels_by_batch_refuse_students_of_another_batch(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    params = {"view": VIEW, "mix": "mixup", "alpha": 0.8, "seed": 0, "form": "int8"}
+    params |= {"epochs_per_shard": 6, "mix_by": "batch", "teacher_bn": "batch", "batch": 8}
+    freeze(folder / "relabel.json", "relabel", params, images="s1", teacher="t1")
+    options = {
+        "images": folder / "images" / "set.json",
+        "teacher": folder / "probe.safetensors",
+        "epochs": "0:6",
+        "out": folder / "tied" / "epochs_0000-0005.safetensors",
+    }
+    assert relabel.main(command(folder, "relabel", **options)) == 0
+    inputs = {"images": folder / "images" / "set.json", "labels": folder / "tied"}
+    assert run(folder, "same", {**PARAMS, "labels": "soft"}, **inputs) == 0
+    assert run(folder, "other", {**PARAMS, "labels": "soft", "batch": 4}, **inputs) == 1
+    assert "batches of 8 images, but the student's have 4" in capsys.readouterr().err

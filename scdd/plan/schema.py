@@ -634,7 +634,7 @@ class Method(Section):
         None, description="published recovery in place of its own: scdd-paper, scdd-code, ..."
     )
     teacher: (
-        Annotated[tuple[str, ...], BeforeValidator(_one_or_more), Field(min_length=1), Once] | None
+        Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_one_or_more), Once] | None
     ) = Field(None, description="method whose probe labels the images; several: their mean")
     features: str | None = Field(
         None,
