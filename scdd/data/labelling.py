@@ -71,10 +71,12 @@ class Labelling:
         if self.transform.mix == "cutmix":
             boxes = cutmix_boxes(shares, resolution, draw)
             shares = 1 - boxes[:, 2] * boxes[:, 3] / resolution**2
+        sizes = torch.tensor([len(batch) for batch in batches])
+        others = [batch[torch.randperm(len(batch), generator=draw)] for batch in batches]
         partner, lam, box = draws.partner.clone(), draws.lam.clone(), draws.box.clone()
-        for row, batch in enumerate(batches):
-            partner[batch] = batch[torch.randperm(len(batch), generator=draw)].int()
-            lam[batch], box[batch] = shares[row], boxes[row].short()
+        partner[order] = torch.cat(others).int()
+        lam[order] = shares.repeat_interleave(sizes)
+        box[order] = boxes.short().repeat_interleave(sizes, dim=0)
         return replace(draws, partner=partner, lam=lam, box=box)
 
 
