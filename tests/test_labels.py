@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
 from scdd.artifacts.labels import LabelStore, Origin, open_store, save_shard
@@ -161,6 +162,19 @@ def test_too_few_epochs_are_refused(
         write(tmp_path, first, stop)
     with pytest.raises(ScddError, match=rf"epoch {missing}, but 7 epochs"):
         read(tmp_path, 7)
+
+
+def test_a_full_disk_is_told_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(tensors: object, path: Path, **_: object) -> None:
+        path.write_bytes(b"a part")
+        raise SafetensorError("I/O error: No space left on device")
+
+    monkeypatch.setattr("scdd.artifacts.tensors.save_file", full)
+    with pytest.raises(ScddError, match=r"epochs_0000-0002.*was not written.*Make room"):
+        write(tmp_path, 0, 3)
+    assert not list(tmp_path.iterdir())
 
 
 def test_labels_for_another_image_size_are_refused(tmp_path: Path) -> None:

@@ -19,13 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from scdd.artifacts.classes import class_hash, require_same_classes
-from scdd.artifacts.files import damaged, replacing
+from scdd.artifacts.files import damaged
 from scdd.artifacts.slots import Range, range_name
-from scdd.artifacts.tensors import KEY, content_hash, read_header
+from scdd.artifacts.tensors import content_hash, read_header, write
 from scdd.errors import ScddError
 
 
@@ -92,6 +91,7 @@ def save_shard(
     """Write atomically the labels of the half-open range `epochs`; equal input, equal bytes.
 
     tensors: views and logits, by name. Of views that are drawn again only the hashes are kept.
+    Raises ScddError where the disk is full.
     """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     rows = range(epochs[1] - epochs[0])
@@ -110,8 +110,7 @@ def save_shard(
     if drawn:
         header["drawn_sha256"] = [_row_hash(drawn, row) for row in rows]
     header["header_sha256"] = _seal(header)
-    with replacing(path) as temporary:
-        save_file(held, temporary, metadata={KEY: json.dumps(header, sort_keys=True)})
+    write(path, held, header)
 
 
 def read_shard_header(path: Path) -> dict[str, Any]:

@@ -27,20 +27,24 @@ def content_hash(tensors: Mapping[str, Tensor], header: Mapping[str, Any] | None
     return digest.hexdigest()
 
 
+def write(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
+    """Write atomically, with `header` as it is. Raises ScddError where the disk is full."""
+    with replacing(path) as temporary:
+        try:
+            save_file(dict(tensors), temporary, metadata={KEY: json.dumps(header, sort_keys=True)})
+        except SafetensorError as error:  # which hides the number of the system's error
+            raise ScddError(
+                f"{path} was not written ({error}). Make room, then run snakemake again."
+            ) from None
+
+
 def save(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
     """Write atomically. `header` must be JSON; equal input gives equal bytes.
 
     Raises ScddError where the disk is full.
     """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    sealed = {**header, "sha256": content_hash(tensors, header)}
-    with replacing(path) as temporary:
-        try:
-            save_file(tensors, temporary, metadata={KEY: json.dumps(sealed, sort_keys=True)})
-        except SafetensorError as error:  # which hides the number of the system's error
-            raise ScddError(
-                f"{path} was not written ({error}). Make room, then run snakemake again."
-            ) from None
+    write(path, tensors, {**header, "sha256": content_hash(tensors, header)})
 
 
 def read_header(path: Path) -> dict[str, Any]:
