@@ -120,6 +120,13 @@ def import_checkpoint(args: argparse.Namespace) -> None:
         save(args.out, state | found.classifier, header)
 
 
+def export(args: argparse.Namespace) -> None:
+    """Write a distilled set as an image folder, WebDataset tars or Parquet files."""
+    from scdd.exports import export_set
+
+    export_set(args.set, args.to, args.out, args.format)
+
+
 def collect_garbage(args: argparse.Namespace) -> None:
     """List artifacts, and states of their jobs, that none of the configurations names; delete them
     with --delete."""
@@ -169,6 +176,14 @@ def main(argv: list[str] | None = None) -> int:
     command.add_argument("--url", help="where it is from, to be recorded")
     command.add_argument("--licence", help="under which it may be used, to be recorded")
     command.set_defaults(run=import_checkpoint)
+    command = commands.add_parser("export", help=export.__doc__)
+    command.add_argument("set", type=Path, help="the image set's set.json")
+    command.add_argument("--to", required=True, choices=["imagefolder", "webdataset", "parquet"])
+    command.add_argument("--out", type=Path, required=True, help="a folder that does not exist yet")
+    command.add_argument(
+        "--format", default="png", choices=["png", "jpeg"], help="jpeg loses information"
+    )
+    command.set_defaults(run=export)
     command = commands.add_parser("gc", help=collect_garbage.__doc__)
     command.add_argument(
         "--configfile",

@@ -26,6 +26,8 @@ def work(args: argparse.Namespace, config: Frozen, _: torch.device) -> None:
         method=config.params["method"],
         digest=config.digest,
         made_by=list(config.parents.values()),
+        mean=info.mean,
+        std=info.std,
     )
     say(f"{len(made.classes)} classes, {made.ipc} images each, content {made.content[:16]}")
 

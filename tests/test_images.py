@@ -31,7 +31,7 @@ def write_shards(folder, classes=CLASSES, ipc=IPC, exist=1000):
 
 def make(folder, **changes):
     arguments = {"ipc": IPC, "resolution": SIZE, "method": "SC-DD", "digest": "set1"}
-    arguments |= {"made_by": ["made1"], **changes}
+    arguments |= {"made_by": ["made1"], "mean": (0.5,) * 3, "std": (0.2,) * 3, **changes}
     return make_set(folder / "set" / "set.json", folder / "made", CLASSES, **arguments)
 
 

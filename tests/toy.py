@@ -68,6 +68,8 @@ def write(folder: Path, ipc: int) -> None:
         method="toy",
         digest="s1",
         made_by={"r1"},
+        mean=MEAN,
+        std=STD,
     )
     state = build(TEACHER, 3, generator(1)).state_dict()
     checkpoint = Checkpoint("classifier", TEACHER, CLASSES, state, "t1")

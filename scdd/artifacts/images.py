@@ -34,7 +34,11 @@ class ShardEntry:
 
 @dataclass(frozen=True)
 class SetInfo:
-    """A set without its pixels. `content` is the hash over class order and all pixels used."""
+    """A set without its pixels. `content` is the hash over class order and all pixels used.
+
+    mean, std: by channel in [0, 1], that networks want its images normalised by; None in files
+    written before they were kept.
+    """
 
     method: str
     digest: str
@@ -43,6 +47,8 @@ class SetInfo:
     resolution: int
     content: str
     shards: tuple[ShardEntry, ...]
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -123,6 +129,8 @@ def make_set(
     method: str,
     digest: str,
     made_by: Collection[str],
+    mean: tuple[float, ...] | None = None,
+    std: tuple[float, ...] | None = None,
 ) -> SetInfo:
     """Write the set.json at `path` of the first `ipc` slots of all classes below `source`.
 
@@ -155,7 +163,15 @@ def make_set(
             slots = (header["slots"][0], header["slots"][1])
             shards.append(ShardEntry(relative, name, slots, sha256(shard)))
     info = SetInfo(
-        method, digest, tuple(classes), ipc, resolution, content.hexdigest(), tuple(shards)
+        method,
+        digest,
+        tuple(classes),
+        ipc,
+        resolution,
+        content.hexdigest(),
+        tuple(shards),
+        mean,
+        std,
     )
     write_json(path, {"kind": "images", **asdict(info), "class_hash": class_hash(classes)})
     return info
@@ -169,7 +185,9 @@ def open_set(path: Path) -> SetInfo:
         shards = tuple(
             ShardEntry(**{**entry, "slots": tuple(entry["slots"])}) for entry in fields["shards"]
         )
-        info = SetInfo(**{**fields, "classes": tuple(fields["classes"]), "shards": shards})
+        for name in ("classes", "mean", "std"):
+            fields[name] = tuple(fields[name]) if fields.get(name) is not None else None
+        info = SetInfo(**{**fields, "shards": shards})
     except (KeyError, TypeError, AttributeError) as error:
         raise damaged(path, f"is no image set of scdd ({error})") from None
     if kind != "images" or class_hash(info.classes) != stated:
@@ -226,6 +244,14 @@ def load_set(
     images = _pixels(path, info, info.classes, info.ipc)
     labels = torch.arange(len(info.classes)).repeat_interleave(info.ipc)
     return ImageSet(images.flatten(0, 1), labels, info.classes, info.ipc, info.method, info.content)
+
+
+def class_images(path: Path, info: SetInfo, name: str) -> Tensor:
+    """The images uint8 [ipc, 3, R, R] of one class of the set at `path`, whose content is `info`.
+
+    Raises as `load_set` does.
+    """
+    return _pixels(path, info, [name], info.ipc)[0]
 
 
 def load_corner(path: Path, classes: int, ipc: int) -> tuple[tuple[str, ...], Tensor]:

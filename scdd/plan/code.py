@@ -15,6 +15,7 @@ from scdd.artifacts.run import RESULTS
 from scdd.plan.stages import Node
 
 # How files are laid out and what is printed does not change results; where it does, raise VERSIONS.
+# Nor does the package's own module, with its version and `scdd.load`.
 NEUTRAL = ("scdd.artifacts", "scdd.runtime", "scdd.progress", "scdd.gpus", "scdd.errors")
 PACKAGE = Path(__file__).parents[1]
 # What a program reads beside its modules.
@@ -57,7 +58,7 @@ def reach(roots: list[str]) -> set[str]:
     waiting = [name for name in roots if _file(name)]
     while waiting:
         name = waiting.pop()
-        if name in seen or name.startswith(NEUTRAL):
+        if name in seen or name == "scdd" or name.startswith(NEUTRAL):
             continue
         seen.add(name)
         waiting += imports(_file(name))
