@@ -161,8 +161,13 @@ def root_of(stage):
 
 def checkpoint(wildcards):
     """The file that a squeeze imports, as an argument. It is no input: only its content counts."""
-    file = plan.checkpoints.get(node_of("squeeze", wildcards).key)
+    file = plan.imports.get(node_of("squeeze", wildcards).key)
     return f"--checkpoint {shlex.quote(file)}" if file else ""
+
+
+def imported(stage):
+    """The files of others that an artifact is made of. They are no input, for the same reason."""
+    return lambda wildcards: plan.imports[node_of(stage, wildcards).key]
 
 
 def only(nodes):

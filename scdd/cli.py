@@ -14,7 +14,7 @@ from scdd.artifacts.files import sha256
 from scdd.artifacts.run import RESULTS, WORK
 from scdd.errors import ScddError, reported
 from scdd.plan import schema
-from scdd.plan.config import read_yaml
+from scdd.plan.config import keys_of, read_yaml
 from scdd.plan.identity import DIGITS
 from scdd.plan.load import plan_of
 from scdd.plan.stages import VERSIONS, Node, Plan
@@ -39,7 +39,7 @@ def targets(plan: Plan, node: Node) -> list[Path]:
             return [node.folder / "metrics.json"]
         case "tables":
             return [node.folder / page for page in report.pages(node.params)]
-        case "relabel":
+        case "relabel" | "fkd":
             return plan.label_shards(node, plan.store_epochs(node))
         case _:
             users = [n for n in plan.of("imageset") if node.key in n.parents.values()]
@@ -70,6 +70,7 @@ def show_keys(_: argparse.Namespace) -> None:
     """Print every key of the configuration with its default and meaning."""
     show_section("", schema.Experiment)
     show_section("methods.<name>.", schema.Method)
+    show_section("methods.<name>.import.", schema.Import)
     show_section("backbones.<n>.", schema.Backbone)
     for name, model in schema.SQUEEZES.items():
         show_section(f"squeeze.{name}.", model)
@@ -83,7 +84,7 @@ def show_keys(_: argparse.Namespace) -> None:
 def show_section(
     prefix: str, model: type[schema.Section], defaults: schema.Section | None = None
 ) -> None:
-    for name, field in model.model_fields.items():
+    for name, field in keys_of(model).items():
         value = field.default if defaults is None else getattr(defaults, name)
         if isinstance(value, schema.Section):
             show_section(f"{prefix}{name}.", type(value), value)

@@ -88,7 +88,7 @@ def test_how_it_is_read_is_part_of_its_identity(config: Config, key: str, value:
 def test_the_path_reaches_the_job_by_the_plan(config: Config, file: Path) -> None:
     plan = plan_of(config)
     (node,) = plan.of("squeeze")
-    assert plan.checkpoints == {node.key: str(file)}
+    assert plan.imports == {node.key: str(file)}
     assert str(file) not in json.dumps(node.params)
 
 

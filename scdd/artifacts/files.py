@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +79,16 @@ def read_json(path: Path) -> Any:
 def sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_of(path: Path, files: Iterable[Path]) -> str:
+    """Of several files: their names, as seen from the folder `path`, and their contents; where
+    `path` is a file itself, the contents alone."""
+    digest = hashlib.sha256()
+    for file in files:
+        name = file.relative_to(path).as_posix() if path.is_dir() else ""
+        digest.update(f"{name}:{sha256(file)};".encode())
+    return digest.hexdigest()
 
 
 def damaged(path: Path, what: str) -> ScddError:

@@ -3,6 +3,7 @@
 import pickle
 import re
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,38 +40,49 @@ class Inert:
         pass
 
 
+INERT = tuple((Inert, name) for name in HARMLESS)
+
+
 def read_foreign(path: Path) -> dict[str, Any]:
     """The mapping that `path` holds, by torch.save or in safetensors, on the CPU.
 
-    Tensors and plain values are read, the HARMLESS as `Inert`, nothing else is. Raises ScddError,
-    naming the file, where it is missing, no checkpoint, damaged, or asks for code to be run.
+    Raises ScddError as `read_pickled` does, and where it holds something else.
     """
-    if not path.is_file():
-        raise ScddError(f"{path} is no file.")
-    if path.suffix == ".safetensors":
+    if path.suffix == ".safetensors" and path.is_file():
         try:
             return load_file(path)
         except (SafetensorError, OSError) as error:
             raise ScddError(f"{path} is truncated or no safetensors file ({error}).") from None
-    try:
-        with (
-            torch.serialization.safe_globals([(Inert, name) for name in HARMLESS]),
-            warnings.catch_warnings(action="ignore"),  # of other pickle protocols, which then fail
-        ):
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        if asked := re.search(r"GLOBAL (\S+)", str(error)):
-            raise ScddError(
-                f"{path} is refused, and nothing of it was run: its pickle calls {asked[1]}. "
-                "Whoever trusts it may load it and save its state dict alone."
-            ) from None
-        raise _no_checkpoint(path) from None
-    except Exception:  # what is no archive of torch fails wherever it may
-        raise _no_checkpoint(path) from None
+    content = read_pickled(path)
     if not isinstance(content, dict):
         raise ScddError(f"{path} holds a {type(content).__name__}, and no state dict.")
     return content
 
 
-def _no_checkpoint(path: Path) -> ScddError:
-    return ScddError(f"{path} is no checkpoint, or is damaged: torch cannot read weights from it.")
+def read_pickled(path: Path, known: Sequence[Any] = INERT) -> Any:
+    """What torch.save wrote to `path`, on the CPU: tensors and plain values, and what is `known` to
+    be harmless, as torch's safe_globals takes it; nothing else is.
+
+    Raises ScddError, naming the file, where it is missing, damaged, or asks for code to be run.
+    """
+    if not path.is_file():
+        raise ScddError(f"{path} is no file.")
+    try:
+        with (
+            torch.serialization.safe_globals(list(known)),
+            warnings.catch_warnings(action="ignore"),  # of other pickle protocols, which then fail
+        ):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        if asked := re.search(r"GLOBAL (\S+)", str(error)):
+            raise ScddError(
+                f"{path} is refused, and nothing of it was run: its pickle calls {asked[1]}. "
+                "Whoever trusts it may load it and save its tensors alone."
+            ) from None
+        raise _unreadable(path) from None
+    except Exception:  # what is no archive of torch fails wherever it may
+        raise _unreadable(path) from None
+
+
+def _unreadable(path: Path) -> ScddError:
+    return ScddError(f"{path} was not written by torch.save, or is damaged: torch cannot read it.")

@@ -10,9 +10,11 @@ from scdd.artifacts.run import RESULTS
 from scdd.artifacts.sizes import top_k
 from scdd.artifacts.slots import most_slots, slot_ranges
 from scdd.data import sets
+from scdd.data.folders import tensor_files
 from scdd.errors import ScddError
 from scdd.plan.checkpoints import WHERE, settle
 from scdd.plan.config import S, flatten, merge, nearest, parse, preset, preset_names
+from scdd.plan.imports import check_labels, check_set
 from scdd.plan.methods import METHODS, SQUEEZE_TITLES, Kind
 from scdd.plan.schema import (
     ARCHITECTURES,
@@ -20,6 +22,7 @@ from scdd.plan.schema import (
     Backbone,
     Experiment,
     Forgetting,
+    Import,
     Imported,
     Method,
     Network,
@@ -107,6 +110,8 @@ class _Builder:
             unused += () if kind.squeeze or kind.order == "forgetting" else ("backbone",)
             unused += () if kind.order == "coreset" else ("features",)
             unused += ("ipc", "teacher") if kind.images == "whole" else ()
+            unused += ("like",) if method.imported else ()
+            unused += ("teacher",) if method.labels else ()
             for key in unused:
                 if key in method.model_fields_set:
                     raise ScddError(f"methods.{method.name}.{key}: this method has no use for it.")
@@ -223,7 +228,7 @@ class _Builder:
         section, parents = Imported(source=source), {"data": self.data}
         more = {**network, "sha256": content}
         node = self.plan.add_section("squeeze", label, section, parents, **more)
-        self.plan.checkpoints.setdefault(node.key, source.file)
+        self.plan.imports.setdefault(node.key, source.file)
         return node
 
     def _check_order(self, source: Source) -> None:
@@ -298,8 +303,35 @@ class _Builder:
             files = {name: str(path.relative_to(RESULTS)) for name, path in parts.items()}
             yield {"squeeze": backbone.squeeze, "seed": seed, **files}
 
+    def _importset(self, method: Method, source: Import) -> Node:
+        """The images of others."""
+        where, path = f"methods.{method.name}.import", Path(source.path)
+        ipcs = method.ipc or self.config.ipc
+        if method.labels and len(ipcs) > 1:
+            raise ScddError(
+                f"methods.{method.name}.labels: they are of all images of {path}, so there is one "
+                "ipc only. Set the method's ipc to it."
+            )
+        known = self.data.params["classes"] or self.facts.classes
+        names, count = (
+            known if not isinstance(known, int) else None,
+            self.plan.classes[self.data.key],
+        )
+        content = check_set(where, path, names, count, max(ipcs), labelled=bool(method.labels))
+        self._note(f"{method.title or method.name}: images of others, from {path.name}.")
+        if tensor_files(path):
+            self._note(f"{path.name} does not tell its class order; assumed the dataset's.")
+        label = f"{self.data.label}-imported"
+        node = self.plan.add_section(
+            "importset", label, source, {"data": self.data}, sha256=content
+        )
+        self.plan.imports.setdefault(node.key, source.path)
+        return node
+
     def _source(self, method: Method, kind: Kind) -> Node:
-        """Where a method's images come from: a recovery or a baseline."""
+        """Where a method's images come from: a recovery, a baseline or others."""
+        if method.imported is not None:
+            return self._importset(method, method.imported)
         if kind.order:
             return self.plan.add(
                 "baselines",
@@ -373,7 +405,7 @@ class _Builder:
                 f"method {method.name!r} starts {end} from real ones. Lower ipc to "
                 f"{most_slots(most)}."
             )
-        params = {"method": source.params.get("method", "recover"), "ipc": ipc}
+        params = {"method": source.params.get("method", source.stage), "ipc": ipc}
         return self.plan.add("imageset", f"{source.label}-ipc{ipc}", params, {"source": source})
 
     def _verify(self, kind: Kind, images: Node, ipc: int) -> None:
@@ -431,6 +463,26 @@ class _Builder:
         node = self.plan.add_section("relabel", images.label, relabel, parents, **tied)
         return node, {"temperature": protocol.temperature, **pruned}
 
+    def _fkd(
+        self, method: Method, folder: str, images: Node, protocol: Protocol
+    ) -> tuple[Node, dict[str, Any]]:
+        """Soft labels from SRe2L's files in place of a teacher's, and what students are told of
+        them."""
+        path, where, batch = Path(folder), f"methods.{method.name}.labels", protocol.batch
+        count = self.plan.class_count(images) * images.params["ipc"]
+        epochs = protocol.label_epochs or protocol.epochs
+        hashes = check_labels(where, path, count, batch=batch, epochs=epochs)
+        self._note(
+            f"{method.title or method.name}: soft labels of others, from {path.name}, which does "
+            "not tell its teacher and its class order; the latter is assumed to be the folders'."
+        )
+        shard = max(size for size in range(1, FKD_SHARD + 1) if len(hashes) % size == 0)
+        params = {"sha256": hashes, "batch": batch, "form": "float16", "epochs_per_shard": shard}
+        node = self.plan.add("fkd", images.label, params, {"images": images})
+        self.plan.imports.setdefault(node.key, folder)
+        pruned = {"label_epochs": epochs} if epochs < protocol.epochs else {}
+        return node, {"temperature": protocol.temperature, **pruned}
+
     def _students(self, label: str) -> Iterable[tuple[Network, dict[str, Any], int, str]]:
         for student in self.config.students:
             network = self._network(student, "students")
@@ -474,8 +526,12 @@ class _Builder:
         own = self.config.protocol.get(name, {})
         protocol = self._section(Protocol, ("protocol", name), own)
         train = Train(**protocol.model_dump(include=set(Train.model_fields)))
-        if kind.labels == "soft":
-            teacher: str | None = " + ".join(self._teachers(method))
+        if kind.labels == "soft" and method.labels is not None:
+            teacher: str | None = "imported"
+            labels, more = self._fkd(method, method.labels, images, protocol)
+            of = {"labels": labels}
+        elif kind.labels == "soft":
+            teacher = " + ".join(self._teachers(method))
             labels, more = self._labels(method, images, name, protocol)
             of = {"labels": labels}
         else:
@@ -566,10 +622,15 @@ class _Builder:
 # what a look at a backbone does not take from the recovery that it is made for: it starts from
 # noise, sees no real image and stores none
 NOT_OF_INFORM = {"iterations", "r_bn", "start", "statistics", "storage"}
+FKD_SHARD = 25  # epochs in one label file at most: 25 of ImageNet at IPC 50 are 2.4 GiB
 OF_VALIDATE = {"metrics": "metrics.json", "history": "history.csv"}
 
 
 def _kind(method: Method) -> Kind:
+    if method.imported is not None:
+        return Kind(method.title or method.name, "import")
+    if method.labels is not None:
+        raise ScddError(f"methods.{method.name}.labels: they belong to images: set import too.")
     base = method.like or method.name
     if base not in METHODS:
         where = f"methods.{method.name}.like" if method.like else "methods"

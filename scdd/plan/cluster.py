@@ -33,9 +33,11 @@ NEEDS = {
     "coreset": Needs(120, 32_000),
     "forgetting": Needs(1440, 32_000),
     "baselines": Needs(60, 16_000),
+    "importset": Needs(60, 16_000),
     "imageset": Needs(60, 16_000),
     "verify": Needs(60, 32_000),
     "relabel": Needs(240, 64_000),
+    "fkd": Needs(60, 64_000),
     "validate": Needs(720, 64_000),
     "tables": Needs(30, 8_000),
 }

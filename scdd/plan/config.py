@@ -10,6 +10,7 @@ from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from scdd.errors import ScddError
 from scdd.plan.schema import Section
@@ -66,10 +67,16 @@ def _explain(model: type[Section], problem: dict[str, Any], where: str) -> str:
 def _fields(model: Any, place: list[Any]) -> list[str]:
     """The field names of the model found by walking `place` from `model`."""
     for part in place:
-        if part in model.model_fields:  # otherwise the key of a mapping, or a place in a list
-            model = model.model_fields[part].annotation
+        fields = keys_of(model)
+        if part in fields:  # otherwise the key of a mapping, or a place in a list
+            model = fields[part].annotation
         model = next(kind for kind in _models(model))
-    return list(model.model_fields)
+    return list(keys_of(model))
+
+
+def keys_of(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """A model's fields by the names that they have in a configuration."""
+    return {field.alias or name: field for name, field in model.model_fields.items()}
 
 
 def _models(annotation: Any) -> Iterable[type[BaseModel]]:

@@ -50,7 +50,7 @@ def freeze(plan: Plan) -> Path:
         "nodes": [asdict(node) for node in plan.nodes.values()],
         "roots": plan.roots,
         "classes": plan.classes,
-        "checkpoints": plan.checkpoints,
+        "imports": plan.imports,
         "machine": plan.machine,
     }
     path = RESULTS / "plans" / f"{digest(content)}.json"

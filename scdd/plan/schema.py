@@ -382,6 +382,17 @@ class Probe(Section):
     seed: Seed = Field(0, description="of the classifier's weights and batch order")
 
 
+M = TypeVar("M", bound="Recover | Import")
+
+
+def _mean_and_std(section: M) -> M:
+    for one, other in (("mean", "std"), ("std", "mean")):
+        value = getattr(section, one)
+        if value is not None and getattr(section, other) is None:
+            raise ValueError(f"{one} {list(value)} has no {other}; set both or neither")
+    return section
+
+
 class Recover(Section):
     """Recovering images by matching BatchNorm statistics and class scores."""
 
@@ -474,11 +485,7 @@ class Recover(Section):
 
     @model_validator(mode="after")
     def _mean_and_std(self) -> "Recover":
-        for one, other in (("mean", "std"), ("std", "mean")):
-            value = getattr(self, one)
-            if value is not None and getattr(self, other) is None:
-                raise ValueError(f"{one} {list(value)} has no {other}; set both or neither")
-        return self
+        return _mean_and_std(self)
 
 
 class Inform(Section):
@@ -620,6 +627,21 @@ class Dataset(Section):
     std: Channels | None = Field(None, description="by channel in [0, 1]; null: the dataset's own")
 
 
+class Import(Section):
+    """A distilled set that others made (docs/exports.md). Its path is in no digest: the sha256 of
+    its content is."""
+
+    path: str = Field(..., exclude=True, description="an image folder, or DC's or MTT's tensors")
+    mean: Channels | None = Field(
+        None, description="that tensors are normalised by, in [0, 1]; null: the dataset's"
+    )
+    std: Channels | None = Field(None, description="the same")
+
+    @model_validator(mode="after")
+    def _mean_and_std(self) -> "Import":
+        return _mean_and_std(self)
+
+
 def _one_or_more(value: Any) -> Any:
     return (value,) if isinstance(value, str) else value
 
@@ -632,6 +654,15 @@ class Method(Section):
     title: str | None = Field(None, description="in tables and figures")
     preset: str | None = Field(
         None, description="published recovery in place of its own: scdd-paper, scdd-code, ..."
+    )
+    imported: (
+        Annotated[Import, BeforeValidator(lambda v: {"path": v} if isinstance(v, str) else v)]
+        | None
+    ) = Field(
+        None, alias="import", description="a distilled set of others, in place of a built-in method"
+    )
+    labels: str | None = Field(
+        None, description="its soft labels: a folder of SRe2L's FKD files, in place of a teacher's"
     )
     teacher: (
         Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_one_or_more), Once] | None

@@ -32,9 +32,11 @@ VERSIONS = {
     "coreset": 1,
     "forgetting": 1,
     "baselines": 1,
+    "importset": 1,
     "imageset": 1,
     "verify": 1,
     "relabel": 1,
+    "fkd": 1,
     "validate": 1,
     "tables": 1,
 }
@@ -73,13 +75,13 @@ class Plan:
     """Everything that is to be made, by key; the tables' nodes are the targets.
 
     `roots` and `classes` tell, for each dataset, where its files are and how many classes it has;
-    `checkpoints`, where the file is that a squeeze imports.
+    `imports`, where the files of others are that an artifact is made of.
     """
 
     nodes: dict[str, Node] = field(default_factory=dict)
     roots: dict[str, dict[str, Any]] = field(default_factory=dict)
     classes: dict[str, int] = field(default_factory=dict)
-    checkpoints: dict[str, str] = field(default_factory=dict)
+    imports: dict[str, str] = field(default_factory=dict)
     machine: dict[str, Any] = field(default_factory=dict)
 
     def add(

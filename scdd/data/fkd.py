@@ -1,0 +1,151 @@
+"""SRe2L's label files (FKD): `epoch_<e>/batch_<b>.tar`, to and from the draws of whole epochs.
+
+A file holds the list [coords, flip, mix_index, mix_lam, mix_bbox, logits] of one batch:
+  coords     float32 [B, 4]: top / H, left / W, height / H, width / W of each crop
+  flip       bool [B]
+  mix_index  int64 [B]: each image's partner, its place in the batch; None without mixing
+  mix_lam    float: the images' own share, one for the batch; None without mixing
+  mix_bbox   [x1, y1, x2, y2] of CutMix, x down and y to the right; None for mixup
+  logits     float16 [B, C], before softmax
+Which images these are, no file tells: batch b of epoch e is the b-th slice of the order that a
+RandomSampler seeded with 42 gives the files of an ImageFolder in that epoch (sampler_orders).
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from scdd.artifacts.foreign import read_pickled
+from scdd.data.mixing import Draws
+from scdd.errors import ScddError
+
+SEED = 42
+PARTS = ("coords", "flip", "mix_index", "mix_lam", "mix_bbox", "logits")
+NEAR = 0.01  # pixels that a crop's edge may be off a whole number: float32 is off by 1e-5
+# a box's edges and a lambda are numbers of NumPy in the released program's files
+NUMBERS = (
+    (np.dtype, "numpy.dtype"),
+    *((type(np.dtype(kind)), f"numpy.dtypes.{type(np.dtype(kind)).__name__}") for kind in "lqdf"),
+    *(
+        (np.float64(0).__reduce__()[0], f"numpy.{core}.multiarray.scalar")
+        for core in ("core", "_core")
+    ),
+)
+
+
+def read_batch(path: Path) -> dict[str, Any]:
+    """The parts of one file by name. Raises ScddError, naming it, where it is none of FKD's."""
+    content = read_pickled(path, NUMBERS)
+    if not isinstance(content, list | tuple) or len(content) != len(PARTS):
+        raise ScddError(f"{path} is no FKD file: it does not hold a list of {', '.join(PARTS)}.")
+    parts = dict(zip(PARTS, content, strict=True))
+    wanted = {"coords": 2, "flip": 1, "logits": 2} | (
+        {"mix_index": 1} if parts["mix_index"] is not None else {}
+    )
+    for name, dims in wanted.items():
+        tensor = parts[name]
+        if not isinstance(tensor, Tensor) or tensor.dim() != dims:
+            raise ScddError(f"{path}: {name} is no tensor of {dims} dimensions.")
+    lam, box = parts["mix_lam"], parts["mix_bbox"]
+    if parts["mix_index"] is not None and not isinstance(lam, float | np.floating):
+        raise ScddError(f"{path}: mix_lam is no number.")
+    if box is not None and (not isinstance(box, list | tuple) or len(box) != 4):
+        raise ScddError(f"{path}: mix_bbox is no list of 4 numbers.")
+    lengths = {len(parts[name]) for name in wanted}
+    if len(lengths) > 1 or parts["coords"].shape[1] != 4:
+        raise ScddError(f"{path}: its tensors are of {sorted(lengths)} images.")
+    return parts
+
+
+def mix_of(parts: Mapping[str, Any]) -> str:
+    """'none', 'mixup' or 'cutmix'."""
+    if parts["mix_index"] is None:
+        return "none"
+    return "mixup" if parts["mix_bbox"] is None else "cutmix"
+
+
+def to_draws(
+    batches: Sequence[tuple[Path, Mapping[str, Any]]], order: Tensor, resolution: int
+) -> tuple[Draws, Tensor]:
+    """The draws and the logits float16 [n, C] of one epoch, the images in their own order.
+
+    batches: an epoch's files with what they hold; order: int64 [n], that of the epoch. Raises
+    ScddError, naming the file, where it is of images of another size, or not of these.
+    """
+    rows = [_of_batch(path, parts, resolution) for path, parts in batches]
+    sizes = [len(row["flip"]) for row in rows]
+    for row, images in zip(rows, order.split(sizes), strict=True):
+        row["partner"] = images[row["partner"]].int()
+    whole = {name: torch.cat([row[name] for row in rows]) for name in rows[0]}
+    place = torch.empty_like(order)
+    place[order] = torch.arange(len(order))
+    logits = whole.pop("logits")[place]
+    return Draws(**{name: tensor[place] for name, tensor in whole.items()}), logits
+
+
+def _of_batch(path: Path, parts: Mapping[str, Any], size: int) -> dict[str, Tensor]:
+    """One file's draws and logits, its images in its order, partners as places in the batch."""
+    exact = parts["coords"].float() * size
+    crop, n = exact.round(), len(exact)
+    if not bool(torch.isfinite(exact).all()) or bool(((exact - crop).abs() > NEAR).any()):
+        raise ScddError(f"{path}: its crops are no whole pixels of images of {size} pixels a side.")
+    logits = parts["logits"].half()
+    if not bool(torch.isfinite(logits).all()):
+        raise ScddError(f"{path} has logits that are not finite in float16.")
+    partner, lam, box = torch.arange(n), torch.ones(n), torch.zeros(n, 4)
+    mix = mix_of(parts)
+    if mix != "none":
+        partner = parts["mix_index"].long()
+        lam = torch.full((n,), float(parts["mix_lam"]))
+        if not torch.equal(partner.sort().values, torch.arange(n)):
+            raise ScddError(f"{path}: mix_index is no permutation of its {n} images.")
+    if mix == "cutmix":
+        x1, y1, x2, y2 = map(int, parts["mix_bbox"])
+        if not (0 <= x1 <= x2 <= size and 0 <= y1 <= y2 <= size):
+            raise ScddError(f"{path}: mix_bbox is no box in images of {size} pixels a side.")
+        box = torch.tensor([x1, y1, x2 - x1, y2 - y1]).repeat(n, 1)
+        lam = 1 - box[:, 2] * box[:, 3] / size**2  # as drawn it is that of a box yet to be cut
+    return {
+        "crop": crop.short(),
+        "flip": parts["flip"].bool(),
+        "partner": partner,
+        "lam": lam,
+        "box": box.short(),
+        "logits": logits,
+    }
+
+
+def to_batches(
+    draws: Draws, logits: Tensor, order: Tensor, size: int, mix: str, resolution: int
+) -> list[list[Any]]:
+    """What the files of one epoch hold, the inverse of `to_draws`; size: images a batch.
+
+    Raises ScddError where the epoch was not mixed within batches of this size in this order, each
+    with one lambda and box: these files cannot hold another.
+    """
+    made = []
+    place = torch.empty_like(order)
+    for images in order.split(size):
+        index, lam, box = None, None, None
+        if mix != "none":
+            place.fill_(-1)
+            place[images] = torch.arange(len(images))
+            index = place[draws.partner[images].long()]
+            shares, boxes = draws.lam[images], draws.box[images]
+            if bool((index < 0).any() | (shares != shares[0]).any() | (boxes != boxes[0]).any()):
+                raise ScddError(
+                    f"these labels were not mixed within batches of {size} images with one lambda "
+                    "each, and FKD files hold nothing else. Label with mix_by: batch and that "
+                    "batch, or with mix: none."
+                )
+            lam = shares[0].item()
+        if mix == "cutmix":
+            top, left, height, width = boxes[0].tolist()
+            box = [top, left, top + height, left + width]
+        coords = draws.crop[images].float() / resolution
+        made.append([coords, draws.flip[images], index, lam, box, logits[images].half()])
+    return made

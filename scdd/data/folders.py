@@ -1,0 +1,110 @@
+"""Image folders and tensor files that others made: which files they are, of which class.
+
+Pure Python: the plan asks too.
+"""
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from scdd.errors import ScddError
+
+# torchvision's ImageFolder reads these, and sorts by folder, then by file name
+SUFFIXES = {".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"}
+TENSORS = {".pt", ".pth"}
+
+
+def tensor_files(path: Path) -> list[Path]:
+    """The files of a set that is kept as tensors: DC's one, or MTT's images and labels; none where
+    `path` is an image folder.
+
+    Raises ScddError where `path` does not exist, or the labels beside MTT's images.
+    """
+    if not path.exists():
+        raise ScddError(f"there is no file or folder {path}.")
+    if path.is_dir():
+        path = path / "images_best.pt"
+        if not path.exists():
+            return []
+    if path.suffix not in TENSORS:
+        raise ScddError(f"{path} is no folder, nor a file that ends in .pt or .pth.")
+    if not path.name.startswith("images_"):
+        return [path]
+    labels = path.with_name(path.name.replace("images_", "labels_", 1))
+    if not labels.exists():
+        raise ScddError(f"{path} has no {labels.name} beside it.")
+    return [path, labels]
+
+
+def set_files(path: Path) -> list[Path]:
+    """All files that a distilled set is read from. Raises ScddError where there are none."""
+    files = tensor_files(path) or [
+        file for folder in class_folders(path) for file in image_files(folder)
+    ]
+    if not files:
+        raise ScddError(f"{path} has no class folders with images, and no images_best.pt.")
+    return files
+
+
+def class_folders(path: Path) -> list[Path]:
+    """The folders in `path`, in ImageFolder's order."""
+    return sorted(entry for entry in path.iterdir() if entry.is_dir())
+
+
+def image_files(folder: Path) -> list[Path]:
+    """The images below `folder`, in ImageFolder's order."""
+    return [
+        Path(root) / name
+        for root, _, names in sorted(os.walk(folder, followlinks=True))
+        for name in sorted(names)
+        if Path(name).suffix.lower() in SUFFIXES
+    ]
+
+
+def by_class(path: Path, classes: Sequence[str]) -> list[Path]:
+    """The folder in `path` of each class, in the order of `classes`.
+
+    Their names are those of the classes; or class indices of equal width, alone (`00007`), after
+    `new` (SRe2L's `new007`), or before the name (`07_truck`, as exports have). Raises ScddError,
+    naming the folder, where they are neither, or another number.
+    """
+    folders = class_folders(path)
+    if len(folders) != len(classes):
+        raise ScddError(
+            f"{path} has {len(folders)} class folders, but the dataset has {len(classes)} classes."
+        )
+    named = {folder.name: folder for folder in folders}
+    if set(named) == set(classes):
+        return [named[name] for name in classes]
+    if len({len(index) for index in map(_index, named)}) == 1:
+        told = {name: int(_index(name)) for name in named if _index(name)}
+        if sorted(told.values()) == list(range(len(classes))):
+            for name, index in told.items():
+                own = name.partition("_")[2]
+                if own and own != classes[index].replace("/", "_"):
+                    raise ScddError(
+                        f"{path / name} should be class {index}, which is {classes[index]!r} in "
+                        "the dataset. Make both of the same classes, in the same order."
+                    )
+            return sorted(folders, key=lambda folder: told[folder.name])
+    stray = min(set(named) - set(classes))
+    raise ScddError(
+        f"{path / stray} is no class of the dataset (its first is {classes[0]!r}). Folders must "
+        "have the names of the classes, or class indices of equal width, as new007 or 00007."
+    )
+
+
+def _index(name: str) -> str:
+    """The digits that a folder's name gives as its class index; empty if it gives none."""
+    found = re.fullmatch(r"(?:new)?(\d+)", name) or re.fullmatch(r"(\d+)_.+", name)
+    return found[1] if found else ""
+
+
+def check_names(files: Sequence[Path], index: int) -> None:
+    """Raises ScddError where a file's name (SRe2L's `class007_id012.jpg`) tells another class than
+    `index`, that of its folder."""
+    for file in files:
+        told = re.match(r"class(\d+)_id\d+\.", file.name)
+        if told and int(told[1]) != index:
+            raise ScddError(f"{file} is of class {int(told[1])}, but its folder is class {index}.")
