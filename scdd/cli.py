@@ -50,7 +50,7 @@ def show_plan(args: argparse.Namespace) -> None:
     """List every artifact of a configuration: stage, digest, path, and how much of it exists; of
     images and soft labels also the bytes."""
     plan = plan_of(read_yaml(args.configfile))
-    sizes = {"imageset": plan.set_bytes, "relabel": plan.store_bytes}
+    sizes = {"imageset": plan.set_bytes, "relabel": plan.store_bytes, "fkd": plan.store_bytes}
     for stage in VERSIONS:
         for node in plan.of(stage):
             files = targets(plan, node)
@@ -59,8 +59,8 @@ def show_plan(args: argparse.Namespace) -> None:
             size = sizes[stage](node) if stage in sizes else None
             told = "" if size is None else f"  {size} bytes"
             print(f"{stage:10s} {node.digest} {state:>9s}  {node.folder}{told}")
-    for stage, what in (("imageset", "images"), ("relabel", "soft labels")):
-        if total := sum(map(sizes[stage], plan.of(stage))):
+    for stages, what in ((("imageset",), "images"), (("relabel", "fkd"), "soft labels")):
+        if total := sum(sizes[stage](node) for stage in stages for node in plan.of(stage)):
             print(f"{what}: {total} bytes ({total / 2**20:.1f} MiB)")
     counts = Counter(node.stage for node in plan.nodes.values())
     print(", ".join(f"{counts[stage]} {stage}" for stage in VERSIONS if counts[stage]))
@@ -123,9 +123,16 @@ def import_checkpoint(args: argparse.Namespace) -> None:
 
 def export(args: argparse.Namespace) -> None:
     """Write a distilled set as an image folder, WebDataset tars or Parquet files."""
-    from scdd.exports import export_set
+    from scdd import exports
 
-    export_set(args.set, args.to, args.out, args.format)
+    exports.export_set(args.set, args.to, args.out, args.format)
+
+
+def export_labels(args: argparse.Namespace) -> None:
+    """Write the soft labels of a distilled set as SRe2L's FKD files."""
+    from scdd import exports
+
+    exports.export_labels(args.labels, args.images, args.out, args.batch)
 
 
 def collect_garbage(args: argparse.Namespace) -> None:
@@ -185,6 +192,12 @@ def main(argv: list[str] | None = None) -> int:
         "--format", default="png", choices=["png", "jpeg"], help="jpeg loses information"
     )
     command.set_defaults(run=export)
+    command = commands.add_parser("export-labels", help=export_labels.__doc__)
+    command.add_argument("labels", type=Path, help="the folder of epochs_*.safetensors")
+    command.add_argument("--images", type=Path, required=True, help="the image set's set.json")
+    command.add_argument("--out", type=Path, required=True, help="a folder that does not exist yet")
+    command.add_argument("--batch", type=int, required=True, help="images in a file")
+    command.set_defaults(run=export_labels)
     command = commands.add_parser("gc", help=collect_garbage.__doc__)
     command.add_argument(
         "--configfile",

@@ -10,8 +10,9 @@ from torch.utils.data import Dataset
 
 from scdd.artifacts.dataset import DatasetInfo
 from scdd.artifacts.images import ImageSet, load_set, open_set
-from scdd.artifacts.labels import LabelStore, open_store, read_shard_header
-from scdd.data.mixing import Draws, mixed
+from scdd.artifacts.labels import LabelStore, open_store, stored_epochs
+from scdd.data.mixing import mixed
+from scdd.data.replay import replay
 from scdd.errors import ScddError
 
 
@@ -33,7 +34,9 @@ class Views(Dataset):
     """Pairs of view float32 [3, R, R], normalised, and the teacher's logits [classes] for it.
 
     They are those of one epoch, the first until `set_epoch` says otherwise; `epochs` is how many
-    there are. The views have the bits that the teacher saw, on the CPU.
+    there are. `order`: int64 [n], the images in the order whose cuts are the batches that the
+    epoch's labels depend on; None where they depend on none. The views have the bits that the
+    teacher saw, on the CPU.
     """
 
     def __init__(self, held: ImageSet, store: LabelStore, info: DatasetInfo) -> None:
@@ -52,9 +55,9 @@ class Views(Dataset):
             raise ScddError("set_epoch is for the process that made the dataset, not for workers.")
         if not 0 <= epoch < self.epochs:
             raise ScddError(f"epoch {epoch} is asked for, but there are labels of {self.epochs}.")
-        drawn = self._store.epoch(epoch)
-        self.logits = drawn.pop("logits")
-        self._draws = Draws(**drawn)
+        epoch_of = replay(self._store, epoch, torch.device("cpu"))
+        self._draws, self.order = epoch_of.draws, epoch_of.order
+        self.logits = epoch_of.logits(torch.arange(len(self.images)))
 
     def __len__(self) -> int:
         return len(self.images)
@@ -90,9 +93,7 @@ def open_distilled(path: Path, labels: Path | None) -> Images | Views:
             f"{path} does not tell mean and std, for an earlier version wrote it. Delete it and "
             "run snakemake again: it will be remade."
         )
-    ends = [read_shard_header(shard)["epochs"][1] for shard in labels.glob("epochs_*.safetensors")]
-    if not ends:
-        raise ScddError(f"{labels} holds no soft labels. Name the folder of epochs_*.safetensors.")
-    store = open_store(labels, epochs=max(ends), images=held.content, classes=held.classes)
+    epochs = stored_epochs(labels)
+    store = open_store(labels, epochs=epochs, images=held.content, classes=held.classes)
     seen = DatasetInfo("", info.classes, info.resolution, info.mean, info.std, 0, 0, "", "")
     return Views(held, store, seen)

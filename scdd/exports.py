@@ -1,4 +1,4 @@
-"""A distilled set in the forms that other programs read (docs/exports.md).
+"""A distilled set, and its soft labels, in the forms that other programs read (docs/exports.md).
 
 An export is a folder that appears when it is complete. Its order is the set's: class by class,
 slot by slot.
@@ -12,11 +12,17 @@ from itertools import count, groupby
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+import torch
 from PIL import Image
 from torch import Tensor
 
 from scdd.artifacts.files import filling, write_text
 from scdd.artifacts.images import SetInfo, class_images, open_set
+from scdd.artifacts.labels import open_store, stored_epochs
+from scdd.data.fkd import SEED, to_batches
+from scdd.data.fkd_files import batch_path
+from scdd.data.order import sampler_orders
+from scdd.data.replay import replay
 from scdd.errors import ScddError
 from scdd.progress import track
 
@@ -148,3 +154,23 @@ def export_set(path: Path, to: str, out: Path, form: str) -> None:
     info = open_set(path)
     with filling(out) as folder:
         FORMS[to](folder, path, info, form)
+
+
+def export_labels(labels: Path, images: Path, out: Path, batch: int) -> None:
+    """Write the soft labels in the folder `labels` as SRe2L's FKD files of `batch` images to `out`.
+
+    images: their set.json. Raises ScddError where `out` exists, files are missing or damaged, or
+    these files cannot hold the views; then there is no `out`.
+    """
+    info, epochs = open_set(images), stored_epochs(labels)
+    store = open_store(labels, epochs=epochs, images=info.content, classes=info.classes)
+    orders = sampler_orders(len(info.classes) * info.ipc, SEED)
+    with filling(out) as folder:
+        for epoch, order in track(zip(range(epochs), orders, strict=False), "epochs", total=epochs):
+            held, mix = replay(store, epoch, torch.device("cpu")), store.origin.transform["mix"]
+            logits = held.logits(torch.arange(len(order)))
+            made = to_batches(held.draws, logits, order, batch, mix, info.resolution)
+            for number, content in enumerate(made):
+                path = batch_path(folder, epoch, number)
+                path.parent.mkdir(exist_ok=True)
+                torch.save(content, path)

@@ -88,6 +88,7 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device) -> None
         transform=transform,
         form="float16",
         seed=SEED,
+        resolution=info.resolution,
     )
     save_shard(args.out, made, origin, args.epochs, runtime.environment(device))
 

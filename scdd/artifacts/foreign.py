@@ -85,4 +85,4 @@ def read_pickled(path: Path, known: Sequence[Any] = INERT) -> Any:
 
 
 def _unreadable(path: Path) -> ScddError:
-    return ScddError(f"{path} was not written by torch.save, or is damaged: torch cannot read it.")
+    return ScddError(f"{path} is no checkpoint or other file of torch's, or is damaged.")

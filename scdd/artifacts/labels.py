@@ -173,6 +173,14 @@ def _same_origin(one: Origin, other: Origin) -> bool:
     return all(a == b or None in (a, b) for a, b in pairs)
 
 
+def stored_epochs(folder: Path) -> int:
+    """How many epochs the store in `folder` reaches to. Raises ScddError where there are none."""
+    ends = [read_shard_header(shard)["epochs"][1] for shard in folder.glob("epochs_*.safetensors")]
+    if not ends:
+        raise ScddError(f"{folder} holds no soft labels. Name the folder of epochs_*.safetensors.")
+    return int(max(ends))
+
+
 def open_store(
     folder: Path,
     *,

@@ -25,6 +25,7 @@ from scdd.errors import ScddError
 
 SEED = 42
 PARTS = ("coords", "flip", "mix_index", "mix_lam", "mix_bbox", "logits")
+HELD = {"crop", "flip", "partner", "lam", "box"}  # of an epoch's draws
 NEAR = 0.01  # pixels that a crop's edge may be off a whole number: float32 is off by 1e-5
 # a box's edges and a lambda are numbers of NumPy in the released program's files
 NUMBERS = (
@@ -127,6 +128,8 @@ def to_batches(
     Raises ScddError where the epoch was not mixed within batches of this size in this order, each
     with one lambda and box: these files cannot hold another.
     """
+    if more := draws.stored().keys() - HELD:
+        raise ScddError(f"FKD files hold crops and flips, but no {', '.join(sorted(more))}.")
     made = []
     place = torch.empty_like(order)
     for images in order.split(size):
@@ -138,9 +141,9 @@ def to_batches(
             shares, boxes = draws.lam[images], draws.box[images]
             if bool((index < 0).any() | (shares != shares[0]).any() | (boxes != boxes[0]).any()):
                 raise ScddError(
-                    f"these labels were not mixed within batches of {size} images with one lambda "
-                    "each, and FKD files hold nothing else. Label with mix_by: batch and that "
-                    "batch, or with mix: none."
+                    f"these labels were not mixed within batches of {size} images in the order of "
+                    f"seed {SEED}, with one lambda each, and FKD files hold nothing else. Label "
+                    f"with that batch, mix_by: batch and seed: {SEED}, or with mix: none."
                 )
             lam = shares[0].item()
         if mix == "cutmix":
