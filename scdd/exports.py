@@ -162,6 +162,8 @@ def export_labels(labels: Path, images: Path, out: Path, batch: int) -> None:
     images: their set.json. Raises ScddError where `out` exists, files are missing or damaged, or
     these files cannot hold the views; then there is no `out`.
     """
+    if batch < 1:
+        raise ScddError(f"--batch: {batch} images are no batch.")
     info, epochs = open_set(images), stored_epochs(labels)
     store = open_store(labels, epochs=epochs, images=info.content, classes=info.classes)
     orders = sampler_orders(len(info.classes) * info.ipc, SEED)

@@ -349,6 +349,11 @@ def test_another_batch_than_they_were_mixed_in_is_refused(
     assert "were not mixed within batches of 3 images" in capsys.readouterr().err
 
 
+def test_a_batch_of_none_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert export(folder, batch=0) == 1
+    assert "--batch: 0 images are no batch" in capsys.readouterr().err
+
+
 def test_the_order_is_that_of_a_dataloader_over_the_whole_run() -> None:
     sampler = RandomSampler(range(11), generator=torch.Generator().manual_seed(42))
     loader = DataLoader(list(range(11)), batch_size=4, sampler=sampler, num_workers=0)

@@ -199,7 +199,9 @@ def test_what_is_no_distilled_set_is_refused(tmp_path: Path) -> None:
     torch.save({"state_dict": {}}, tmp_path / "x.pt")
     assert "holds no distilled set that is known" in refusal(tmp_path / "x.pt")
     (tmp_path / "y.pt").write_bytes(b"nothing")
-    assert "y.pt is no checkpoint or other file of torch's, or is damaged" in refusal(tmp_path / "y.pt")
+    assert "y.pt is no checkpoint or other file of torch's, or is damaged" in refusal(
+        tmp_path / "y.pt"
+    )
     (tmp_path / "images_best.pt").write_bytes(b"nothing")
     assert "has no labels_best.pt beside it" in refusal(tmp_path / "images_best.pt")
     assert "there is no file or folder" in refusal(tmp_path / "gone")

@@ -9,7 +9,14 @@ import torch
 
 from scdd import imageset
 from scdd.artifacts.dataset import DatasetInfo, save_info
-from scdd.artifacts.images import load_corner, load_set, make_set, open_set, save_shard
+from scdd.artifacts.images import (
+    class_images,
+    load_corner,
+    load_set,
+    make_set,
+    open_set,
+    save_shard,
+)
 from scdd.artifacts.slots import slot_ranges
 from scdd.errors import ScddError
 
@@ -196,3 +203,10 @@ def test_program_makes_the_set(folder):
     arguments["out"] = "set/set.json"
     assert imageset.main([f"--{key}={folder / name}" for key, name in arguments.items()]) == 0
     assert (folder / "set" / "set.json").read_bytes() == expected
+
+
+def test_the_images_of_one_class_read_no_other_shard(folder):
+    path = folder / "set" / "set.json"
+    shard(folder, index=0).write_bytes(b"")
+    expected = torch.stack([pixels(1, slot) for slot in range(IPC)])
+    assert class_images(path, open_set(path), CLASSES[1]).equal(expected)

@@ -251,7 +251,8 @@ def class_images(path: Path, info: SetInfo, name: str) -> Tensor:
 
     Raises as `load_set` does.
     """
-    return _pixels(path, info, [name], info.ipc)[0]
+    size = info.resolution
+    return _pixels(path, info, [name], info.ipc).view(info.ipc, 3, size, size)
 
 
 def load_corner(path: Path, classes: int, ipc: int) -> tuple[tuple[str, ...], Tensor]:

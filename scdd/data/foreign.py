@@ -115,8 +115,7 @@ def _shown(value: Any) -> str:
 
 
 def _pair(files: list[Path]) -> tuple[Tensor, Tensor]:
-    """Images and labels as they were saved. Of several experiments in one of DC's files the last,
-    which is the one that its benchmark evaluates."""
+    """Images and labels as they were saved; of several experiments in DC's file the last."""
     contents = [read_pickled(file) for file in files]
     if len(files) == 1:
         data = contents[0].get("data") if isinstance(contents[0], dict) else None
