@@ -28,9 +28,9 @@ from scdd.data.mixing import Transform, batch_count, draw_epoch, transform_of, v
 from scdd.data.replay import replay
 from scdd.data.source import Split, normalise, open_dataset
 from scdd.errors import ScddError
-from scdd.models import build
 from scdd.progress import Progress, say
 from scdd.rng import generator
+from scdd.students import build, drawn_so_far, go_on_drawing
 
 EVALUATIONS = 20  # points of the accuracy curve
 TEST_BATCH = 512
@@ -194,6 +194,8 @@ def fit(
             fused=True,
         )
     half = training.precision == "bf16"
+    # dropout and stochastic depth draw from torch's own numbers
+    torch.manual_seed(generator(training.seed, "dropout").initial_seed())
     watched = evaluation_epochs(training.epochs)
     history: list[Row] = []
     per_epoch = batch_count(images, training.batch)
@@ -203,6 +205,7 @@ def fit(
         network.load_state_dict(saved.content["network"])
         optimizer.load_state_dict(saved.content["optimizer"])
         total.copy_(saved.content["total"])
+        go_on_drawing(saved.content["numbers"], device)
 
     def snapshot() -> Snapshot:
         return Snapshot(
@@ -212,6 +215,7 @@ def fit(
                 "network": network.state_dict(),
                 "optimizer": optimizer.state_dict(),
                 "total": total,
+                "numbers": drawn_so_far(device),
             }
         )
 
@@ -290,7 +294,8 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: 
             return soft_loss(outputs, targets, params["temperature"])
 
     draw = generator(training.seed, "student")
-    network = build(Architecture(**params["student"]), len(info.classes), draw)
+    architecture = Architecture(**params["student"])
+    network = build(architecture, len(info.classes), info.resolution, draw)
     network = network.to(device, memory_format=torch.channels_last)  # a fifth faster on the CPU too
     val = dataset.val.to(device)
     history = fit(

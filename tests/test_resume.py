@@ -172,9 +172,12 @@ def ordered(_: str, saved: Unsaved) -> Result:
     return [coreset.ranks(herding, network, image_set(17, 8), INFO, CPU, saved)]
 
 
-def validated(optimizer: str, saved: Unsaved) -> Result:
+def validated(kind: str, saved: Unsaved) -> Result:
     """17 images in batches of 8: two a epoch, since a last one of one image joins the other."""
+    optimizer, _, dropout = kind.partition(" ")
     network = build(TEACHER, 3, generator(0)).to(memory_format=torch.channels_last)
+    if dropout:
+        network.fc = nn.Sequential(nn.Dropout(), network.fc)
     recipe = training(optimizer=optimizer, epochs=3, batch=8)
     split, test = image_set(17, 8), image_set(9, 8, seed=1)
     transform = replace(transform_of(NO_VIEW), mix="mixup")
@@ -212,6 +215,7 @@ JOBS: list[tuple[Callable[[str, Unsaved], Result], str, int]] = [
     (ordered, "herding", 3),
     (validated, "adamw", 6),
     (validated, "sgd", 6),
+    (validated, "sgd dropout", 6),
 ]
 
 

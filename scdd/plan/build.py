@@ -36,6 +36,7 @@ from scdd.plan.schema import (
     Whole,
 )
 from scdd.plan.stages import Node, Plan
+from scdd.plan.students import STUDENTS, TIMM, settled
 
 
 def build(experiments: Iterable[Experiment], *, check_files: bool = True) -> Plan:
@@ -151,12 +152,17 @@ class _Builder:
             self.notes.append(text)
 
     def _network(self, network: Network, where: str) -> dict[str, Any]:
-        if network.arch not in ARCHITECTURES:
+        """A backbone: a ResNet, whose BatchNorm statistics the recovery matches."""
+        if network.arch in ARCHITECTURES:
+            return settled(network, self.resolution, where)
+        if network.arch in STUDENTS or network.arch.startswith(TIMM):
             raise ScddError(
-                f"{where}: unknown arch {network.arch!r}. {nearest(network.arch, ARCHITECTURES)}"
+                f"{where}: {network.arch} can be a student only. Backbones are "
+                f"{', '.join(ARCHITECTURES)}."
             )
-        stem = "small" if self.resolution <= 64 else "imagenet"
-        return {**network.model_dump(), "stem": network.stem.replace("auto", stem)}
+        raise ScddError(
+            f"{where}: unknown arch {network.arch!r}. {nearest(network.arch, ARCHITECTURES)}"
+        )
 
     def _data(self) -> Node:
         dataset = self.config.dataset
@@ -485,7 +491,7 @@ class _Builder:
 
     def _students(self, label: str) -> Iterable[tuple[Network, dict[str, Any], int, str]]:
         for student in self.config.students:
-            network = self._network(student, "students")
+            network = settled(student, self.resolution, "students")
             for seed in self.config.seeds:
                 yield student, network, seed, f"{label}-{student.label}-seed{seed}"
 

@@ -124,18 +124,25 @@ def _named(value: Any) -> Any:
 class Network(Section):
     """A backbone or student. A bare name stands for its `arch`."""
 
-    arch: str = Field("resnet18", description="resnet10, 18, 34, 50, 101 or 152")
-    width: float = Field(1.0, ge=1 / 64, le=64, description="factor on the number of channels")
+    arch: str = Field(
+        "resnet18",
+        description="resnet10, 18, 34, 50, 101 or 152; a student: also convnet3, a name of "
+        "torchvision's or timm:<name> (docs/students.md)",
+    )
+    width: float = Field(
+        1.0, ge=1 / 64, le=64, description="factor on the channels of a ResNet or ConvNet"
+    )
     stem: Literal["auto", "small", "small-pad2", "imagenet"] = Field(
         "auto",
-        description="small: 3x3, no pooling; small-pad2: solo-learn's; imagenet: 7x7 and pooling; "
-        "auto: small up to 64 pixels, imagenet above",
+        description="small: 3x3, no pooling; small-pad2: solo-learn's; imagenet: as published; "
+        "auto: small, if there is one, up to 64 pixels, imagenet above",
     )
 
     @property
     def label(self) -> str:
         width = "" if self.width == 1 else f"-w{self.width:g}"
-        return self.arch + width + ("" if self.stem == "auto" else f"-{self.stem}")
+        name = self.arch.replace(":", "-")  # it stands in paths
+        return name + width + ("" if self.stem == "auto" else f"-{self.stem}")
 
 
 T = TypeVar("T", bound="Training | Train")

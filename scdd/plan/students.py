@@ -1,0 +1,131 @@
+"""The students that can be asked for: names, small-image stems and image sizes, without torch.
+
+What scdd.students builds, written down so that a wrong name is found before the first job; a test
+holds the two together.
+"""
+
+import importlib.util
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from scdd.errors import ScddError
+from scdd.plan.config import nearest
+from scdd.plan.schema import ARCHITECTURES, Network
+
+SMALL = 64  # pixels up to which `stem: auto` is the small one
+TIMM = "timm:"
+
+
+@dataclass(frozen=True)
+class Family:
+    """Networks of one kind. least: pixels a side of the smallest images that they take, as
+    published and with the small stem (None: there is none); step: sizes are multiples of it."""
+
+    names: tuple[str, ...]
+    least: int = 1
+    least_small: int | None = None
+    step: int = 1
+
+
+def _each(prefix: str, ends: str) -> tuple[str, ...]:
+    return tuple(prefix + end for end in ends.split())
+
+
+_REGNETS = "400mf 800mf 1_6gf 3_2gf 8gf 16gf 32gf"
+FAMILIES = (
+    Family(ARCHITECTURES, least_small=1),
+    Family(("convnet3", "convnet3-bn"), least=8),
+    Family(("convnet4", "convnet4-bn"), least=16),
+    Family(("alexnet",), least=63),
+    Family(_each("convnext_", "tiny small base large"), least=32, least_small=16),
+    Family(_each("densenet", "121 161 169 201"), least=29, least_small=8),
+    Family(_each("efficientnet_", "b0 b1 b2 b3 b4 b5 b6 b7 v2_s v2_m v2_l"), least_small=1),
+    Family(("googlenet",), least=15),
+    Family(("inception_v3",), least=75),
+    Family(("maxvit_t",), least=224, step=224),
+    Family(_each("mnasnet", "0_5 0_75 1_0 1_3")),
+    Family(("mobilenet_v2",), least_small=1),
+    Family(_each("mobilenet_v3_", "small large")),
+    Family(_each("regnet_x_", _REGNETS), least_small=1),
+    Family(_each("regnet_y_", f"{_REGNETS} 128gf"), least_small=1),
+    Family(_each("resnext", "50_32x4d 101_32x8d 101_64x4d"), least_small=1),
+    Family(_each("shufflenet_v2_", "x0_5 x1_0 x1_5 x2_0"), least_small=1),
+    Family(("squeezenet1_0",), least=21),
+    Family(("squeezenet1_1",), least=17),
+    Family(_each("swin_", "t s b v2_t v2_s v2_b"), least_small=1),
+    Family(_each("vgg", "11 13 16 19 11_bn 13_bn 16_bn 19_bn"), least=32),
+    Family(_each("vit_", "b_16 l_16"), least=16, step=16),
+    Family(_each("vit_", "b_32 l_32"), least=32, step=32),
+    Family(("vit_h_14",), least=14, step=14),
+    Family(_each("wide_resnet", "50_2 101_2"), least_small=1),
+)
+STUDENTS = {name: family for family in FAMILIES for name in family.names}
+
+
+def settled(network: Network, resolution: int, where: str) -> dict[str, Any]:
+    """The frozen parameters of a student for images of `resolution` pixels a side.
+
+    Raises ScddError where there is no such student, or it has no such stem or width, or does not
+    take such images.
+    """
+    name = network.arch
+    if name.startswith(TIMM):
+        _require_timm(name.removeprefix(TIMM), where)
+        family = Family((name,))
+    elif name in STUDENTS:
+        family = STUDENTS[name]
+    else:
+        raise ScddError(f"{where}: unknown arch {name!r}. {nearest(name, STUDENTS)}")
+    own = name in ARCHITECTURES
+    if network.width != 1 and not (own or name.startswith("convnet")):
+        raise ScddError(
+            f"{where}: {name} has one width. Leave width out, or take a ResNet or a ConvNet."
+        )
+    stem = network.stem
+    if stem == "auto":
+        small = resolution <= SMALL and family.least_small is not None
+        stem = "small" if small else "imagenet"
+    elif not own and (stem == "small-pad2" or family.least_small is None):
+        raise ScddError(f"{where}: {name} has no stem {stem!r}. Leave stem out.")
+    least = family.least_small if stem == "small" and family.least_small else family.least
+    if resolution < least or resolution % family.step:
+        sizes = f"multiples of {family.step} pixels" if family.step > 1 else f"{least} pixels on"
+        raise ScddError(
+            f"{where}: {name} takes images of {sizes}, and these have {resolution}. Choose another."
+        )
+    return {**network.model_dump(), "stem": stem}
+
+
+def _require_timm(name: str, where: str) -> None:
+    known = timm_names()
+    if known is None:
+        raise ScddError(
+            f"{where}: {TIMM}{name} needs timm, which is not installed. Install it: "
+            "pip install timm."
+        )
+    if name not in known:
+        raise ScddError(f"{where}: timm has no model {name!r}. {_near(name, known)}")
+
+
+def _near(name: str, known: Iterable[str]) -> str:
+    """As `nearest`, but timm has too many names to list."""
+    told = nearest(name, known)
+    return told if told.startswith("Did") else "See timm.list_models()."
+
+
+@cache
+def timm_names() -> frozenset[str] | None:
+    """The models that timm registers, read off its source: its import takes torch and seconds.
+
+    None where timm is not installed.
+    """
+    found = importlib.util.find_spec("timm")
+    if found is None or not found.submodule_search_locations:
+        return None
+    files = Path(found.submodule_search_locations[0], "models").glob("*.py")
+    entry = re.compile(r"^@register_model\ndef (\w+)\(", re.MULTILINE)
+    return frozenset(name for file in files for name in entry.findall(file.read_text("utf-8")))
