@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from scdd import runtime
 from scdd.artifacts.config import Frozen, teacher_roles
 from scdd.artifacts.dataset import DatasetInfo, load_info
-from scdd.artifacts.images import ImageSet, load_set
+from scdd.artifacts.images import SetInfo
 from scdd.artifacts.labels import Origin, save_shard
 from scdd.artifacts.network import load_checkpoint
 from scdd.artifacts.saved import Snapshot, Unsaved
@@ -24,6 +24,7 @@ from scdd.artifacts.slots import Range
 from scdd.data.forms import encode
 from scdd.data.labelling import Labelling, labelling_of, transform_told
 from scdd.data.mixing import Draws, batch_count, views
+from scdd.data.placement import open_images
 from scdd.data.source import Split
 from scdd.errors import ScddError
 from scdd.models import build
@@ -155,7 +156,7 @@ def label(
     return made
 
 
-def load_teachers(paths: list[Path], config: Frozen, images: ImageSet, of: Path) -> nn.Module:
+def load_teachers(paths: list[Path], config: Frozen, images: SetInfo, of: Path) -> nn.Module:
     """The network that labels, in eval mode: of several checkpoints the mean of their logits.
 
     Raises ScddError where one is damaged, not the one that `config` means, or of another class list
@@ -183,13 +184,12 @@ def load_teachers(paths: list[Path], config: Frozen, images: ImageSet, of: Path)
 def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: Unsaved) -> None:
     params = config.params
     info = load_info(args.data)
-    images = load_set(args.images, info.classes, args.data, config.parents["images"])
+    images, split = open_images(args.images, info, args.data, config.parents["images"], device)
     teacher = load_teachers(args.teacher, config, images, args.images)
-    count, each = len(images.labels), label_bytes(params, len(images.classes))
+    count, each = len(split), label_bytes(params, len(images.classes))
     epochs = args.epochs[1] - args.epochs[0]
     say(f"{epochs} epochs x {count} images x {each} bytes = {epochs * count * each} bytes")
 
-    split = Split(images.labels, images.images, (), info.resolution).to(device)
     labelling = labelling_of(params, params["seed"])
     if labelling.batch_bn:
         use_batch_statistics(teacher)

@@ -20,11 +20,11 @@ from scdd import runtime
 from scdd.artifacts.config import Frozen
 from scdd.artifacts.dataset import DatasetInfo
 from scdd.artifacts.files import write_json, write_text
-from scdd.artifacts.images import load_set
 from scdd.artifacts.labels import LabelStore, open_store
 from scdd.artifacts.network import Architecture
 from scdd.artifacts.saved import Snapshot, Unsaved
 from scdd.data.mixing import Transform, batch_count, draw_epoch, transform_of, views
+from scdd.data.placement import held, open_images
 from scdd.data.replay import replay
 from scdd.data.source import Split, normalise, open_dataset
 from scdd.errors import ScddError
@@ -266,12 +266,11 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: 
     info = dataset.info
     content = None
     if args.images is None:
-        split = dataset.train
+        split = dataset.train.to(device)
     else:
-        images = load_set(args.images, info.classes, args.data, config.parents.get("images"))
+        digest = config.parents.get("images")
+        images, split = open_images(args.images, info, args.data, digest, device)
         content = images.content
-        split = Split(images.labels, images.images, (), info.resolution)
-    split = split.to(device)
 
     criterion: Criterion = F.cross_entropy
     if params["labels"] == "hard":
@@ -297,7 +296,7 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: 
     architecture = Architecture(**params["student"])
     network = build(architecture, len(info.classes), info.resolution, draw)
     network = network.to(device, memory_format=torch.channels_last)  # a fifth faster on the CPU too
-    val = dataset.val.to(device)
+    val = held(dataset.validation(params.get("val_resize")), device)
     history = fit(
         network,
         feed,

@@ -10,8 +10,7 @@ from scdd import runtime
 from scdd.artifacts.config import Frozen
 from scdd.artifacts.dataset import load_info
 from scdd.artifacts.files import write_json
-from scdd.artifacts.images import load_set
-from scdd.data.source import Split
+from scdd.data.placement import open_images
 from scdd.progress import say
 from scdd.recover.teacher import load_teacher
 from scdd.validate import accuracy
@@ -19,9 +18,8 @@ from scdd.validate import accuracy
 
 def _work(args: argparse.Namespace, config: Frozen, device: torch.device) -> None:
     info = load_info(args.data)
-    images = load_set(args.images, info.classes, args.data, config.parents["images"])
+    _, split = open_images(args.images, info, args.data, config.parents["images"], device)
     network, verifier = load_teacher(args.teacher, config, info, args.data)
-    split = Split(images.labels, images.images, (), info.resolution).to(device)
     top1, top5 = accuracy(network.to(device), split, info, device)
     say(f"top-1 of {len(split)} images: {top1:.1f} %")
     made = {"top1": top1, "top5": top5, "images": len(split), "verifier": verifier.digest}

@@ -12,12 +12,14 @@ import pytest
 import torch
 from conftest import ROOT
 from PIL import Image
+from torchvision.transforms import CenterCrop, Compose, Resize
 from torchvision.transforms.v2.functional import pil_to_tensor, resized_crop
 
 from scdd.data.__main__ import main
 from scdd.data.geometry import draw_chances
 from scdd.data.sets import module, names
 from scdd.data.source import Split, decode, normalise, open_dataset
+from scdd.errors import ScddError
 from scdd.rng import generator
 
 SHARED = Path(os.environ.get("SCDD_TEST_DATA", ROOT.parent / "shared" / "data"))
@@ -100,6 +102,46 @@ def test_decoding_takes_the_centre_of_the_shorter_side(tmp_path: Path) -> None:
     image[:, 2:6] = 200
     Image.fromarray(image).save(tmp_path / "wide.png")
     assert torch.equal(decode(tmp_path / "wide.png", 4), torch.full((3, 4, 4), 200).byte())
+
+
+@pytest.mark.parametrize("shape", [(375, 500), (500, 333), (224, 224), (100, 91), (257, 1201)])
+def test_validation_images_are_cut_as_torchvision_cuts_them(
+    tmp_path: Path, shape: tuple[int, int]
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "photo.png")
+    cut = Compose([Resize(256), CenterCrop(224)])
+    expected = pil_to_tensor(cut(Image.open(tmp_path / "photo.png")))
+    found = decode(tmp_path / "photo.png", 224, 256)
+    assert (found.int() - expected.int()).abs().max() <= 1
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_a_validation_split_may_be_cut_anew_from_its_files(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packed: bool
+) -> None:
+    """12x8 photos with a bright frame: a square of 8 has it above and below, its centre has not."""
+    frame = np.full((8, 12, 3), 255, dtype=np.uint8)
+    frame[1:-1, 1:-1] = 100
+    for file in (photos / "val").rglob("*.png"):
+        Image.fromarray(frame).save(file)
+    if not packed:
+        monkeypatch.setattr("scdd.data.__main__.IN_MEMORY", 0)
+    make(tmp_path / "a", photos, name="imagefolder", resolution=6)
+    dataset = open_dataset(tmp_path / "a" / "dataset.json", photos)
+    assert (dataset.val.pixels is not None) == packed
+    index = torch.arange(6)
+    assert dataset.validation(None).images(index).max() > 200
+    cut = dataset.validation(8)
+    assert cut.labels.equal(dataset.val.labels)
+    assert cut.images(index).equal(torch.full((6, 3, 6, 6), 100).byte())
+
+
+def test_a_packed_validation_split_without_its_files_says_what_to_do(tmp_path: Path) -> None:
+    make(tmp_path / "a", tmp_path, name="digits", resolution=16)
+    dataset = open_dataset(tmp_path / "a" / "dataset.json", tmp_path)
+    with pytest.raises(ScddError, match=r"val_resize.*rm -f .*val\.safetensors"):
+        dataset.validation(18)
 
 
 def naive_box(chances: list[float], height: int, width: int) -> list[int]:

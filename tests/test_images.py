@@ -14,6 +14,7 @@ from scdd.artifacts.images import (
     load_corner,
     load_set,
     make_set,
+    map_set,
     open_set,
     save_shard,
 )
@@ -62,6 +63,23 @@ def test_a_set_is_class_major_and_takes_the_first_slots(folder):
     for index in range(3):
         for slot in range(IPC):
             assert made.images[index * IPC + slot].equal(pixels(index, slot))
+
+
+@pytest.mark.parametrize("ipc", [IPC, 3])
+def test_a_mapped_set_has_the_same_images_in_the_same_order(folder, ipc):
+    make(folder, ipc=ipc)
+    mapped = map_set(folder / "set" / "set.json", CLASSES, "here", "set1")
+    assert len(mapped) == 3 * ipc
+    order = torch.randperm(3 * ipc, generator=torch.Generator().manual_seed(0))
+    expected = torch.stack([pixels(i // ipc, i % ipc) for i in order.tolist()])
+    assert mapped.gather(order).equal(expected)
+
+
+def test_a_mapped_set_of_another_class_order_or_artifact_is_refused(folder):
+    with pytest.raises(ScddError, match=r"set\.json.*dataset\.json"):
+        map_set(folder / "set" / "set.json", ("ant", "cat", "bee"), "dataset.json")
+    with pytest.raises(ScddError, match="is of artifact set1, not of set2"):
+        map_set(folder / "set" / "set.json", digest="set2")
 
 
 def test_content_is_the_hash_of_class_order_and_pixels(folder):
@@ -120,11 +138,11 @@ def alter(path):
 
 
 @pytest.mark.parametrize("harm", [truncate, alter, lambda path: path.unlink()])
-@pytest.mark.parametrize("reader", ["load", "make"])
+@pytest.mark.parametrize("reader", [load_set, map_set, None])
 def test_a_damaged_or_missing_shard_is_named_with_the_way_out(folder, harm, reader):
     harm(shard(folder))
     with pytest.raises(ScddError, match=r"class_0001\.safetensors .*[Rr]un snakemake"):
-        load_set(folder / "set" / "set.json") if reader == "load" else make(folder)
+        reader(folder / "set" / "set.json") if reader else make(folder)
 
 
 def test_shards_of_another_class_order_are_refused(folder):

@@ -328,6 +328,28 @@ def test_every_published_training_run_is_a_valid_one(family: str) -> None:
     assert parse(Forgetting, found, "forgetting").model_dump()["lr"] == found["lr"]
 
 
+@pytest.mark.parametrize(
+    ("own", "expected"),
+    [
+        ({}, 256),
+        ({"val_resize": 224}, None),
+        ({"resolution": 128}, 146),
+        ({"resolution": 96}, None),
+    ],
+)
+def test_students_of_imagenet_are_tested_on_the_centre_of_larger_images(
+    own: Config, expected: int | None
+) -> None:
+    """As published figures have it: 256 of 224 pixels. No other stage depends on it."""
+    config = yaml.safe_load((ROOT / "experiments/imagenet1k.yaml").read_text())
+    plan = plan_of({**config, "dataset": {**config["dataset"], **own}}, check_files=False)
+    assert {node.params.get("val_resize") for node in plan.of("validate")} == {expected}
+    others = [node for node in plan.nodes.values() if node.stage not in ("validate", "tables")]
+    assert not any("val_resize" in node.params for node in others)
+    notes = plan.of("tables")[0].params["notes"]
+    assert any(f"resized to {expected};" in note for note in notes) == (expected is not None)
+
+
 # ---- presets -----------------------------------------------------------------------------------
 
 
@@ -485,6 +507,14 @@ def test_mappings_merge_key_by_key() -> None:
             "nowhere/cifar-100-python does not exist",
         ),
         ({"dataset": {"name": "imagefolder", "root": "nowhere"}}, "nowhere/train does not exist"),
+        (
+            {"dataset": {"name": "digits", "classes": 3, "val_resize": 15}},
+            "dataset.val_resize: 15, but the images have 16 pixels a side. Set it to 16 or more.",
+        ),
+        (
+            {"dataset": {"name": "digits", "classes": 3, "val_resize": 18}},
+            "dataset.val_resize: digits has no images of other sizes to cut from. Leave it out.",
+        ),
         ({"dataset": {"name": "digits", "classes": 11}}, "dataset.classes: 11, but there are 10"),
         (
             {"dataset": {"name": "digits", "classes": ["9", "ten"]}},

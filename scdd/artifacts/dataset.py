@@ -1,7 +1,8 @@
 """The dataset's artifact: dataset.json beside train.safetensors and val.safetensors.
 
-A split is `labels` int64 [n] and either `images` uint8 [n, 3, R, R] or, where the pixels do not
-fit in memory, `files`: the images' paths below the data root, joined by newlines, as bytes.
+A split is `labels` int64 [n] and `images` uint8 [n, 3, R, R] or, where the pixels do not fit in
+memory, `files`: the images' paths below the data root, joined by newlines, as bytes. Validation
+images from files have both, so that they can be cut in another way.
 """
 
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from torch import Tensor
 from scdd.artifacts import tensors
 from scdd.artifacts.classes import class_hash, require_same_classes
 from scdd.artifacts.files import damaged, read_json, write_json
+from scdd.errors import ScddError
 
 SPLITS = ("train", "val")
 
@@ -35,14 +37,24 @@ class DatasetInfo:
 
 
 def save_split(
-    path: Path, labels: Tensor, content: Tensor | list[str], classes: Sequence[str]
+    path: Path,
+    labels: Tensor,
+    content: Tensor | list[str],
+    classes: Sequence[str],
+    files: list[str] | None = None,
 ) -> str:
-    """Write one split, bound to its class list; returns its content hash."""
+    """Write one split, bound to its class list; returns its content hash.
+
+    content: pixels or file names; files: the names beside pixels, where they are to be kept.
+    """
+    held = {"labels": labels}
     if isinstance(content, Tensor):
-        held = {"labels": labels, "images": content}
+        held["images"] = content
     else:
-        names = torch.frombuffer(bytearray("\n".join(content).encode()), dtype=torch.uint8)
-        held = {"labels": labels, "files": names}
+        files = content
+    if files is not None:
+        text = "\n".join(files).encode()
+        held["files"] = torch.frombuffer(bytearray(text), dtype=torch.uint8)
     tensors.save(path, held, {"kind": "split", "classes": list(classes)})
     return tensors.content_hash(held)
 
@@ -54,11 +66,30 @@ def load_split(
 
     Raises ScddError where the file is damaged or has another class list.
     """
+    held = _load(path, classes, classes_of)
+    return held["labels"], held["images"] if "images" in held else _names(held)
+
+
+def load_files(path: Path, classes: Sequence[str], classes_of: object) -> tuple[Tensor, list[str]]:
+    """Labels int64 [n] and the list of file names. Raises ScddError as `load_split` does, and
+    where the file does not tell the names."""
+    held = _load(path, classes, classes_of)
+    if "files" not in held:
+        raise ScddError(
+            f"{path} has pixels only, and dataset.val_resize asks for the original files. Set it "
+            f"to the resolution, or remake the file: rm -f {path}, then run snakemake again."
+        )
+    return held["labels"], _names(held)
+
+
+def _load(path: Path, classes: Sequence[str], classes_of: object) -> dict[str, Tensor]:
     held, header = tensors.load(path)
     require_same_classes(header["classes"], path, classes, classes_of)
-    if "images" in held:
-        return held["labels"], held["images"]
-    return held["labels"], held["files"].numpy().tobytes().decode().split("\n")
+    return held
+
+
+def _names(held: dict[str, Tensor]) -> list[str]:
+    return held["files"].numpy().tobytes().decode().split("\n")
 
 
 def save_info(path: Path, info: DatasetInfo, env: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ one by one, each with its class, slots and hash, so that it can draw on several 
 import hashlib
 import json
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -53,7 +53,7 @@ class SetInfo:
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Images uint8 [N, 3, R, R] and labels int64 [N], N = classes * ipc, in memory of the CPU.
+    """Images uint8 [N, 3, R, R] and labels int64 [N] (CPU), N = classes * ipc.
 
     Class-major: slot s of class c is image c * ipc + s.
     """
@@ -64,6 +64,26 @@ class ImageSet:
     ipc: int
     method: str
     content: str
+
+
+class MappedImages:
+    """The images of a set, left in their files: uint8 [N, 3, R, R], read as they are used.
+
+    Image i is row `rows[i]` of the shard `shards[i]`, which is memory-mapped.
+    """
+
+    def __init__(self, shards: list[Tensor], rows: list[int]) -> None:
+        self.shards, self.rows = shards, rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def gather(self, index: Tensor, *, pinned: bool = False) -> Tensor:
+        """A copy of the images of `index`, int64 [b]: uint8 [b, 3, R, R] on the CPU. pinned: in
+        memory from which a GPU can take them while it works."""
+        images = [self.shards[i][self.rows[i]] for i in index.tolist()]
+        made = torch.empty(len(images), *images[0].shape, dtype=torch.uint8, pin_memory=pinned)
+        return torch.stack(images, out=made)
 
 
 def save_shard(
@@ -195,34 +215,65 @@ def open_set(path: Path) -> SetInfo:
     return info
 
 
-def _verified(path: Path, entry: ShardEntry, info: SetInfo) -> Tensor:
+def _shard(path: Path, entry: ShardEntry, info: SetInfo) -> Tensor:
+    """A shard's images, memory-mapped, after a look at the whole file."""
     shard = path.parent / entry.path
     if not shard.exists() or sha256(shard) != entry.sha256:
         what = "is truncated, altered or remade" if shard.exists() else "does not exist"
         raise _wrong(shard, f"{what} since its image set was made", path)
-    held, header = tensors.load(shard, verify=False)
+    held, header = tensors.load_mapped(shard)
     _check(shard, header, entry.name, info.classes)
     if tuple(header["slots"]) != entry.slots:
         raise _wrong(shard, f"has slots {header['slots']}, not {list(entry.slots)}", path)
     return held["images"]
 
 
-def _pixels(path: Path, info: SetInfo, classes: Sequence[str], ipc: int) -> Tensor:
-    """The first `ipc` images of `classes`, uint8 [classes, ipc, 3, R, R]; reads no other shard."""
-    size = info.resolution
-    images = torch.empty(len(classes), ipc, 3, size, size, dtype=torch.uint8)
-    filled = torch.zeros(len(classes), ipc, dtype=torch.bool)
+def _parts(
+    path: Path, info: SetInfo, classes: Sequence[str], ipc: int
+) -> Iterator[tuple[int, int, Tensor]]:
+    """The first `ipc` images of `classes`, shard by shard: where they begin in the class-major
+    order, how many they are, and a memory-mapped tensor that begins with them.
+
+    Reads no other shard. Raises ScddError where an image is named by none.
+    """
     place = {name: index for index, name in enumerate(classes)}
+    filled = torch.zeros(len(classes), ipc, dtype=torch.bool)
     for entry in info.shards:
         first, end = entry.slots[0], min(entry.slots[1], ipc)
         if entry.name in place and first < end:
-            pixels = _verified(path, entry, info)
-            images[place[entry.name], first:end] = pixels[: end - first]
             filled[place[entry.name], first:end] = True
+            yield place[entry.name] * ipc + first, end - first, _shard(path, entry, info)
     if not bool(filled.all()):
         missing = int((~filled).sum())
         raise damaged(path, f"names no shard for {missing} of its images")
+
+
+def _pixels(
+    path: Path, info: SetInfo, classes: Sequence[str], ipc: int, device: torch.device | str = "cpu"
+) -> Tensor:
+    """The first `ipc` images of `classes` on the device, uint8 [classes * ipc, 3, R, R]."""
+    shape = (len(classes) * ipc, 3, info.resolution, info.resolution)
+    images = torch.empty(shape, dtype=torch.uint8, device=device)
+    for start, count, part in _parts(path, info, classes, ipc):
+        images[start : start + count] = part[:count]
     return images
+
+
+def _opened(
+    path: Path, classes: Sequence[str] | None, classes_of: object, digest: str | None
+) -> SetInfo:
+    """The set, after a look at whether it is the one that the caller expects."""
+    info = open_set(path)
+    if digest is not None and info.digest != digest:
+        raise damaged(path, f"is of artifact {info.digest}, not of {digest}")
+    if classes is not None:
+        require_same_classes(info.classes, path, classes, classes_of)
+    return info
+
+
+def labels_of(info: SetInfo) -> Tensor:
+    """int64 [N]: the place of each image's class in the class order."""
+    return torch.arange(len(info.classes)).repeat_interleave(info.ipc)
 
 
 def load_set(
@@ -230,20 +281,37 @@ def load_set(
     classes: Sequence[str] | None = None,
     classes_of: object = "the dataset",
     digest: str | None = None,
+    device: torch.device | str = "cpu",
 ) -> ImageSet:
-    """All images of the set.json at `path`; `classes` and `digest` are what the caller expects.
+    """All images of the set.json at `path`, on the device, read shard by shard; `classes` and
+    `digest` are what the caller expects.
 
     Raises ScddError, naming the file, where the set or a shard is missing, truncated, altered, or
     of another artifact, class order or slot range.
     """
-    info = open_set(path)
-    if digest is not None and info.digest != digest:
-        raise damaged(path, f"is of artifact {info.digest}, not of {digest}")
-    if classes is not None:
-        require_same_classes(info.classes, path, classes, classes_of)
-    images = _pixels(path, info, info.classes, info.ipc)
-    labels = torch.arange(len(info.classes)).repeat_interleave(info.ipc)
-    return ImageSet(images.flatten(0, 1), labels, info.classes, info.ipc, info.method, info.content)
+    info = _opened(path, classes, classes_of, digest)
+    images = _pixels(path, info, info.classes, info.ipc, device)
+    return ImageSet(images, labels_of(info), info.classes, info.ipc, info.method, info.content)
+
+
+def map_set(
+    path: Path,
+    classes: Sequence[str] | None = None,
+    classes_of: object = "the dataset",
+    digest: str | None = None,
+) -> MappedImages:
+    """The images that `load_set` loads, in the same order, left in their files.
+
+    All files are read once, to compare their hashes. Raises as `load_set` does.
+    """
+    info = _opened(path, classes, classes_of, digest)
+    count = len(info.classes) * info.ipc
+    shards: list[Tensor] = [torch.empty(0)] * count
+    rows = [0] * count
+    for start, length, part in _parts(path, info, info.classes, info.ipc):
+        shards[start : start + length] = [part] * length
+        rows[start : start + length] = range(length)
+    return MappedImages(shards, rows)
 
 
 def class_images(path: Path, info: SetInfo, name: str) -> Tensor:
@@ -251,8 +319,7 @@ def class_images(path: Path, info: SetInfo, name: str) -> Tensor:
 
     Raises as `load_set` does.
     """
-    size = info.resolution
-    return _pixels(path, info, [name], info.ipc).view(info.ipc, 3, size, size)
+    return _pixels(path, info, [name], info.ipc)
 
 
 def load_corner(path: Path, classes: int, ipc: int) -> tuple[tuple[str, ...], Tensor]:
@@ -262,4 +329,6 @@ def load_corner(path: Path, classes: int, ipc: int) -> tuple[tuple[str, ...], Te
     """
     info = open_set(path)
     names = info.classes[:classes]
-    return names, _pixels(path, info, names, min(ipc, info.ipc))
+    ipc = min(ipc, info.ipc)
+    images = _pixels(path, info, names, ipc)
+    return names, images.reshape(len(names), ipc, *images.shape[1:])

@@ -74,3 +74,12 @@ def load(path: Path, *, verify: bool = True) -> tuple[dict[str, Tensor], dict[st
     if verify and content_hash(tensors, header) != sealed:
         raise damaged(path, "was altered after it was written (its hash differs)")
     return tensors, header
+
+
+def load_mapped(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors that stay in their file, memory-mapped, and header; for a file whose hash was
+    compared. Copy what you compute with. Raises ScddError as `load` does."""
+    header = read_header(path)
+    header.pop("sha256", None)
+    with safe_open(path, framework="pt") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, header  # noqa: SIM118

@@ -87,13 +87,13 @@ def work(args: Namespace, config: Frozen, device: torch.device) -> None:
             )
         else:
             held = content[kept]
+        files = held if isinstance(held, list) and split == "val" else None
         if len(kept) * 3 * size * size <= IN_MEMORY:
             held = pixels(held, args.root, size, split)
         else:
             check_headers([args.root / file for file in held], split)
-        fingerprint.update(
-            save_split(args.out.parent / f"{split}.safetensors", chosen, held, classes).encode()
-        )
+        path = args.out.parent / f"{split}.safetensors"
+        fingerprint.update(save_split(path, chosen, held, classes, files).encode())
         counts[split] = len(kept)
         say(f"{split}: {len(kept)} images of {len(classes)} classes")
     info = DatasetInfo(

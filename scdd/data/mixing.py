@@ -145,7 +145,7 @@ def views(
     if mix != "none":
         partner = draws.partner.to(order.device)
         parts = [torch.cat([part, partner[part].long()]) for part in parts]
-    cut = split.pixels is None and draws.chances is not None
+    cut = bool(split.files) and draws.chances is not None
     if cut:
         draws = replace(draws, crop=whole_boxes(len(draws.crop), split.resolution).to(device))
     # the joined part is longer than the rest and read by itself

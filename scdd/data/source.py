@@ -2,8 +2,8 @@
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
@@ -13,13 +13,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from scdd.artifacts.dataset import DatasetInfo, load_info, load_split
+from scdd.artifacts.dataset import DatasetInfo, load_files, load_info, load_split
+from scdd.artifacts.images import MappedImages
 from scdd.data.geometry import fit_boxes
 from scdd.errors import ScddError
 
 T = TypeVar("T")
 DECODERS = 8  # threads that decode image files
-AHEAD = 4  # batches decoded ahead of their use
+AHEAD = 4  # batches read ahead of their use
 
 
 def _read(path: Path, see: Callable[[Image.Image], T]) -> T:
@@ -39,13 +40,21 @@ def _tensor(image: Image.Image) -> Tensor:
     return torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1).contiguous()
 
 
-def decode(path: Path, size: int) -> Tensor:
+def decode(path: Path, size: int, short: int | None = None) -> Tensor:
     """One image file as uint8 [3, size, size]: shorter side to `size`, then the centre.
 
-    Raises ScddError, naming the file, where it is unreadable.
+    short: the shorter side goes to so many pixels, of which the centre is cut out, as torchvision's
+    Resize(short) and CenterCrop(size) do it. Raises ScddError, naming the file, where it is
+    unreadable.
     """
     image = _read(path, lambda opened: opened.convert("RGB"))
     width, height = image.size
+    if short is not None:
+        least = min(width, height)
+        width, height = int(short * width / least), int(short * height / least)
+        image = image.resize((width, height), Image.Resampling.BILINEAR)
+        left, top = round((width - size) / 2), round((height - size) / 2)
+        return _tensor(image.crop((left, top, left + size, top + size)))
     short = min(width, height)
     left, top = (width - short) // 2, (height - short) // 2
     box = (left, top, left + short, top + short)
@@ -72,26 +81,37 @@ def decode_crops(path: Path, sizes: Sequence[int], chances: Tensor) -> list[Tens
 
 @dataclass(frozen=True)
 class Split:
-    """One split of a dataset: labels int64 [n] (CPU), and pixels or the files that hold them."""
+    """Images with labels int64 [n] (CPU): one split of a dataset, or an image set.
+
+    The images are `pixels`; or `mapped`, an image set in its files; or `files`, photos to decode.
+    short: to which the shorter side of a photo is resized before its centre is cut out; None: to
+    the resolution, so that nothing is cut off a square.
+    """
 
     labels: Tensor
     pixels: Tensor | None
     files: tuple[Path, ...]
     resolution: int
+    short: int | None = None
+    mapped: MappedImages | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def to(self, device: torch.device) -> "Split":
         """The split with its pixels, if it has any, on the device."""
-        pixels = None if self.pixels is None else self.pixels.to(device)
-        return Split(self.labels, pixels, self.files, self.resolution)
+        return self if self.pixels is None else replace(self, pixels=self.pixels.to(device))
 
     def images(self, index: Tensor) -> Tensor:
         """uint8 [len(index), 3, R, R], where the pixels are: on their device or the CPU."""
         if self.pixels is not None:
             return self.pixels[index.to(self.pixels.device)]
-        return torch.stack([decode(self.files[i], self.resolution) for i in index.tolist()])
+        if self.mapped is not None:
+            return self.mapped.gather(index)
+        return torch.stack([self._decode(i) for i in index.tolist()])
+
+    def _decode(self, index: int) -> Tensor:
+        return decode(self.files[index], self.resolution, self.short)
 
     def batches(
         self, order: Tensor, size: int, device: torch.device
@@ -101,9 +121,12 @@ class Split:
             for index in order.split(size):
                 yield index, self.images(index).to(device)
             return
+        if self.mapped is not None:
+            yield from _ahead(self.mapped, order.split(size), device)
+            return
 
         def one(place: int) -> list[Tensor]:
-            return [decode(self.files[order[place]], self.resolution)]
+            return [self._decode(int(order[place]))]
 
         for index, (images,) in zip(
             order.split(size), self._stacked(len(order), size, one), strict=True
@@ -139,6 +162,23 @@ class Split:
                 yield [torch.stack(views) for views in zip(*made, strict=True)]
 
 
+def _ahead(
+    images: MappedImages, parts: Sequence[Tensor], device: torch.device
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Index and images of each part, gathered by threads while those before are used; on its way to
+    a GPU nothing waits for a copy."""
+
+    def gather(part: Tensor) -> Tensor:
+        return images.gather(part, pinned=device.type == "cuda")
+
+    with ThreadPoolExecutor(AHEAD) as pool:
+        waiting: deque[Future[Tensor]] = deque()
+        for place, part in enumerate(parts):
+            for later in parts[place + len(waiting) : place + AHEAD + 1]:
+                waiting.append(pool.submit(gather, later))
+            yield part, waiting.popleft().result().to(device, non_blocking=True)
+
+
 @dataclass(frozen=True)
 class Dataset:
     """A dataset's artifact, opened. `root` is where files of an image folder live now."""
@@ -154,6 +194,18 @@ class Dataset:
     @cached_property
     def val(self) -> Split:
         return self._split("val")
+
+    def validation(self, short: int | None) -> Split:
+        """`val`; with `short`, the images decoded from their files, as Split has it.
+
+        Raises ScddError where the artifact does not tell the files.
+        """
+        if short is None:
+            return self.val
+        path = self.folder / "val.safetensors"
+        labels, files = load_files(path, self.info.classes, self.folder / "dataset.json")
+        paths = tuple(self.root / file for file in files)
+        return Split(labels, None, paths, self.info.resolution, short)
 
     def _split(self, name: str) -> Split:
         labels, content = load_split(

@@ -75,6 +75,7 @@ class _Builder:
         self.notes: list[str] = []
         self._check_names()
         self.data = self._data()
+        self.tested_on = self._tested_on()
         self.probes = {
             method.name: self._probe(method, kind) for method, kind in self.methods if kind.squeeze
         }
@@ -191,6 +192,31 @@ class _Builder:
             raise ScddError(f"dataset.root: two experiments read {label} from different places.")
         self.plan.classes[node.key] = count
         return node
+
+    def _tested_on(self) -> dict[str, int]:
+        """A student's parameter that says how validation images are cut; none for whole squares,
+        which were all that there was at first."""
+        size, short = self.resolution, self.config.dataset.val_resize
+        if short is None:  # as torchvision and all published figures of ImageNet have it
+            large = _family(self.config.dataset.name, size) == self.family == "imagenet"
+            short = round(size * 256 / 224) if large and self.facts.photos else size
+        if short < size:
+            raise ScddError(
+                f"dataset.val_resize: {short}, but the images have {size} pixels a side. "
+                f"Set it to {size} or more."
+            )
+        if short > size and not self.facts.photos:
+            raise ScddError(
+                f"dataset.val_resize: {self.config.dataset.name} has no images of other sizes "
+                "to cut from. Leave it out."
+            )
+        if short == size:
+            return {}
+        self._note(
+            f"Students are tested on the centre {size}x{size} of validation images whose shorter "
+            f"side is resized to {short}; probes on whole centre squares."
+        )
+        return {"val_resize": short}
 
     def _probe(self, method: Method, kind: Kind) -> Node:
         """A recovering method's teacher."""
@@ -511,6 +537,7 @@ class _Builder:
                 label,
                 section,
                 {"data": self.data},
+                **self.tested_on,
                 student=network,
                 labels="hard",
                 seed=seed,
@@ -551,6 +578,7 @@ class _Builder:
                 train,
                 of,
                 **more,
+                **self.tested_on,
                 student=network,
                 labels=kind.labels,
                 seed=seed,

@@ -630,6 +630,12 @@ class Dataset(Section):
         None, description="a subset: the first so many classes, or names in the order wanted"
     )
     resolution: Count | None = Field(None, description="pixels a side; null: the dataset's own")
+    val_resize: Count | None = Field(
+        None,
+        description="the shorter side of the students' validation images, of which the centre is "
+        "cut out; null: 256/224 of the resolution from ImageNet's sizes on (above 96 pixels), else "
+        "the resolution",
+    )
     mean: Channels | None = Field(None, description="by channel in [0, 1]; null: the dataset's own")
     std: Channels | None = Field(None, description="by channel in [0, 1]; null: the dataset's own")
 

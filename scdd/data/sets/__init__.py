@@ -19,7 +19,7 @@ class Facts:
     own folder). family: whose published parameters apply ('cifar', 'tiny', 'imagenet'), None for
     by resolution. train: training images; per_class: those of the smallest class; None: unknown.
     needs: the folder that must exist below the data root, None where nothing is needed.
-    downloads: torchvision can fetch it.
+    downloads: torchvision can fetch it. photos: its images are files of any size.
     """
 
     classes: tuple[str, ...] | int | None
@@ -31,6 +31,7 @@ class Facts:
     per_class: int | None
     needs: str | None
     downloads: bool = False
+    photos: bool = False
 
 
 @dataclass(frozen=True)

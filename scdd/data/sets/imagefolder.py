@@ -14,6 +14,7 @@ FACTS = Facts(
     train=None,
     per_class=None,
     needs="train",
+    photos=True,
 )
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".tif", ".tiff"}
 

@@ -14,4 +14,5 @@ FACTS = Facts(
     train=1_281_167,
     per_class=732,
     needs="",
+    photos=True,
 )

@@ -14,4 +14,5 @@ FACTS = Facts(
     train=100_000,
     per_class=500,
     needs="",
+    photos=True,
 )
