@@ -207,6 +207,18 @@ def test_another_seed_gives_another_student(folder: Path) -> None:
     assert texts[0] != texts[1]
 
 
+@pytest.mark.parametrize("arch", ["convnet3", "mobilenet_v2"])
+def test_a_student_of_another_kind_repeats_bit_for_bit(folder: Path, arch: str) -> None:
+    """MobileNetV2 has dropout, which draws from torch's own numbers."""
+    inputs = {"images": folder / "images" / "set.json", "labels": folder / "labels"}
+    student = {"arch": arch, "width": 1.0, "stem": "imagenet"}
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        params = {**PARAMS, "labels": "soft", "epochs": 2, "student": student}
+        assert run(folder, f"{seed}", params, **inputs) == 0
+    assert len({(folder / f"{seed}" / "history.csv").read_bytes() for seed in (1, 2)}) == 1
+
+
 def test_the_whole_training_set_is_used_without_images(folder: Path) -> None:
     assert run(folder, "whole", {**PARAMS, **NO_VIEW, "labels": "hard"}) == 0
     metrics = json.loads((folder / "whole" / "metrics.json").read_text())
