@@ -71,8 +71,8 @@ def build(
             network = _of_timm(name.removeprefix(TIMM), classes)
         else:
             network = _of_torchvision(name, classes, resolution)
-        if architecture.stem == "small":
-            _shrink(network, name)
+        if architecture.stem != "imagenet":
+            _change_stem(network, name, architecture.stem)
     _try(network, name, resolution)
     return network
 
@@ -224,8 +224,9 @@ SMALL_STEMS: dict[str, Callable[[nn.Module], None]] = {  # by how a family's nam
 }
 
 
-def _shrink(network: nn.Module, name: str) -> None:
-    for family, change in SMALL_STEMS.items():
-        if name.startswith(family):
-            return change(network)
-    raise ScddError(f"student {name} has no small-image stem. Leave `stem` out.")
+def _change_stem(network: nn.Module, name: str, stem: str) -> None:
+    """Raises ScddError where the network has no such stem."""
+    families = [family for family in SMALL_STEMS if stem == "small" and name.startswith(family)]
+    if not families:
+        raise ScddError(f"student {name} has no stem {stem!r}. Leave `stem` out.")
+    SMALL_STEMS[families[0]](network)

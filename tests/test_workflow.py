@@ -114,7 +114,7 @@ def test_a_verifier_looks_at_the_recovered_images(again: Checkout, tiny: dict[st
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("seeds", [0, 1]), ("students", [*TINY["students"], {"arch": "resnet10", "width": 0.0625}])],
+    [("seeds", [0, 1]), ("students", [*TINY["students"], "convnet3"])],
 )
 def test_a_new_seed_or_student_adds_validations_only(
     again: Checkout, tiny: dict[str, Any], key: str, value: Any

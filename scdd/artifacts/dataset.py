@@ -77,7 +77,8 @@ def load_files(path: Path, classes: Sequence[str], classes_of: object) -> tuple[
     if "files" not in held:
         raise ScddError(
             f"{path} has pixels only, and dataset.val_resize asks for the original files. Set it "
-            f"to the resolution, or remake the file: rm -f {path}, then run snakemake again."
+            "to the resolution, or make the dataset and all that comes of it again: "
+            f"rm -f {path}, then run snakemake again."
         )
     return held["labels"], _names(held)
 
