@@ -35,6 +35,7 @@ from scdd.artifacts.dataset import DatasetInfo
 from scdd.artifacts.labels import LabelStore, Origin, open_store, save_shard, shard_file
 from scdd.artifacts.network import Architecture
 from scdd.data.geometry import View
+from scdd.data.labelling import Labelling
 from scdd.data.mixing import Transform, draw_epoch
 from scdd.data.source import Split
 from scdd.rng import generator
@@ -149,7 +150,8 @@ def labelled(
     info, epochs = described(case, RESOLUTION), (0, ROUNDS + 1)
     teacher = network_of(case, device).eval()
     started = time.perf_counter()
-    made = relabel.label(teacher, split, TRANSFORM, 0, epochs, info, device)
+    labelling = Labelling(TRANSFORM, 0)
+    made = relabel.label(teacher, split, labelling, "float16", TEMPERATURE, epochs, info, device)
     seconds = (time.perf_counter() - started) / epochs[1]
     save_shard(folder / shard_file(epochs), made, origin_of(info), epochs, {})
     return open_store(folder, epochs=epochs[1], images="i", classes=info.classes), seconds

@@ -24,7 +24,7 @@ from scdd.artifacts.labels import LabelStore, open_store
 from scdd.artifacts.network import Architecture
 from scdd.artifacts.saved import Snapshot, Unsaved
 from scdd.data.mixing import Transform, batch_count, draw_epoch, transform_of, views
-from scdd.data.placement import held, open_images
+from scdd.data.placement import hold, open_images
 from scdd.data.replay import replay
 from scdd.data.source import Split, normalise, open_dataset
 from scdd.errors import ScddError
@@ -296,7 +296,7 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: 
     architecture = Architecture(**params["student"])
     network = build(architecture, len(info.classes), info.resolution, draw)
     network = network.to(device, memory_format=torch.channels_last)  # a fifth faster on the CPU too
-    val = held(dataset.validation(params.get("val_resize")), device)
+    val = hold(dataset.validation(params.get("val_resize")), device)
     history = fit(
         network,
         feed,

@@ -13,7 +13,7 @@ from toy import CLASSES, command, freeze, info, write
 from scdd import relabel
 from scdd.artifacts.dataset import load_info
 from scdd.data import placement
-from scdd.data.placement import held, open_images, room
+from scdd.data.placement import hold, open_images, room
 from scdd.data.source import Split
 from scdd.errors import ScddError
 
@@ -112,9 +112,9 @@ def test_photos_are_decoded_once_where_there_is_room(
     for number, file in enumerate(files):
         Image.fromarray(np.full((9, 12, 3), number, dtype=np.uint8)).save(file)
     photos = Split(torch.arange(5), None, files, 6, short=8)
-    whole = held(photos, CPU)
+    whole = hold(photos, CPU)
     assert whole.pixels is not None
     assert whole.pixels[:, 0, 0, 0].tolist() == [0, 1, 2, 3, 4]
     assert whole.labels is photos.labels
     monkeypatch.setattr(placement, "ON_CPU", 5 * 3 * 6 * 6 - 1)
-    assert held(photos, CPU) is photos
+    assert hold(photos, CPU) is photos

@@ -26,7 +26,7 @@ def fit(count: int, resolution: int, device: torch.device) -> bool:
     return count * 3 * resolution**2 <= room(device)
 
 
-def held(split: Split, device: torch.device) -> Split:
+def hold(split: Split, device: torch.device) -> Split:
     """The split with its images decoded and on the device if there is room for them."""
     if split.pixels is not None or not fit(len(split), split.resolution, device):
         return split.to(device)
