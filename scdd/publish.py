@@ -16,7 +16,7 @@ def publish(folder: Path) -> Path:
     fresh = copy.with_name(f".{copy.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir()
-    for file in folder.iterdir():
+    for file in filter(Path.is_file, folder.iterdir()):
         shutil.copy2(file, fresh)
     shutil.rmtree(copy, ignore_errors=True)
     fresh.rename(copy)

@@ -21,6 +21,7 @@ import torch
 from scdd import gpus
 from scdd.artifacts import done
 from scdd.artifacts.config import Frozen, read_frozen
+from scdd.artifacts.costs import Cost, cost_path, job_name, save_cost
 from scdd.artifacts.files import sha256
 from scdd.artifacts.saved import Saved, Stopped, Unsaved
 from scdd.errors import ScddError, reported
@@ -30,6 +31,7 @@ SAVE_EVERY = 300.0  # seconds between saves of a long job's state
 STOPPED = 128 + signal.SIGTERM  # exit code of a job that was asked to leave
 ENDS = {0: "done", STOPPED: "left"}  # by exit code
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+COST = "cost.json"  # in a job's folder of finished outputs
 PR_SET_PDEATHSIG = 1  # Linux's prctl
 
 
@@ -81,7 +83,9 @@ def run(
         config = read_frozen(args.config, stage)
         device = pick_device(args.device)
         introduce(args, config, device)
+        started = time.monotonic()
         work(args, config, device)
+        save_cost(_cost_place(args, config), _cost(device, time.monotonic() - started))
 
     return _report(job)
 
@@ -105,6 +109,7 @@ def run_long(
     def job() -> None:
         config = read_frozen(args.config, stage)
         key = {"artifact": config.digest, "code": sha256(args.code)}
+        places[COST] = _cost_place(args, config)
         saved = Saved(args.work, key, args.save_every)
         with saved.locked():
             if files := done.finished(args.work, key):
@@ -117,6 +122,9 @@ def run_long(
                 staged = argparse.Namespace(**{**vars(args), **inside})
                 with saved.attempt(say), _asked_to_leave(saved):
                     work(staged, config, device, saved)
+                    seconds = saved.seconds()
+                    if seconds is not None:  # a part of the cost would pass for all of it
+                        save_cost(staging / COST, _cost(device, seconds))
                     files = done.commit(args.work, key, places)
             saved.require_lock()
             done.deliver(args.work, files, places)
@@ -156,13 +164,29 @@ def _report(job: Callable[[], None]) -> int:
         say(f"asked to leave; {stop}. Run snakemake again to go on from there.")
         code = STOPPED
     finally:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        gpu = torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_initialized() else 0
+        peak, gpu = _peaks()
         say(
             f"{ENDS.get(code, 'failed')} after {time.monotonic() - started:.1f} s, "
             f"peak memory {peak:.0f} MiB, of the GPU {gpu:.0f} MiB"
         )
     return code
+
+
+def _peaks() -> tuple[float, float]:
+    """The most memory of this process so far, and of torch on the GPU, in MiB."""
+    gpu = torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_initialized() else 0.0
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, gpu
+
+
+def _cost(device: torch.device, seconds: float) -> Cost:
+    where, peaks = environment(device), (round(peak, 1) for peak in _peaks())
+    return Cost(round(seconds, 2), where["device"], where["threads"], *peaks)
+
+
+def _cost_place(args: argparse.Namespace, config: Frozen) -> Path:
+    given = vars(args)
+    job = job_name(config, given.get("work"), given.get("slots"))
+    return cost_path(args.config.parent, job)
 
 
 def _end_with_the_driver() -> None:

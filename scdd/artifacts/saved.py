@@ -80,6 +80,8 @@ class Saved(Unsaved):
         self.folder, self.key, self.every = folder, dict(key), every
         self.lock = Lock(folder)
         self.step = 0  # the last that is saved
+        self.spent: float | None = 0.0  # seconds of earlier attempts up to it; None: not recorded
+        self.started = 0.0
         self.run = os.environ.get(NAME)
         self.due = 0.0
         self.writer = ThreadPoolExecutor(1)
@@ -100,6 +102,7 @@ class Saved(Unsaved):
 
         Raises ScddError where this run's attempts have shown that another one is of no use.
         """
+        self.started = time.monotonic()
         earlier = self._attempts()
         if self.run is not None and earlier["fruitless"] >= FRUITLESS:
             raise ScddError(f"not tried again in this run: {earlier['reason']}")
@@ -151,9 +154,15 @@ class Saved(Unsaved):
         held = _load(self.folder / "state.pt")
         if held is not None and held["key"] == self.key:
             self.step, self.content = held["step"], held["content"]
+            self.spent = held.get("seconds")
         else:
             for file in self.folder.glob("*.part"):
                 file.unlink()
+
+    def seconds(self) -> float | None:
+        """What this attempt took so far and those took that it goes on from, each up to its last
+        save; None where their time was not recorded."""
+        return None if self.spent is None else self.spent + time.monotonic() - self.started
 
     def part(self, name: str) -> Any:
         held = _load(self.folder / f"{name}.part")
@@ -185,9 +194,10 @@ class Saved(Unsaved):
         """Take a copy, which is hashed and written while the job goes on."""
         self.wait()
         self.require_lock()
-        content = {"key": self.key, "step": step, "content": snapshot.content}
+        state = {"key": self.key, "step": step, "content": snapshot.content}
+        state["seconds"] = self.seconds()
         files = {f"{name}.part": _pack(part) for name, part in snapshot.parts.items()}
-        files["state.pt"] = _pack(content)  # last: it names the parts
+        files["state.pt"] = _pack(state)  # last: it names the parts
         self.writing = self.writer.submit(self._write, step, files)
         self.due = time.monotonic() + self.every
 

@@ -19,6 +19,7 @@ from torch import Tensor
 from scdd import runtime
 from scdd.artifacts.config import Frozen
 from scdd.artifacts.dataset import SPLITS, DatasetInfo, save_info, save_split
+from scdd.data.holdout import hold_out
 from scdd.data.sets import module
 from scdd.data.source import check_header, decode
 from scdd.errors import ScddError
@@ -64,14 +65,30 @@ def check_headers(files: list[Path], what: str) -> None:
             pass
 
 
+def halves(
+    train: tuple[list[int], Any], names: dict[int, str], share: float
+) -> dict[str, tuple[list[int], Any]]:
+    """The training set in two: what stays of it, and the held-out `share` as 'val'."""
+    labels, content = train
+    made = {}
+    for split, places in zip(SPLITS, hold_out(labels, names, share), strict=True):
+        files = isinstance(content, list)
+        held = [content[place] for place in places] if files else content[places]
+        made[split] = ([labels[place] for place in places], held)
+    return made
+
+
 def work(args: Namespace, config: Frozen, device: torch.device) -> None:
     params, size = config.params, config.params["resolution"]
-    loaded = module(params["name"]).load(args.root, args.download)
+    share = params.get("holdout", 0)
+    loaded = module(params["name"]).load(args.root, args.download, ("train",) if share else SPLITS)
     classes = choose_classes(loaded.classes, params["classes"], args.root)
     position = {loaded.classes.index(name): place for place, name in enumerate(classes)}
+    names = {label: loaded.classes[label] for label in position}
+    splits = halves(loaded.splits["train"], names, share) if share else loaded.splits
     counts, fingerprint = {}, hashlib.sha256()
     for split in SPLITS:
-        labels, content = loaded.splits[split]
+        labels, content = splits[split]
         kept = [i for i, label in enumerate(labels) if label in position]
         chosen = torch.tensor([position[labels[i]] for i in kept], dtype=torch.int64)
         for place, count in enumerate(chosen.bincount(minlength=len(classes)).tolist()):

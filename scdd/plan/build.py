@@ -7,7 +7,7 @@ from typing import Any
 
 from scdd.artifacts.classes import require_same_classes
 from scdd.artifacts.run import RESULTS
-from scdd.artifacts.sizes import top_k
+from scdd.artifacts.sizes import label_bytes, top_k
 from scdd.artifacts.slots import most_slots, slot_ranges
 from scdd.data import sets
 from scdd.data.folders import tensor_files
@@ -19,6 +19,7 @@ from scdd.plan.methods import METHODS, SQUEEZE_TITLES, Kind
 from scdd.plan.schema import (
     ARCHITECTURES,
     SQUEEZES,
+    Ablation,
     Backbone,
     Experiment,
     Forgetting,
@@ -66,7 +67,7 @@ class _Builder:
         name = config.dataset.name
         if name not in sets.names():
             raise ScddError(f"dataset.name: unknown {name!r}. {nearest(name, sets.names())}")
-        self.facts: sets.Facts = sets.module(name).FACTS
+        self.facts = _less(sets.module(name).FACTS, config.dataset.holdout)
         self.resolution = config.dataset.resolution or self.facts.resolution
         self.family = self.facts.family or _family(name, self.resolution)
         if config.dataset.download and not self.facts.downloads:
@@ -80,6 +81,7 @@ class _Builder:
             method.name: self._probe(method, kind) for method, kind in self.methods if kind.squeeze
         }
         self.cells: list[dict[str, Any]] = []
+        self.costs: dict[tuple[Any, ...], dict[str, list[str]]] = {}
         self.verified: list[dict[str, Any]] = []
 
     def _check_names(self) -> None:
@@ -100,30 +102,68 @@ class _Builder:
         recoveries = [(k.preset, m.recover) for m, k in self.methods if k.squeeze and k.preset]
         for name, own in recoveries or [("scdd-paper", {})]:
             self._checked(Recover, ("recover", name), merge(config.recover, own))
-        known = {*preset_names("protocol"), *config.protocols}
-        for name in config.protocol:
-            if name not in known:
-                raise ScddError(f"unknown key protocol.{name}. {nearest(name, known)}")
-            model = Whole if name == "whole" else Protocol
-            self._checked(model, ("protocol", name), config.protocol[name])
         for method, kind in self.methods:
             unused: tuple[str, ...] = ("preset", "committee", "squeeze", "probe", "recover")
             unused = () if kind.squeeze else unused
             unused += () if kind.squeeze or kind.order == "forgetting" else ("backbone",)
             unused += () if kind.order == "coreset" else ("features",)
-            unused += ("ipc", "teacher") if kind.images == "whole" else ()
+            unused += ("ipc", "teacher", "protocols") if kind.images == "whole" else ()
             unused += ("like",) if method.imported else ()
             unused += ("teacher",) if method.labels else ()
             for key in unused:
                 if key in method.model_fields_set:
                     raise ScddError(f"methods.{method.name}.{key}: this method has no use for it.")
+        self._check_protocols()
+        self._check_ablation()
+
+    def _check_protocols(self) -> None:
+        config = self.config
+        published = set(preset_names("protocol"))
+        known = published | {*config.protocols}
+        for name, values in config.protocol.items():
+            base = values.get("like")
+            if base is not None and base not in (bases := sorted(published - {"whole"})):
+                raise ScddError(f"protocol.{name}.like: unknown {base!r}. {nearest(base, bases)}")
+            if base is None and name not in known:
+                raise ScddError(f"unknown key protocol.{name}. {nearest(name, known)}")
+            if name == "whole":
+                self._checked(Whole, ("protocol", name), values)
+            else:
+                self._checked_protocol(name)
         bundles = {*preset_names("protocol"), *config.protocol} - {"whole"}
         for name in config.protocols:
             if name not in bundles:
                 raise ScddError(f"protocols: unknown {name!r}. {nearest(name, bundles)}")
+        for method in config.methods:
+            for name in method.protocols or ():
+                self._listed(name, f"methods.{method.name}.protocols")
 
-    def _checked(self, model: type[S], path: tuple[str, ...], own: Mapping[str, Any]) -> S:
-        where = "recover" if path[0] == "recover" else ".".join(path)
+    def _listed(self, protocol: str, where: str) -> None:
+        if protocol not in (listed := self.config.protocols):
+            raise ScddError(
+                f"{where}: {protocol!r} is none of the experiment's protocols. "
+                f"{nearest(protocol, listed)}"
+            )
+
+    def _check_ablation(self) -> None:
+        if (base := self.config.ablation) is None:
+            return
+        self._listed(base.protocol, "ablation.protocol")
+        known = [m.name for m, k in self.methods if base.protocol in self._protocols(m, k)]
+        if base.method not in known:
+            raise ScddError(
+                f"ablation.method: no method {base.method!r} with the protocol {base.protocol}. "
+                f"{nearest(base.method, known)}"
+            )
+
+    def _protocols(self, method: Method, kind: Kind) -> tuple[str, ...]:
+        """The protocols that a method's images are evaluated by."""
+        return () if kind.images == "whole" else method.protocols or self.config.protocols
+
+    def _checked(
+        self, model: type[S], path: tuple[str, ...], own: Mapping[str, Any], where: str = ""
+    ) -> S:
+        where = where or ("recover" if path[0] == "recover" else ".".join(path))
         return parse(model, merge(preset(*path, self.family).values, own), where)
 
     def _section(self, model: type[S], path: tuple[str, ...], *own: Mapping[str, Any]) -> S:
@@ -147,6 +187,27 @@ class _Builder:
         if not found.values and path[-1] in preset_names("recover"):
             self._note(f"{name}: nothing is published for {self.config.dataset.name}; own values.")
         return section
+
+    def _bundle(self, name: str) -> tuple[str, Mapping[str, Any], Mapping[str, Any]]:
+        """A protocol's published name; what this experiment sets for it and all that are like it;
+        and what it sets for this one alone."""
+        own = self.config.protocol.get(name, {})
+        base = own.get("like")
+        return (base, self.config.protocol.get(base, {}), own) if base else (name, own, {})
+
+    def _checked_protocol(self, name: str) -> Protocol:
+        base, shared, own = self._bundle(name)
+        path = ("protocol", base)
+        return self._checked(Protocol, path, merge(shared, own), f"protocol.{name}")
+
+    def _protocol(self, name: str) -> Protocol:
+        """A protocol's values, of which the table's notes tell as `_section` says."""
+        base, shared, own = self._bundle(name)
+        section = self._section(Protocol, ("protocol", base), shared)
+        if not own:
+            return section
+        self._note(f"protocol {name}: {base}, but for {_told(own)}.")
+        return self._checked_protocol(name)
 
     def _note(self, text: str) -> None:
         if text not in self.notes:
@@ -176,7 +237,7 @@ class _Builder:
                     "from there."
                 )
         classes, count = _classes(self.facts, dataset.classes, root)
-        params = {
+        params: dict[str, Any] = {
             "name": dataset.name,
             "classes": classes,
             "resolution": self.resolution,
@@ -186,7 +247,11 @@ class _Builder:
         label = dataset.name
         if self.facts.classes is None:  # a user's folder has no name but its own
             label = params["folder"] = root.resolve().name
-        node = self.plan.add("data", f"{label}-{self.resolution}", params, {})
+        name = f"{label}-{self.resolution}"
+        if dataset.holdout:
+            name += f"-holdout{dataset.holdout:g}"
+            params["holdout"] = dataset.holdout
+        node = self.plan.add("data", name, params, {})
         where = {"root": dataset.root, "download": dataset.download}
         if self.plan.roots.setdefault(node.key, where) != where:
             raise ScddError(f"dataset.root: two experiments read {label} from different places.")
@@ -526,6 +591,10 @@ class _Builder:
         files = {name: str(folder / f) for name, f in OF_VALIDATE.items()}
         cell = {"method": method.name, "title": kind.title, **more, **files}
         self.cells.append(cell)
+        # the stages before are those of all seeds' students
+        spent = self.costs.setdefault(tuple(cell[key] for key in OF_COSTS), {})
+        for stage, paths in self.plan.costs(node).items():
+            spent[stage] = list(dict.fromkeys([*spent.get(stage, ()), *paths]))
 
     def _validate_whole(self, method: Method, kind: Kind) -> None:
         """The upper bound: students trained on the whole training set with its own labels."""
@@ -551,24 +620,25 @@ class _Builder:
                 student=student.label,
                 protocol="whole",
                 teacher=None,
+                stored=None,
                 seed=seed,
             )
 
     def _validate(self, method: Method, kind: Kind, images: Node, name: str) -> None:
         """Students of one image set by one protocol, with soft labels or the classes alone."""
-        own = self.config.protocol.get(name, {})
-        protocol = self._section(Protocol, ("protocol", name), own)
+        protocol = self._protocol(name)
         train = Train(**protocol.model_dump(include=set(Train.model_fields)))
         if kind.labels == "soft" and method.labels is not None:
             teacher: str | None = "imported"
             labels, more = self._fkd(method, method.labels, images, protocol)
             of = {"labels": labels}
+            stored: dict[str, Any] | None = self._stored(labels, protocol)
         elif kind.labels == "soft":
             teacher = " + ".join(self._teachers(method))
             labels, more = self._labels(method, images, name, protocol)
-            of = {"labels": labels}
+            of, stored = {"labels": labels}, self._stored(labels, protocol)
         else:
-            teacher, of = None, {"images": images}
+            teacher, of, stored = None, {"images": images}, None
             views = protocol.model_dump(mode="json", include={"view", "mix", "alpha"})
             more = {**views, "mix": "none"}
         for student, network, seed, label in self._students(images.label):
@@ -592,8 +662,17 @@ class _Builder:
                 student=student.label,
                 protocol=name,
                 teacher=teacher,
+                stored=stored,
                 seed=seed,
             )
+
+    def _stored(self, labels: Node, protocol: Protocol) -> dict[str, Any]:
+        """What a student's soft labels take: their form, and bytes an image over all epochs."""
+        values = protocol.model_dump()
+        epochs = values.get("label_epochs") or protocol.epochs
+        form = protocol.form + (", drawn views" if values.get("views") == "drawn" else "")
+        each = label_bytes(labels.params, self.plan.class_count(labels))
+        return {"form": form, "epochs": epochs, "bytes": epochs * each}
 
     def build(self) -> None:
         recoveries = []
@@ -607,7 +686,7 @@ class _Builder:
                 images = self._images(method, kind, source, ipc)
                 if kind.images == "recover":
                     self._verify(kind, images, ipc)
-                for protocol in self.config.protocols:
+                for protocol in self._protocols(method, kind):
                     self._validate(method, kind, images, protocol)
             if source.stage == "recover":
                 losses = self.plan.losses(source, max(ipcs))
@@ -641,6 +720,10 @@ class _Builder:
             "classes": self.plan.classes[self.data.key],
             "data": str(self.data.folder.relative_to(RESULTS) / "dataset.json"),
             "cells": self.cells,
+            "costs": [
+                {**dict(zip(OF_COSTS, key, strict=True)), "stages": stages}
+                for key, stages in self.costs.items()
+            ],
             "probes": probes,
             "recoveries": recoveries,
             "notes": self.notes,
@@ -650,13 +733,30 @@ class _Builder:
             params |= {"verified": self.verified, "verifier": self.config.verifier}
         if looks:
             params |= {"backbones": looks, "balance": self.config.inform.balance}
+        if self.config.dataset.holdout:
+            params["holdout"] = self.config.dataset.holdout
+        if self.config.ablation is not None:
+            params["ablation"] = self._ablation(self.config.ablation)
         self.plan.add("tables", self.config.experiment, params, {"data": self.data})
+
+    def _ablation(self, base: Ablation) -> dict[str, Any]:
+        """What is compared, and what each method and protocol changes, as far as it is set here."""
+        keys = {"preset", "teacher", "backbone", "squeeze", "probe", "recover"}
+        methods = {
+            method.name: _told(
+                method.model_dump(mode="json", include=set(keys), exclude_unset=True)
+            )
+            for method, _ in self.methods
+        }
+        protocols = {name: _told(self._bundle(name)[2]) for name in self.config.protocols}
+        return {**base.model_dump(), "methods": methods, "protocols": protocols}
 
 
 # what a look at a backbone does not take from the recovery that it is made for: it starts from
 # noise, sees no real image and stores none
 NOT_OF_INFORM = {"iterations", "r_bn", "start", "statistics", "storage"}
 FKD_SHARD = 25  # epochs in one label file at most: 25 of ImageNet at IPC 50 are 2.4 GiB
+OF_COSTS = ("method", "title", "teacher", "ipc", "protocol", "student")
 OF_VALIDATE = {"metrics": "metrics.json", "history": "history.csv"}
 
 
@@ -675,6 +775,29 @@ def _kind(method: Method) -> Kind:
         raise ScddError(f"methods.{method.name}.preset: unknown {method.preset!r}. {told}")
     own = method.title or (method.name if method.like else kind.title)
     return replace(kind, title=own, preset=method.preset or kind.preset)
+
+
+def _told(values: Mapping[str, Any]) -> str:
+    """Settings in words, as `lr 0.1, view.flip False`."""
+    said = []
+    for key in flatten({key: value for key, value in values.items() if key != "like"}):
+        value: Any = values
+        for part in key.split("."):
+            value = value[part]
+        said.append(f"{key} {value}")
+    return ", ".join(said)
+
+
+def _less(facts: sets.Facts, share: float) -> sets.Facts:
+    """What remains of a dataset for training where a share of it is held out."""
+    if not share:
+        return facts
+    train, least = facts.train, facts.per_class
+    return replace(
+        facts,
+        train=train and round(train * (1 - share)),
+        per_class=least and least - sets.held_out(least, share),
+    )
 
 
 def _images_suffice(name: str, squeeze: Section, resolution: int, most: int | None) -> None:

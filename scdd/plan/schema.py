@@ -597,6 +597,7 @@ class Train(Section):
 class Protocol(Relabel, Train):
     """An evaluation protocol: views, soft labels and the student's training."""
 
+    like: str | None = Field(None, description="the published protocol that this one varies")
     temperature: Positive = Field(20.0, description="of the KL divergence; unused by hard labels")
     label_epochs: Count | None = Field(
         None, description="epochs that are labelled, and used over and over; null: all"
@@ -638,6 +639,11 @@ class Dataset(Section):
     )
     mean: Channels | None = Field(None, description="by channel in [0, 1]; null: the dataset's own")
     std: Channels | None = Field(None, description="by channel in [0, 1]; null: the dataset's own")
+    holdout: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.0,
+        description="share of each class's training images that is left out and takes the place of "
+        "the test set, to choose by; 0: none",
+    )
 
 
 class Import(Section):
@@ -699,6 +705,9 @@ class Method(Section):
     ipc: Annotated[tuple[Ipc, ...], Field(min_length=1), Once] | None = Field(
         None, description="fewer IPCs than the experiment's"
     )
+    protocols: Annotated[tuple[Name, ...], Field(min_length=1), Once] | None = Field(
+        None, description="fewer protocols than the experiment's"
+    )
 
 
 class Backbone(Section):
@@ -714,6 +723,13 @@ class Backbone(Section):
     )
     overrides: dict[str, Any] = Field({}, description="of the squeeze, for this backbone alone")
     probe: dict[str, Any] = Field({}, description="overrides for this backbone alone")
+
+
+class Ablation(Section):
+    """What every other method and protocol of an experiment is compared with, one at a time."""
+
+    method: str = Field(..., description="the method that the others vary")
+    protocol: str = Field(..., description="the protocol that the others vary")
 
 
 class Figures(Section):
@@ -789,6 +805,9 @@ class Experiment(Section):
     forgetting: dict[str, Any] = Field({}, description="overrides for the training run")
     sampling: Sampling = Sampling()
     protocol: dict[str, dict[str, Any]] = Field({}, description="overrides by protocol name")
+    ablation: Ablation | None = Field(
+        None, description="{method, protocol}: a table of differences from them"
+    )
     figures: Figures = Figures()
     machine: Machine = Machine()
 

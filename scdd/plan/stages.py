@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from scdd.artifacts.config import teacher_roles
+from scdd.artifacts.costs import cost_path
 from scdd.artifacts.run import RESULTS
 from scdd.artifacts.sizes import image_bytes, label_bytes
 from scdd.artifacts.slots import (
@@ -40,6 +41,7 @@ VERSIONS = {
     "validate": 1,
     "tables": 1,
 }
+IMPORTS = ("importset", "fkd")  # stages that only read what others made
 
 
 @dataclass(frozen=True)
@@ -197,6 +199,37 @@ class Plan:
         """Of an image set's pixels."""
         size = self.data_of(images).params["resolution"]
         return image_bytes(self.class_count(images) * images.params["ipc"], size)
+
+    def costs(self, node: Node) -> dict[str, list[str]]:
+        """By stage, below results/, the cost files of all jobs that `node` came of, its own among
+        them. Imports are none: what they bring was made elsewhere."""
+        found: dict[str, list[str]] = {stage: [] for stage in VERSIONS}
+        waiting, seen = [(node, [node.stage])], set[str]()
+        while waiting:
+            one, jobs = waiting.pop()
+            if one.key in seen:
+                continue
+            seen.add(one.key)
+            parents = [self.nodes[key] for key in one.parents.values()]
+            waiting += [(parent, self._jobs(parent, one)) for parent in parents]
+            if one.stage not in IMPORTS and one.params.get("method") != "imported":
+                paths = [cost_path(one.folder, job).relative_to(RESULTS) for job in jobs]
+                found[one.stage] += map(str, paths)
+        return {stage: files for stage, files in found.items() if files}
+
+    def _jobs(self, node: Node, user: Node) -> list[str]:
+        """The jobs of `node` that its child `user` needs, named as scdd.artifacts.costs has it."""
+        slots = [f"slots_{range_name(span)}" for span in slot_ranges(user.params.get("ipc", 1))]
+        match node.stage:
+            case "recover":
+                of = [f"classes_{range_name(block)}" for block in self.class_blocks(node)]
+                return [f"{span}_{block}" for span in slots for block in of]
+            case "baselines":
+                return slots
+            case "relabel":
+                return [path.stem for path in self.label_shards(node, user.params["epochs"])]
+            case _:
+                return [node.stage]
 
 
 def _whole_shards(labels: Node, epochs: int) -> list[Range]:

@@ -1,5 +1,7 @@
 """One module a dataset: its `FACTS`, known before any file is read, and its `load` function.
 
+`load(root, download, splits)` reads the named ones of 'train' and 'val' and no other: where a part
+of the training set is held out, nothing looks at the test set.
 These modules import nothing heavy at their top, because the plan reads their facts.
 """
 
@@ -9,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+SPLITS = ("train", "val")
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,11 @@ def names() -> list[str]:
 
 def module(name: str) -> ModuleType:
     return importlib.import_module(f"{__name__}.{name.replace('-', '_')}")
+
+
+def held_out(count: int, share: float) -> int:
+    """How many of a class's `count` training images a held-out `share` takes: one at least."""
+    return max(round(count * share), 1)
 
 
 def class_folders(root: Path) -> list[str]:

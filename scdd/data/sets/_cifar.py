@@ -1,5 +1,6 @@
 """What CIFAR-10 and CIFAR-100 share: torchvision reads and checks the original files."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -7,10 +8,10 @@ from scdd.data.sets import Loaded
 from scdd.errors import ScddError
 
 
-def load(kind: type[Any], root: Path, download: bool) -> Loaded:
+def load(kind: type[Any], root: Path, download: bool, splits: Sequence[str]) -> Loaded:
     """Raises ScddError, naming the folder, where torchvision finds the files missing or altered."""
-    splits, classes = {}, ()
-    for name in ("train", "val"):
+    held, classes = {}, ()
+    for name in splits:
         try:
             part = kind(root, train=name == "train", download=download)
         except (RuntimeError, OSError, EOFError) as error:
@@ -18,6 +19,6 @@ def load(kind: type[Any], root: Path, download: bool) -> Loaded:
                 f"{root / kind.base_folder} is missing, incomplete or altered ({error}). Unpack "
                 "the original python version there, or set dataset.download: true."
             ) from None
-        splits[name] = (list(part.targets), part.data)
+        held[name] = (list(part.targets), part.data)
         classes = tuple(part.classes)
-    return Loaded(classes, splits)
+    return Loaded(classes, held)

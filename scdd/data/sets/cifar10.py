@@ -1,8 +1,9 @@
 """CIFAR-10, the original python version (Krizhevsky 2009)."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from scdd.data.sets import Facts, Loaded
+from scdd.data.sets import SPLITS, Facts, Loaded
 from scdd.data.sets._cifar import load as load_cifar
 
 FACTS = Facts(
@@ -18,7 +19,7 @@ FACTS = Facts(
 )
 
 
-def load(root: Path, download: bool) -> Loaded:
+def load(root: Path, download: bool, splits: Sequence[str] = SPLITS) -> Loaded:
     from torchvision.datasets import CIFAR10
 
-    return load_cifar(CIFAR10, root, download)
+    return load_cifar(CIFAR10, root, download, splits)

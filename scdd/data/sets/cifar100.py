@@ -1,8 +1,9 @@
 """CIFAR-100 with its 100 fine classes, the original python version (Krizhevsky 2009)."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from scdd.data.sets import Facts, Loaded
+from scdd.data.sets import SPLITS, Facts, Loaded
 from scdd.data.sets._cifar import load as load_cifar
 
 CLASSES = """
@@ -29,7 +30,7 @@ FACTS = Facts(
 )
 
 
-def load(root: Path, download: bool) -> Loaded:
+def load(root: Path, download: bool, splits: Sequence[str] = SPLITS) -> Loaded:
     from torchvision.datasets import CIFAR100
 
-    return load_cifar(CIFAR100, root, download)
+    return load_cifar(CIFAR100, root, download, splits)

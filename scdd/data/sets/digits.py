@@ -1,8 +1,9 @@
 """The handwritten digits that scikit-learn ships (1,797 real 8x8 scans of the UCI test set)."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from scdd.data.sets import Facts, Loaded
+from scdd.data.sets import SPLITS, Facts, Loaded
 
 FACTS = Facts(
     classes=tuple("0123456789"),
@@ -16,7 +17,7 @@ FACTS = Facts(
 )
 
 
-def load(root: Path, download: bool) -> Loaded:
+def load(root: Path, download: bool, splits: Sequence[str] = SPLITS) -> Loaded:
     """Grey 8x8 as RGB; one fifth, drawn by class, is the validation set."""
     import numpy as np
     from sklearn.datasets import load_digits
@@ -28,8 +29,6 @@ def load(root: Path, download: bool) -> Loaded:
     train, val = train_test_split(
         np.arange(len(images)), test_size=0.2, stratify=digits.target, random_state=0
     )
-    splits = {
-        name: (digits.target[index].tolist(), images[index])
-        for name, index in (("train", train), ("val", val))
-    }
-    return Loaded(FACTS.classes, splits)
+    found = {"train": train, "val": val}
+    held = {name: (digits.target[found[name]].tolist(), images[found[name]]) for name in splits}
+    return Loaded(FACTS.classes, held)

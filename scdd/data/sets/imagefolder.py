@@ -1,8 +1,9 @@
 """A user's own images: `train/<class>/*` and `val/<class>/*` below the data root."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from scdd.data.sets import Facts, Loaded, class_folders
+from scdd.data.sets import SPLITS, Facts, Loaded, class_folders
 from scdd.errors import ScddError
 
 FACTS = Facts(
@@ -19,13 +20,13 @@ FACTS = Facts(
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".tif", ".tiff"}
 
 
-def load(root: Path, download: bool) -> Loaded:
+def load(root: Path, download: bool, splits: Sequence[str] = SPLITS) -> Loaded:
     """File names in sorted order. Raises ScddError where there is no class folder."""
     classes = class_folders(root)
     if not classes:
         raise ScddError(f"{root / 'train'} has no class folders with images.")
-    splits = {}
-    for split in ("train", "val"):
+    held = {}
+    for split in splits:
         labels: list[int] = []
         files: list[str] = []
         for index, name in enumerate(classes):
@@ -33,8 +34,8 @@ def load(root: Path, download: bool) -> Loaded:
             found = sorted(_images(folder)) if folder.is_dir() else []
             labels += [index] * len(found)
             files += [file.relative_to(root).as_posix() for file in found]
-        splits[split] = (labels, files)
-    return Loaded(tuple(classes), splits)
+        held[split] = (labels, files)
+    return Loaded(tuple(classes), held)
 
 
 def _images(folder: Path) -> list[Path]:
