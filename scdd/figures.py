@@ -23,6 +23,7 @@ from PIL import Image, ImageDraw, ImageFont
 from scdd import backbones
 from scdd.artifacts.inform import Layer
 from scdd.backbones import Look
+from scdd.labelsize import Point
 
 STYLE = {
     "svg.hashsalt": "scdd",
@@ -51,6 +52,7 @@ REFERENCE = {"color": "0.35", "linestyle": (0, (4, 2)), "linewidth": 1.0}
 BAND = {"alpha": 0.2, "linewidth": 0}
 COLUMNS = 4  # panels side by side
 PANEL = (3.3, 2.1)  # inches, greatest width and height of one
+WIDE = (4.6, 3.0)  # of one with words in it
 PAGE = 9.2  # inches, width of a row of panels
 TILE = 32  # pixels; times `scale` the least edge of an image in a grid
 GAP = 2
@@ -205,6 +207,48 @@ def accuracy(panels: Sequence[Panel], titles: Sequence[str], dpi: int) -> dict[s
         return _files(figure, dpi)
 
 
+def label_sizes(points: Sequence[Point], titles: Sequence[str], dpi: int) -> dict[str, bytes]:
+    """Accuracy (mean and one standard deviation, n - 1) against the bytes of an image's soft labels
+    over a whole training, one panel a student and IPC, each point with its protocol's name.
+
+    A line joins the points of a column from small to large. `titles` are all lines' in the order of
+    colours. Returns the files' bytes by format, 'png' and 'svg'.
+    """
+    colours = _colours(titles)
+    settings = list(dict.fromkeys((point.row.student, point.row.ipc) for point in points))
+    with _style():
+        used = dict.fromkeys(point.title for point in points)
+        figure, places = _panels(len(settings), {title: colours[title] for title in used}, WIDE)
+        for axes, setting in zip(places, settings, strict=True):
+            student, ipc = setting
+            axes.set(title=f"{student}, IPC {ipc}", xlabel="Bytes of soft labels an image")
+            axes.set(ylabel="Top-1 accuracy (%)", xscale="log")
+            for title in used:
+                own = [
+                    point
+                    for point in points
+                    if (point.row.student, point.row.ipc, point.title) == (*setting, title)
+                ]
+                own.sort(key=lambda point: point.size)
+                sizes, means = [p.size for p in own], [p.score.mean for p in own]
+                spread = [p.score.std or 0 for p in own]
+                axes.errorbar(sizes, means, spread, **colours[title], marker="o", markersize=3)
+                for place, point in enumerate(own):
+                    up = 7 if place % 2 else -11  # neighbours' names do not meet
+                    at = (point.size, point.score.mean)
+                    axes.annotate(
+                        point.row.protocol,
+                        at,
+                        (0, up),
+                        textcoords="offset points",
+                        ha="center",
+                        fontsize=6,
+                        color=colours[title]["color"],
+                    )
+            axes.margins(x=0.12, y=0.2)
+        return _files(figure, dpi)
+
+
 BY_LAYER: dict[str, tuple[str, Callable[[Layer], float]]] = {
     "Means: relative": ("Spread of the means, relative", lambda layer: layer.mean.relative),
     "Variances: relative": ("Spread of the variances, relative", lambda layer: layer.var.relative),
@@ -311,13 +355,17 @@ def _colours(titles: Sequence[str]) -> dict[str, dict]:
 
 
 def _panels(
-    count: int, looks: dict[str, dict], *, sharey: bool = False
+    count: int,
+    looks: dict[str, dict],
+    panel: tuple[float, float] = PANEL,
+    *,
+    sharey: bool = False,
 ) -> tuple[Figure, Iterator[Axes]]:
     """A figure with `count` pairs of axes and the legend of `looks` below them."""
-    columns = min(max(count, 1), COLUMNS)
+    columns = min(max(count, 1), COLUMNS, int(COLUMNS * PANEL[0] / panel[0]))
     rows = max(-(-count // columns), 1)
-    width = min(PANEL[0] * columns, PAGE)
-    height = PANEL[1] * rows + 0.18 * -(-len(looks) // _side_by_side(looks, width))
+    width = min(panel[0] * columns, PAGE)
+    height = panel[1] * rows + 0.18 * -(-len(looks) // _side_by_side(looks, width))
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False, sharey=sharey).ravel()
     for spare in axes[count:]:

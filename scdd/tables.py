@@ -10,16 +10,16 @@ import argparse
 import csv
 import math
 import re
-import statistics
-from collections.abc import Callable, Collection, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 import torch
 
-from scdd import backbones, figures, runtime
+from scdd import ablation, backbones, figures, labelsize, runtime, seconds
 from scdd.artifacts import report
 from scdd.artifacts.config import Frozen
 from scdd.artifacts.dataset import load_info
@@ -28,6 +28,7 @@ from scdd.artifacts.frames import load_frames
 from scdd.artifacts.images import load_corner
 from scdd.artifacts.inform import load_inform
 from scdd.errors import ScddError
+from scdd.scores import Column, Row, Score, Student, Table, labels, main_table, number, shown
 from scdd.typeset import bullets, comma_separated, latex, markdown
 
 PUBLISHED = Path(__file__).with_name("published.csv")
@@ -43,69 +44,7 @@ TITLES = {  # of published methods that are no acronyms
 }
 
 
-# ---- engine: values ------------------------------------------------------------------------
-
-
-class Row(NamedTuple):
-    """A setting in which methods are compared. `ipc` None: the whole training set."""
-
-    protocol: str
-    student: str
-    ipc: int | None
-
-
-class Column(NamedTuple):
-    """Whose images were evaluated, with whose labels. `teacher` None: hard labels."""
-
-    method: str
-    title: str
-    teacher: str | None
-
-
-@dataclass(frozen=True)
-class Student:
-    """A trained student. Accuracies in percent, of the last epoch."""
-
-    row: Row
-    column: Column
-    seed: int
-    top1: float
-    top5: float | None  # None for fewer than five classes
-    epochs: int
-    train_images: int
-
-
-@dataclass(frozen=True)
-class Score:
-    """Mean over seeds; `std` is the sample standard deviation (n - 1), None for one seed."""
-
-    mean: float
-    std: float | None
-
-
-@dataclass(frozen=True)
-class Table:
-    """The main table. What was not measured has no key in `scores` or `whole`."""
-
-    dataset: str
-    classes: int
-    train_images: int
-    rows: list[Row]
-    columns: list[Column]
-    scores: dict[tuple[Row, Column], Score]
-    whole: dict[Row, Score]
-
-    def ratio(self, ipc: int | None) -> float:
-        """Images in percent of the training images."""
-        return 100.0 if ipc is None else 100 * ipc * self.classes / self.train_images
-
-    def headers(self) -> list[str]:
-        """Titles of the columns; with the labels where a title has several."""
-        titles = [column.title for column in self.columns]
-        return [
-            title if titles.count(title) == 1 else f"{title}, {_labels(teacher)}"
-            for _, title, teacher in self.columns
-        ]
+# ---- engine: published values ---------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -116,37 +55,6 @@ class Published:
     student: str
     source: str
     values: dict[int | None, Score]
-
-
-def score(values: Sequence[float]) -> Score:
-    """One value a seed -> mean and spread."""
-    return Score(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None)
-
-
-def main_table(dataset: str, classes: int, train_images: int, students: list[Student]) -> Table:
-    """Rows by protocol and student in order of appearance, then by IPC.
-
-    A row's whole-data accuracy is its own student's: under the row's protocol, or else under the
-    only one that the whole data was trained with. Whole data of another student has its own row.
-    """
-    seeds: dict[tuple[Row, Column], list[float]] = {}
-    for one in students:
-        seeds.setdefault((one.row, one.column), []).append(one.top1)
-    scores = {key: score(values) for key, values in seeds.items() if key[0].ipc is not None}
-    wholes = {key[0]: score(values) for key, values in seeds.items() if key[0].ipc is None}
-
-    settings = list(dict.fromkeys(one.row[:2] for one in students))
-    rows = sorted({row for row, _ in scores}, key=lambda row: (settings.index(row[:2]), row.ipc))
-    whole = {}
-    for row in rows:
-        same = [other for other in wholes if other.student == row.student]
-        fitting = [other for other in same if other.protocol == row.protocol] or same
-        if len(fitting) == 1:
-            whole[row] = wholes[fitting[0]]
-    alone = [row for row in wholes if row.student not in {other.student for other in rows}]
-    whole |= {row: wholes[row] for row in alone}
-    columns = list(dict.fromkeys(column for _, column in scores))
-    return Table(dataset, classes, train_images, rows + alone, columns, scores, whole)
 
 
 def published(
@@ -196,9 +104,16 @@ def notes(table: Table, students: list[Student], probes: dict[str, float]) -> li
         )
         for protocol, student, ipc in epochs
     ]
-    said.append("Top-1 on the real validation images after the last epoch; they chose nothing.")
+    if table.holdout:
+        said.append(
+            f"Not the test set: top-1 after the last epoch on {100 * table.holdout:g} % of each "
+            "class's training images, which nothing was trained on. They are there to choose by. "
+            "The test set was not read."
+        )
+    else:
+        said.append("Top-1 on the real validation images after the last epoch; they chose nothing.")
     said += [
-        f"{header}: images of method {column.method}, {_labels(column.teacher)}."
+        f"{header}: images of method {column.method}, {labels(column.teacher)}."
         for header, column in zip(table.headers(), table.columns, strict=True)
     ]
     counts = {len(of_cell) for of_cell in seeds.values()}
@@ -214,14 +129,17 @@ def notes(table: Table, students: list[Student], probes: dict[str, float]) -> li
         f"Ratio %: 100 × IPC × {table.classes} classes / {table.train_images} training images. "
         "A dash stands for not measured."
     )
+    if any(table.label_bytes.values()):
+        said.append(
+            f"{WITH_LABELS}: by bytes, of images as uint8 pixels with a class index, and of all "
+            "that is stored for the soft labels of a student's training, against the training set "
+            "as uint8 pixels with class indices. Columns with hard labels have none: theirs is "
+            "Ratio %."
+        )
     if probes:
         listed = "; ".join(f"{title} {top1:.1f} %" for title, top1 in probes.items())
         said.append(f"Linear probes (the teachers), top-1 on the same images: {listed}.")
     return said
-
-
-def _labels(teacher: str | None) -> str:
-    return "hard labels" if teacher is None else f"soft labels of the {teacher} teacher"
 
 
 def _span(numbers: Collection[int]) -> str:
@@ -229,14 +147,9 @@ def _span(numbers: Collection[int]) -> str:
     return str(low) if low == high else f"{low} to {high}"
 
 
-def _value(value: Score | None) -> str:
-    if value is None:
-        return "–"
-    return f"{value.mean:.1f}" + ("" if value.std is None else f" ± {value.std:.1f}")
-
-
 # ---- engine: documents ---------------------------------------------------------------------
 
+WITH_LABELS = "Ratio %, with labels"
 Cells = tuple[list[str], list[list[str]], int]  # header, lines, number of columns of words
 
 
@@ -249,15 +162,25 @@ def main_cells(table: Table) -> Cells:
         leading["Student"] = lambda row: row.student
     leading["IPC"] = lambda row: "whole" if row.ipc is None else str(row.ipc)
     leading["Ratio %"] = lambda row: f"{table.ratio(row.ipc):.3g}"
+    if any(table.label_bytes.values()):
+        leading[WITH_LABELS] = lambda row: with_labels(table, row)
     lines = [
         [
             *(text(row) for text in leading.values()),
-            *(_value(table.scores.get((row, column))) for column in table.columns),
-            _value(table.whole.get(row)),
+            *(shown(table.scores.get((row, column))) for column in table.columns),
+            shown(table.whole.get(row)),
         ]
         for row in table.rows
     ]
-    return [*leading, *table.headers(), "Whole data"], lines, len(leading) - 2
+    words = [name for name in leading if name in ("Dataset", "Protocol", "Student")]
+    return [*leading, *table.headers(), "Whole data"], lines, len(words)
+
+
+def with_labels(table: Table, row: Row) -> str:
+    """The row's ratio with its soft labels; from the smallest to the largest form of several."""
+    sizes = table.label_bytes[row] or [0]
+    ratios = [f"{table.ratio(row.ipc, size):.3g}" for size in (sizes[0], sizes[-1])]
+    return " to ".join(dict.fromkeys(ratios))
 
 
 def published_cells(table: Table, columns: list[Published]) -> Cells:
@@ -266,7 +189,7 @@ def published_cells(table: Table, columns: list[Published]) -> Cells:
     header = ["Method", "Student", "Reported by"]
     header += ["Whole data" if ipc is None else f"IPC {ipc}" for ipc in ipcs]
     lines = [
-        [one.title, one.student, one.source, *(_value(one.values.get(ipc)) for ipc in ipcs)]
+        [one.title, one.student, one.source, *(shown(one.values.get(ipc)) for ipc in ipcs)]
         for one in columns
     ]
     return header, lines, 3
@@ -285,8 +208,16 @@ def best(table: Table) -> set[tuple[int, int]]:
     return places
 
 
+def _where(table: Table) -> str:
+    return " on HELD-OUT TRAINING images, not the test set" if table.holdout else ""
+
+
 def to_markdown(table: Table, columns: list[Published], said: list[str]) -> str:
-    parts = [f"# {table.dataset}: top-1 accuracy (%)", markdown(*main_cells(table)), bullets(said)]
+    parts = [
+        f"# {table.dataset}: top-1 accuracy (%){_where(table)}",
+        markdown(*main_cells(table)),
+        bullets(said),
+    ]
     if columns:
         parts += [
             "## Published values",
@@ -299,7 +230,9 @@ def to_markdown(table: Table, columns: list[Published], said: list[str]) -> str:
 def to_latex(table: Table, columns: list[Published], said: list[str], name: str) -> str:
     label = "tab:" + re.sub(r"[^A-Za-z0-9-]", "-", name)
     cells = main_cells(table)
-    caption = f"Top-1 accuracy (%) on {table.dataset}. Bold: the best method of a row."
+    caption = (
+        f"Top-1 accuracy (%) on {table.dataset}{_where(table)}. Bold: the best method of a row."
+    )
     first = len(cells[0]) - 1 - len(table.columns)
     bold = {(line, first + place) for line, place in best(table)}
     made = latex(*cells, caption=caption, label=label, notes=said, bold=bold)
@@ -317,7 +250,7 @@ def to_csv(table: Table, columns: list[Published]) -> str:
     """The main table as numbers, mean and std in columns of their own; empty: not measured."""
     names = [*table.headers(), "Whole data"]
     names += [f"published: {one.title} ({one.student}; {one.source})" for one in columns]
-    header = ["dataset", "protocol", "student", "ipc", "ratio"]
+    header = ["dataset", "protocol", "student", "ipc", "ratio", "ratio with labels"]
     header += [f"{name} {part}" for name in names for part in ("mean", "std")]
     lines = []
     for row in table.rows:
@@ -326,16 +259,19 @@ def to_csv(table: Table, columns: list[Published]) -> str:
         # the published whole data has no IPC and stands in each row, as the measured one does
         values += [one.values.get(row.ipc, one.values.get(None)) for one in columns]
         line = [table.dataset, row.protocol, row.student, _ipc(row), f"{table.ratio(row.ipc):.4g}"]
+        line.append(f"{table.ratio(row.ipc, max(table.label_bytes[row], default=0)):.4g}")
         for value in values:
-            line += ["", ""] if value is None else [_number(value.mean), _number(value.std)]
+            line += ["", ""] if value is None else [number(value.mean), number(value.std)]
         lines.append(line)
     return comma_separated(header, lines)
 
 
 def to_long_csv(table: Table, students: list[Student]) -> str:
     """One line a student. Empty IPC: the whole training set; empty teacher: hard labels."""
-    header = ["dataset", "method", "title", "teacher", "ipc", "ratio", "protocol", "student"]
-    header += ["seed", "top1", "top5", "epochs", "train_images"]
+    header = ["dataset", "method", "title", "teacher", "ipc", "ratio", "ratio with labels"]
+    header += ["label bytes an image", "protocol", "student", "seed", "top1", "top5", "epochs"]
+    header += ["train_images", "measured on"]
+    measured = "held-out training images" if table.holdout else "test images"
     lines = [
         [
             table.dataset,
@@ -344,13 +280,16 @@ def to_long_csv(table: Table, students: list[Student]) -> str:
             one.column.teacher or "",
             _ipc(one.row),
             f"{table.ratio(one.row.ipc):.4g}",
+            f"{table.ratio(one.row.ipc, one.label_bytes):.4g}",
+            str(one.label_bytes),
             one.row.protocol,
             one.row.student,
             str(one.seed),
-            _number(one.top1),
-            _number(one.top5),
+            number(one.top1),
+            number(one.top5),
             str(one.epochs),
             str(one.train_images),
+            measured,
         ]
         for one in students
     ]
@@ -359,10 +298,6 @@ def to_long_csv(table: Table, students: list[Student]) -> str:
 
 def _ipc(row: Row) -> str:
     return "" if row.ipc is None else str(row.ipc)
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.3f}"
 
 
 # ---- program -------------------------------------------------------------------------------
@@ -420,21 +355,29 @@ def _knn(path: Path) -> float | None:
 def _of_methods(results: Path, params: dict[str, Any]) -> dict[str, bytes]:
     info = load_info(results / params["data"])
     students = [_student(results, cell) for cell in params["cells"]]
-    table = main_table(params["dataset"], params["classes"], info.train, students)
+    holdout = params.get("holdout", 0)
+    dataset, classes = params["dataset"], params["classes"]
+    table = main_table(dataset, classes, info.train, info.resolution, students, holdout)
     probes = {
         probe["title"]: _metrics(results / probe["metrics"], "top1")["top1"]
         for probe in params["probes"]
     }
     said = notes(table, students, probes) + _verified(results, params) + params["notes"]
     ipcs = {row.ipc for row in table.rows}
-    columns = published(params["dataset"], params["classes"], info.resolution, ipcs)
+    columns = [] if holdout else published(dataset, classes, info.resolution, ipcs)
 
+    spent = seconds.read(results, params["costs"])
     made = {
         "main.csv": to_csv(table, columns).encode(),
-        "main.md": to_markdown(table, columns, said).encode(),
+        "main.md": (to_markdown(table, columns, said) + seconds.to_markdown(table, spent)).encode(),
         "main.tex": to_latex(table, columns, said, params["experiment"]).encode(),
         "all.csv": to_long_csv(table, students).encode(),
+        "costs.csv": seconds.to_csv(spent).encode(),
     }
+    if "ablation" in params:
+        made |= _ablation(params, table, students, said)
+    if report.label_sizes(params):
+        made |= _label_sizes(params, table, students)
     look = params["figures"]
     for name, path in report.grids(params).items():
         names, corner = load_corner(results / path, look["grid_classes"], look["grid_columns"])
@@ -462,6 +405,28 @@ def _verified(results: Path, params: dict[str, Any]) -> list[str]:
         f"Recovered images that the {params['verifier']} teacher takes for their class: "
         f"{'; '.join(listed)}."
     ]
+
+
+def _ablation(
+    params: dict[str, Any], table: Table, students: list[Student], said: list[str]
+) -> dict[str, bytes]:
+    counts = Counter((one.row, one.column) for one in students)
+    lines = ablation.compare(table, counts, params["ablation"])
+    base = f"{params['ablation']['method']} by {params['ablation']['protocol']}"
+    said, where = ablation.notes(base) + said, _where(table)
+    return {
+        "ablation.csv": ablation.to_csv(lines).encode(),
+        "ablation.md": ablation.to_markdown(table, lines, where, said).encode(),
+        "ablation.tex": ablation.to_latex(table, lines, where, said, params["experiment"]).encode(),
+    }
+
+
+def _label_sizes(params: dict[str, Any], table: Table, students: list[Student]) -> dict[str, bytes]:
+    forms = {_place(cell): cell["stored"]["form"] for cell in params["cells"] if cell["stored"]}
+    points = labelsize.points(table, students, forms)
+    drawn = figures.label_sizes(points, table.headers(), params["figures"]["dpi"])
+    made = {f"labels.{kind}": content for kind, content in drawn.items()}
+    return {"labels.csv": labelsize.to_csv(points).encode(), **made}
 
 
 def _losses(results: Path, params: dict[str, Any], table: Table) -> dict[str, bytes]:
@@ -508,7 +473,8 @@ def _place(cell: dict[str, Any]) -> tuple[Row, Column]:
 def _student(results: Path, cell: dict[str, Any]) -> Student:
     metrics = _metrics(results / cell["metrics"], "top1", "epochs", "train_images")
     keys = ("top1", "top5", "epochs", "train_images")
-    return Student(*_place(cell), cell["seed"], *(metrics.get(key) for key in keys))
+    stored = cell["stored"]["bytes"] if cell["stored"] else 0
+    return Student(*_place(cell), cell["seed"], *(metrics.get(key) for key in keys), stored)
 
 
 def _metrics(path: Path, *keys: str) -> dict[str, Any]:

@@ -29,7 +29,7 @@ def student(column=A, ipc=1, seed=0, top1=50.0, protocol="paper", arch="r18") ->
 
 
 def table(*students: Student) -> tables.Table:
-    return main_table("digits", 10, 1437, list(students))
+    return main_table("digits", 10, 1437, 16, list(students))
 
 
 def test_mean_and_sample_standard_deviation():
@@ -47,7 +47,7 @@ def test_one_seed_has_no_deviation():
     [(100, 50000, 50, 10), (1000, 1281167, 200, 15.61), (10, 1437, 1, 0.6959)],
 )
 def test_ratio(classes, train, ipc, percent):
-    made = main_table("x", classes, train, [student(ipc=ipc)])
+    made = main_table("x", classes, train, 32, [student(ipc=ipc)])
     assert made.ratio(ipc) == pytest.approx(percent, rel=1e-3)
 
 
@@ -231,6 +231,7 @@ def params(tmp_path: Path) -> dict:
                 "student": "r10",
                 "protocol": "paper",
                 "teacher": "scdd",
+                "stored": {"form": "float16", "bytes": 62},
                 "seed": seed,
                 "metrics": f"validate/v-{seed}/metrics.json",
                 "history": f"validate/v-{seed}/history.csv",
@@ -248,6 +249,7 @@ def params(tmp_path: Path) -> dict:
         "classes": 3,
         "data": "data/digits-d/dataset.json",
         "cells": cells,
+        "costs": [],
         "probes": [{**named, "metrics": "metrics.json", "history": "squeeze.csv"}],
         "recoveries": [{**named, "losses": ["losses.csv"], "frames": "frames.safetensors"}],
         "notes": ["Assumed value: r_bn 0.05."],
@@ -271,7 +273,9 @@ def test_program_makes_the_files_it_says_and_the_same_twice(tmp_path, params):
     assert made == {path.name: path.read_bytes() for path in (tmp_path / "again").iterdir()}
     assert Image.open(io.BytesIO(made["recovery_scdd.gif"])).n_frames == 4
     text = made["main.md"].decode()
-    assert "| digits  |   1 |       5 |      61.0 ± 1.4 |" in text  # 3 of the dataset's 60 images
+    # 3 of the dataset's 60 images; 3 x 8 x 8 pixels and a class index, without and with 62 bytes
+    ratio = f"{5 * (193 + 62) / 193:.2f}"
+    assert f"| digits  |   1 |       5 | {ratio:>20s} |      61.0 ± 1.4 |" in text
     assert "- Assumed value: r_bn 0.05." in text
     long = list(csv.DictReader(io.StringIO(made["all.csv"].decode())))
     assert [(line["seed"], line["top1"]) for line in long] == [("0", "60.000"), ("1", "62.000")]
@@ -319,4 +323,4 @@ def test_outputs_follow_the_parameters(params):
     strips = [name for name in report.outputs(varied) if name.startswith("recovery")]
     assert strips == ["recovery_mine.png", "recovery_mine.gif"]
     bare = {**params, "cells": [whole], "probes": [], "recoveries": []}
-    assert report.outputs(bare) == ["main.csv", "main.md", "main.tex", "all.csv"]
+    assert report.outputs(bare) == ["main.csv", "main.md", "main.tex", "all.csv", "costs.csv"]

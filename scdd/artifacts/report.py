@@ -5,7 +5,9 @@ from collections import Counter
 from pathlib import PurePosixPath
 from typing import Any
 
-TABLES = ("main.csv", "main.md", "main.tex", "all.csv")
+TABLES = ("main.csv", "main.md", "main.tex", "all.csv", "costs.csv")
+ABLATION = ("ablation.csv", "ablation.md", "ablation.tex")
+LABELS = ("labels.csv", "labels.png", "labels.svg")
 BACKBONES = (
     "backbones.csv",
     "backbones.md",
@@ -40,14 +42,30 @@ def strips(params: dict[str, Any]) -> dict[str, str]:
     return {f"recovery_{one['method']}": one["frames"] for one in params["recoveries"]}
 
 
+def label_sizes(params: dict[str, Any]) -> bool:
+    """Whether students of the same images and kind have soft labels of several forms."""
+    forms: dict[tuple[Any, ...], set[str]] = {}
+    for cell in params["cells"]:
+        if cell["stored"]:
+            same = tuple(cell[key] for key in ("method", "teacher", "ipc", "student"))
+            forms.setdefault(same, set()).add(cell["stored"]["form"])
+    return any(len(found) > 1 for found in forms.values())
+
+
 def pages(params: dict[str, Any]) -> list[str]:
-    """The files of the report that are shown on the screen."""
-    return ["main.md"] * bool(params["cells"]) + ["backbones.md"] * ("backbones" in params)
+    """The files of the report that are shown on the screen. An ablation's main table has a number
+    in few of its places: its own says them all."""
+    main = "ablation.md" if "ablation" in params else "main.md"
+    return [main] * bool(params["cells"]) + ["backbones.md"] * ("backbones" in params)
 
 
 def outputs(params: dict[str, Any]) -> list[str]:
     """Names of all files of the report, relative to its folder."""
     made = [*TABLES, *grids(params)] if params["cells"] else []
+    if "ablation" in params:
+        made += ABLATION
+    if label_sizes(params):
+        made += LABELS
     if params["probes"] or params["recoveries"]:
         made += ["losses.png", "losses.svg"]
     made += [f"{stem}.{kind}" for stem in strips(params) for kind in ("png", "gif")]

@@ -667,12 +667,14 @@ class _Builder:
             )
 
     def _stored(self, labels: Node, protocol: Protocol) -> dict[str, Any]:
-        """What a student's soft labels take: their form, and bytes an image over all epochs."""
+        """A student's soft labels: their form in words, and bytes an image over all epochs."""
         values = protocol.model_dump()
         epochs = values.get("label_epochs") or protocol.epochs
-        form = protocol.form + (", drawn views" if values.get("views") == "drawn" else "")
+        form: str = protocol.form
+        form += ", drawn views" if values.get("views") == "drawn" else ""
+        form += f", {epochs} of {protocol.epochs} epochs" if epochs < protocol.epochs else ""
         each = label_bytes(labels.params, self.plan.class_count(labels))
-        return {"form": form, "epochs": epochs, "bytes": epochs * each}
+        return {"form": form, "bytes": epochs * each}
 
     def build(self) -> None:
         recoveries = []

@@ -1,0 +1,151 @@
+"""Students' accuracies as the reports compare them: settings in rows, methods in columns."""
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Row(NamedTuple):
+    """A setting in which methods are compared. `ipc` None: the whole training set."""
+
+    protocol: str
+    student: str
+    ipc: int | None
+
+
+class Column(NamedTuple):
+    """Whose images were evaluated, with whose labels. `teacher` None: hard labels."""
+
+    method: str
+    title: str
+    teacher: str | None
+
+
+@dataclass(frozen=True)
+class Student:
+    """A trained student. Accuracies in percent, of the last epoch."""
+
+    row: Row
+    column: Column
+    seed: int
+    top1: float
+    top5: float | None  # None for fewer than five classes
+    epochs: int
+    train_images: int
+    label_bytes: int = 0
+    """Of the soft labels of one training image over all epochs, as stored; 0 for hard labels."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """Mean over seeds; `std` is the sample standard deviation (n - 1), None for one seed."""
+
+    mean: float
+    std: float | None
+
+
+@dataclass(frozen=True)
+class Table:
+    """The main table. What was not measured has no key in `scores` or `whole`.
+
+    label_bytes: of each row's soft labels, in order, one value for each form that its columns have;
+    holdout: the share of the training images that took the test images' place, 0 for none.
+    """
+
+    dataset: str
+    classes: int
+    train_images: int
+    resolution: int
+    rows: list[Row]
+    columns: list[Column]
+    scores: dict[tuple[Row, Column], Score]
+    whole: dict[Row, Score]
+    label_bytes: dict[Row, list[int]]
+    holdout: float = 0.0
+
+    def ratio(self, ipc: int | None, label_bytes: int = 0) -> float:
+        """A set in percent of the training set, by bytes: uint8 pixels, a class index of one byte
+        (two for more than 256 classes), and `label_bytes` of soft labels an image. Without soft
+        labels that is the images in percent of the training images."""
+        if ipc is None:
+            return 100.0
+        plain = 3 * self.resolution**2 + (1 if self.classes <= 256 else 2)
+        share = ipc * self.classes / self.train_images
+        return 100 * share * (plain + label_bytes) / plain
+
+    def headers(self) -> list[str]:
+        """Titles of the columns; with the labels where a title has several."""
+        titles = [column.title for column in self.columns]
+        return [
+            title if titles.count(title) == 1 else f"{title}, {labels(teacher)}"
+            for _, title, teacher in self.columns
+        ]
+
+
+def score(values: Sequence[float]) -> Score:
+    """One value a seed -> mean and spread."""
+    return Score(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None)
+
+
+def labels(teacher: str | None) -> str:
+    return "hard labels" if teacher is None else f"soft labels of the {teacher} teacher"
+
+
+def shown(value: Score | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value.mean:.1f}" + ("" if value.std is None else f" ± {value.std:.1f}")
+
+
+def number(value: float | None) -> str:
+    """For a CSV; empty: not measured."""
+    return "" if value is None else f"{value:.3f}"
+
+
+def main_table(
+    dataset: str,
+    classes: int,
+    train_images: int,
+    resolution: int,
+    students: list[Student],
+    holdout: float = 0.0,
+) -> Table:
+    """Rows by protocol and student in order of appearance, then by IPC.
+
+    A row's whole-data accuracy is its own student's: under the row's protocol, or else under the
+    only one that the whole data was trained with. Whole data of another student has its own row.
+    """
+    seeds: dict[tuple[Row, Column], list[float]] = {}
+    for one in students:
+        seeds.setdefault((one.row, one.column), []).append(one.top1)
+    scores = {key: score(values) for key, values in seeds.items() if key[0].ipc is not None}
+    wholes = {key[0]: score(values) for key, values in seeds.items() if key[0].ipc is None}
+
+    settings = list(dict.fromkeys(one.row[:2] for one in students))
+    rows = sorted({row for row, _ in scores}, key=lambda row: (settings.index(row[:2]), row.ipc))
+    whole = {}
+    for row in rows:
+        same = [other for other in wholes if other.student == row.student]
+        fitting = [other for other in same if other.protocol == row.protocol] or same
+        if len(fitting) == 1:
+            whole[row] = wholes[fitting[0]]
+    alone = [row for row in wholes if row.student not in {other.student for other in rows}]
+    whole |= {row: wholes[row] for row in alone}
+    columns = list(dict.fromkeys(column for _, column in scores))
+    sizes: dict[Row, set[int]] = {row: set() for row in rows + alone}
+    for one in students:
+        if one.label_bytes:
+            sizes[one.row].add(one.label_bytes)
+    return Table(
+        dataset,
+        classes,
+        train_images,
+        resolution,
+        rows + alone,
+        columns,
+        scores,
+        whole,
+        {row: sorted(found) for row, found in sizes.items()},
+        holdout,
+    )
