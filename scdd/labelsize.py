@@ -1,9 +1,9 @@
 """How large soft labels are and what accuracy they lead to, where there are several forms."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 
-from scdd.scores import Column, Row, Score, Student, Table, number
+from scdd.scores import Column, Row, Score, Student, Table, merged, number
 from scdd.typeset import comma_separated
 
 
@@ -21,26 +21,23 @@ class Point:
     seeds: int
 
 
-def points(
-    table: Table, students: Collection[Student], forms: Mapping[tuple[Row, Column], str]
-) -> list[Point]:
-    """All numbers by soft labels, in the table's order. forms: in words, by place."""
-    headers = dict(zip(table.columns, table.headers(), strict=True))
+def points(table: Table, students: list[Student]) -> list[Point]:
+    """All numbers by soft labels, in the students' order."""
     found: dict[tuple[Row, Column], list[Student]] = {}
-    for one in students:
+    for one in merged(students):
         found.setdefault((one.row, one.column), []).append(one)
     return [
         Point(
             row,
-            headers[column],
-            forms[row, column],
-            of[0].label_bytes,
-            table.ratio(row.ipc, of[0].label_bytes),
+            table.header(column),
+            first.form,
+            first.label_bytes,
+            table.ratio(row.ipc, first.label_bytes),
             table.scores[row, column],
             len(of),
         )
         for (row, column), of in found.items()
-        if (row, column) in forms
+        if (first := of[0]).form is not None
     ]
 
 

@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 
@@ -33,8 +33,10 @@ class Student:
     top5: float | None  # None for fewer than five classes
     epochs: int
     train_images: int
+    form: str | None = None
+    """Of its soft labels, in words; None for hard labels."""
     label_bytes: int = 0
-    """Of the soft labels of one training image over all epochs, as stored; 0 for hard labels."""
+    """Of the soft labels of one training image over all epochs, as stored."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,12 @@ class Table:
         share = ipc * self.classes / self.train_images
         return 100 * share * (plain + label_bytes) / plain
 
+    def header(self, column: Column) -> str:
+        """The title of the column in which the numbers of `column` stand."""
+        headers = dict(zip(self.columns, self.headers(), strict=True))
+        alike = [one for one in self.columns if one[:2] == column[:2]]
+        return headers.get(column) or (headers[alike[0]] if alike else column.title)
+
     def headers(self) -> list[str]:
         """Titles of the columns; with the labels where a title has several."""
         titles = [column.title for column in self.columns]
@@ -103,6 +111,21 @@ def number(value: float | None) -> str:
     return "" if value is None else f"{value:.3f}"
 
 
+def merged(students: list[Student]) -> list[Student]:
+    """With one column for a method whose labels differ by protocol alone, hard by one and soft by
+    another say; where they differ within a row, each has a column of its own."""
+    teachers: dict[tuple[str, str], dict[Row, set[str | None]]] = {}
+    for one in students:
+        rows = teachers.setdefault(one.column[:2], {})
+        rows.setdefault(one.row, set()).add(one.column.teacher)
+    first = {one.column[:2]: one.column for one in reversed(students)}
+    alone = {name for name, rows in teachers.items() if all(len(r) == 1 for r in rows.values())}
+    return [
+        replace(one, column=first[one.column[:2]]) if one.column[:2] in alone else one
+        for one in students
+    ]
+
+
 def main_table(
     dataset: str,
     classes: int,
@@ -116,6 +139,7 @@ def main_table(
     A row's whole-data accuracy is its own student's: under the row's protocol, or else under the
     only one that the whole data was trained with. Whole data of another student has its own row.
     """
+    students = merged(students)
     seeds: dict[tuple[Row, Column], list[float]] = {}
     for one in students:
         seeds.setdefault((one.row, one.column), []).append(one.top1)

@@ -1,7 +1,7 @@
 """What the columns of a table cost: the seconds of every stage, as its jobs left them."""
 
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,16 +10,16 @@ from scdd.artifacts.costs import Cost, load_cost
 from scdd.scores import Column, Row, Table, labels
 from scdd.typeset import bullets, comma_separated, markdown
 
-STAGES = {  # in the order of the data, as columns of the table for reading
+IMAGES = {  # the stages that make a column's images, as they are called where people read
     "squeeze": "Squeeze",
     "probe": "Probe",
     "inform": "Inform",
+    "forgetting": "Forgetting run",
+    "coreset": "Order",
     "baselines": "Choose",
     "recover": "Recover",
-    "relabel": "Relabel",
-    "validate": "A student",
 }
-ASIDE = ("data", "imageset")  # moments, in the file of all numbers alone
+LABELS, STUDENT = "relabel", "validate"
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Spent:
         known = [cost.seconds for cost in self.costs if cost is not None]
         if len(known) < len(self.costs):
             return None
-        return statistics.fmean(known) if self.stage == "validate" else sum(known)
+        return statistics.fmean(known) if self.stage == STUDENT else sum(known)
 
     @property
     def devices(self) -> list[str]:
@@ -67,47 +67,61 @@ def read(results: Path, listed: Sequence[Mapping[str, Any]]) -> list[Spent]:
     ]
 
 
-def cells(table: Table, spent: Sequence[Spent]) -> tuple[list[str], list[list[str]], int]:
-    """Header, lines and number of columns of words: a line for each number of the main table. A
-    dash: not known; empty: the column had no such stage."""
-    found = {(one.row, one.column, one.stage): one for one in spent}
-    stages = [stage for stage in dict.fromkeys(_ordered(spent)) if stage not in ASIDE]
-    settings = [(row, column) for row, column, _ in found]
-    order = {row: place for place, row in enumerate(table.rows)}
-    settings.sort(key=lambda of: (order.get(of[0], len(order)), of[0].ipc is None))  # stable
-    headers = dict(zip(table.columns, table.headers(), strict=True))
+Cells = tuple[list[str], list[list[str]], int]  # header, lines, number of columns of words
+
+
+def image_cells(spent: Sequence[Spent]) -> Cells:
+    """What each column's images took by IPC, its teacher's training among it. A dash: not known;
+    empty: no such stage."""
+    found = {(one.column, one.row.ipc, one.stage): one for one in spent if one.row.ipc is not None}
+    stages = [stage for stage in IMAGES if any(key[2] == stage for key in found)]
+    settings = dict.fromkeys((column, ipc) for column, ipc, _ in found)
+    titles = [column.title for column in dict.fromkeys(column for column, _ in settings)]
+    lines = [
+        [
+            title if titles.count(title) == 1 else f"{title}, {labels(teacher)}",
+            str(ipc),
+            *(_number(found.get((Column(method, title, teacher), ipc, stage))) for stage in stages),
+        ]
+        for (method, title, teacher), ipc in settings
+    ]
+    return ["Images", "IPC", *(IMAGES[stage] for stage in stages)], lines, 1
+
+
+def student_cells(table: Table, spent: Sequence[Spent]) -> Cells:
+    """In the main table's layout, what came after the images: labels, where they are soft, and one
+    student, as `labels + student`."""
+    after: dict[tuple[Row, str], list[str]] = {}
+    for stage in (LABELS, STUDENT):
+        for one in spent:
+            if one.stage == stage:
+                of = after.setdefault((one.row, table.header(one.column)), [])
+                of.append(_number(one))
+    rows = sorted({row for row, _ in after}, key=lambda row: _place(table, row))
+    heads = list(dict.fromkeys(head for row in rows for line, head in after if line == row))
+    heads = [head for head in table.headers() if head in heads] + [
+        head for head in heads if head not in table.headers()
+    ]
     leading = {
-        "Protocol": [row.protocol for row, _ in settings],
-        "Student": [row.student for row, _ in settings],
+        "Protocol": [row.protocol for row in rows],
+        "Student": [row.student for row in rows],
     }
     leading = {name: texts for name, texts in leading.items() if len(set(texts)) > 1}
-    leading["Method"] = [headers.get(column, column.title) for _, column in settings]
-    leading["IPC"] = ["whole" if row.ipc is None else str(row.ipc) for row, _ in settings]
-    lines: dict[tuple[Row, Column], list[str]] = {}
-    for number, of in enumerate(settings):
-        values = (found.get((*of, stage)) for stage in stages)
-        lines[of] = [
-            *(texts[number] for texts in leading.values()),
-            *("" if one is None else _number(one.seconds) for one in values),
-        ]
-    titles = [STAGES.get(stage, stage.capitalize()) for stage in stages]
-    return [*leading, *titles], list(lines.values()), len(leading) - 1
+    leading["IPC"] = ["whole" if row.ipc is None else str(row.ipc) for row in rows]
+    values = [[" + ".join(after.get((row, head), [])) for row in rows] for head in heads]
+    lines = [list(texts) for texts in zip(*leading.values(), *values, strict=True)]
+    return [*leading, *heads], lines, len(leading) - 1
 
 
-def _ordered(spent: Iterable[Spent]) -> list[str]:
-    """The stages that occur, those that this module does not know first: they make what the known
-    ones take."""
-    known = list(STAGES)
-    return sorted(
-        dict.fromkeys(one.stage for one in spent),
-        key=lambda stage: known.index(stage) if stage in known else -1,
-    )
+def _place(table: Table, row: Row) -> tuple[int, str]:
+    """Rows of the whole training set, which the main table may not have, come last."""
+    return (table.rows.index(row), "") if row in table.rows else (len(table.rows), row.student)
 
 
 def notes(spent: Sequence[Spent]) -> list[str]:
     """What a reader must know of the seconds, as plain sentences."""
     by_device: dict[str, list[str]] = {}
-    for stage in _ordered(spent):
+    for stage in (*IMAGES, LABELS, STUDENT):
         for one in spent:
             for device in one.devices if one.stage == stage else ():
                 by_device.setdefault(device, []).append(stage)
@@ -120,12 +134,13 @@ def notes(spent: Sequence[Spent]) -> list[str]:
         ]
     return [
         *said,
-        "Wall-clock seconds of all jobs that a line's images, labels and students came of, added "
-        "up, and of one student in the mean; a job that several lines used counts in each. What an "
+        "Wall-clock seconds of all jobs that a number came of, added up; of the students, the mean "
+        "of one. The squeeze and the probe of images that are not recovered are those of their "
+        "labels' teacher. A job that several lines or columns used counts in each. What an "
         "interrupted attempt did after its last save, and the start of the programs, is not in "
         "them.",
         "A dash stands for not recorded; nothing, for no such stage (an imported backbone was "
-        "trained elsewhere).",
+        "trained elsewhere). costs.csv has all of it, with peak memory.",
     ]
 
 
@@ -133,7 +148,12 @@ def to_markdown(table: Table, spent: Sequence[Spent]) -> str:
     """The section of the main table's page."""
     parts = ["\n## Seconds by stage"]
     if any(one.devices for one in spent):
-        parts += [markdown(*cells(table, spent)), bullets(notes(spent))]
+        parts += [
+            markdown(*image_cells(spent)),
+            "After the images, soft labels + one student:",
+            markdown(*student_cells(table, spent)),
+            bullets(notes(spent)),
+        ]
     else:
         parts.append("Not recorded: everything was made before this was.")
     return "\n\n".join(parts) + "\n"
@@ -149,7 +169,7 @@ def to_csv(spent: Sequence[Spent]) -> str:
         known = [cost for cost in one.costs if cost is not None]
         complete = len(known) == len(one.costs)
         total = sum(cost.seconds for cost in known)
-        each = total / len(known) if complete and one.stage == "validate" else None
+        each = total / len(known) if complete and one.stage == STUDENT else None
         lines.append(
             [
                 one.column.method,
@@ -171,7 +191,9 @@ def to_csv(spent: Sequence[Spent]) -> str:
     return comma_separated(header, lines)
 
 
-def _number(seconds: float | None) -> str:
-    if seconds is None:
+def _number(spent: Spent | None) -> str:
+    if spent is None:
+        return ""
+    if spent.seconds is None:
         return "–"
-    return f"{seconds:.1f}" if seconds < 10 else f"{seconds:,.0f}"
+    return f"{spent.seconds:.1f}" if spent.seconds < 10 else f"{spent.seconds:,.0f}"

@@ -28,7 +28,18 @@ from scdd.artifacts.frames import load_frames
 from scdd.artifacts.images import load_corner
 from scdd.artifacts.inform import load_inform
 from scdd.errors import ScddError
-from scdd.scores import Column, Row, Score, Student, Table, labels, main_table, number, shown
+from scdd.scores import (
+    Column,
+    Row,
+    Score,
+    Student,
+    Table,
+    labels,
+    main_table,
+    merged,
+    number,
+    shown,
+)
 from scdd.typeset import bullets, comma_separated, latex, markdown
 
 PUBLISHED = Path(__file__).with_name("published.csv")
@@ -87,23 +98,28 @@ def notes(table: Table, students: list[Student], probes: dict[str, float]) -> li
 
     `probes`: top-1 of the teachers in percent, by title.
     """
-    epochs: dict[Row, set[int]] = {}
+    epochs: dict[tuple[str, bool], dict[str, set[int]]] = {}
     seeds: dict[tuple[Row, Column], set[int]] = {}
-    for one in students:
-        row = one.row if one.row.ipc is None else one.row._replace(ipc=0)
-        epochs.setdefault(row, set()).add(one.epochs)
+    teachers: dict[Column, dict[str | None, list[str]]] = {}
+    for own, one in zip(students, merged(students), strict=True):
+        of = epochs.setdefault((one.row.protocol, one.row.ipc is None), {})
+        of.setdefault(one.row.student, set()).add(one.epochs)
         seeds.setdefault((one.row, one.column), set()).add(one.seed)
+        teachers.setdefault(one.column, {}).setdefault(own.column.teacher, [])
+        teachers[one.column][own.column.teacher].append(one.row.protocol)
 
-    said = [
-        f"{'Whole data: p' if ipc is None else 'P'}rotocol {protocol}, student {student}, "
-        f"{_span(epochs[protocol, student, ipc])} epochs on the "
-        + (
-            f"{table.train_images} real training images with their own labels."
-            if ipc is None
-            else "column's images and labels alone."
+    said = []
+    for (protocol, whole), of in epochs.items():
+        names = f"student{'s' * (len(of) > 1)} {' and '.join(of)}"
+        said.append(
+            f"{'Whole data: p' if whole else 'P'}rotocol {protocol}, {names}, "
+            f"{_span(set.union(*of.values()))} epochs on the "
+            + (
+                f"{table.train_images} real training images with their own labels."
+                if whole
+                else "column's images and labels alone."
+            )
         )
-        for protocol, student, ipc in epochs
-    ]
     if table.holdout:
         said.append(
             f"Not the test set: top-1 after the last epoch on {100 * table.holdout:g} % of each "
@@ -113,7 +129,7 @@ def notes(table: Table, students: list[Student], probes: dict[str, float]) -> li
     else:
         said.append("Top-1 on the real validation images after the last epoch; they chose nothing.")
     said += [
-        f"{header}: images of method {column.method}, {labels(column.teacher)}."
+        f"{header}: images of method {column.method}, {_labels(teachers[column])}."
         for header, column in zip(table.headers(), table.columns, strict=True)
     ]
     counts = {len(of_cell) for of_cell in seeds.values()}
@@ -140,6 +156,16 @@ def notes(table: Table, students: list[Student], probes: dict[str, float]) -> li
         listed = "; ".join(f"{title} {top1:.1f} %" for title, top1 in probes.items())
         said.append(f"Linear probes (the teachers), top-1 on the same images: {listed}.")
     return said
+
+
+def _labels(by: dict[str | None, list[str]]) -> str:
+    """Whose labels a column has; by protocol where that differs."""
+    if len(by) == 1:
+        return labels(next(iter(by)))
+    return ", ".join(
+        f"{labels(teacher)} ({', '.join(dict.fromkeys(protocols))})"
+        for teacher, protocols in by.items()
+    )
 
 
 def _span(numbers: Collection[int]) -> str:
@@ -410,7 +436,7 @@ def _verified(results: Path, params: dict[str, Any]) -> list[str]:
 def _ablation(
     params: dict[str, Any], table: Table, students: list[Student], said: list[str]
 ) -> dict[str, bytes]:
-    counts = Counter((one.row, one.column) for one in students)
+    counts = Counter((one.row, one.column) for one in merged(students))
     lines = ablation.compare(table, counts, params["ablation"])
     base = f"{params['ablation']['method']} by {params['ablation']['protocol']}"
     said, where = ablation.notes(base) + said, _where(table)
@@ -422,8 +448,7 @@ def _ablation(
 
 
 def _label_sizes(params: dict[str, Any], table: Table, students: list[Student]) -> dict[str, bytes]:
-    forms = {_place(cell): cell["stored"]["form"] for cell in params["cells"] if cell["stored"]}
-    points = labelsize.points(table, students, forms)
+    points = labelsize.points(table, students)
     drawn = figures.label_sizes(points, table.headers(), params["figures"]["dpi"])
     made = {f"labels.{kind}": content for kind, content in drawn.items()}
     return {"labels.csv": labelsize.to_csv(points).encode(), **made}
@@ -447,13 +472,12 @@ def _losses(results: Path, params: dict[str, Any], table: Table) -> dict[str, by
 
 
 def _accuracy(results: Path, params: dict[str, Any], table: Table) -> dict[str, bytes]:
-    headers = dict(zip(table.columns, table.headers(), strict=True))
     lines: dict[Row, dict[str, list[pd.DataFrame]]] = {}
     for cell in params["cells"]:
         row, column = _place(cell)
         if row.ipc is not None:
             frame = _history(results / cell["history"], ["epoch", "top1"])
-            lines.setdefault(row, {}).setdefault(headers[column], []).append(frame)
+            lines.setdefault(row, {}).setdefault(table.header(column), []).append(frame)
     several = len({row[:2] for row in lines}) > 1
     panels = []
     for row in sorted(lines, key=table.rows.index):
@@ -473,8 +497,9 @@ def _place(cell: dict[str, Any]) -> tuple[Row, Column]:
 def _student(results: Path, cell: dict[str, Any]) -> Student:
     metrics = _metrics(results / cell["metrics"], "top1", "epochs", "train_images")
     keys = ("top1", "top5", "epochs", "train_images")
-    stored = cell["stored"]["bytes"] if cell["stored"] else 0
-    return Student(*_place(cell), cell["seed"], *(metrics.get(key) for key in keys), stored)
+    stored = cell["stored"] or {"form": None, "bytes": 0}
+    told = (metrics.get(key) for key in keys)
+    return Student(*_place(cell), cell["seed"], *told, stored["form"], stored["bytes"])
 
 
 def _metrics(path: Path, *keys: str) -> dict[str, Any]:

@@ -78,20 +78,29 @@ def latex(
 ) -> str:
     """A `table` that needs booktabs alone. `bold` are places (line, column); `notes` stand below.
 
-    A header with a comma or brackets takes two lines.
+    A header with a comma or brackets takes two lines. Words that stand in the line above too are
+    left out, and lines with equal words stand together.
     """
 
     def heading(text: str) -> str:
         parts = [escape(part) for part in re.split(r"(?<=,) | (?=\()", text, maxsplit=1)]
         return parts[0] if len(parts) == 1 else rf"\shortstack[r]{{{parts[0]}\\{parts[1]}}}"
 
-    body = [
-        [
+    groups = [tuple(line[:words]) for line in lines]
+    together = len(set(groups)) < len(groups)
+    body: list[str] = []
+    for row, line in enumerate(lines):
+        above = lines[row - 1] if row else []
+        texts = [
             rf"\textbf{{{escape(text)}}}" if (row, column) in bold else escape(text)
             for column, text in enumerate(line)
         ]
-        for row, line in enumerate(lines)
-    ]
+        for column in range(words):
+            if above[: column + 1] == line[: column + 1]:
+                texts[column] = ""
+        if row and together and groups[row] != groups[row - 1]:
+            body.append(r"\addlinespace")
+        body.append(" & ".join(texts) + r" \\")
     below = []
     if notes:
         below = [
@@ -109,7 +118,7 @@ def latex(
             r"\toprule",
             " & ".join(map(heading, header)) + r" \\",
             r"\midrule",
-            *(" & ".join(line) + r" \\" for line in body),
+            *body,
             r"\bottomrule",
             r"\end{tabular}",
             *below,

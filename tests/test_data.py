@@ -4,6 +4,7 @@ import json
 import math
 import os
 import pickle
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -178,6 +179,57 @@ def test_random_crops_are_cut_from_the_whole_of_a_file(tmp_path: Path) -> None:
             box = naive_box(chances[row, view].tolist(), *shapes[index])
             expected = resized_crop(Image.open(files[index]), *box, [size, size])
             assert torch.equal(found[row], pil_to_tensor(expected))
+
+
+def halves(folder: Path, root: Path, share: float, **params: Any) -> tuple[Split, Split]:
+    assert make(folder, root, holdout=share, **params) == 0
+    dataset = open_dataset(folder / "dataset.json", root)
+    return dataset.train, dataset.val
+
+
+def images_of(split: Split) -> list[tuple[int, bytes]]:
+    assert split.pixels is not None
+    return [
+        (int(label), image.numpy().tobytes())
+        for label, image in zip(split.labels, split.pixels, strict=True)
+    ]
+
+
+def test_a_held_out_part_is_of_every_class_and_of_the_training_images_alone(
+    tmp_path: Path,
+) -> None:
+    digits = {"name": "digits", "resolution": 8}
+    assert make(tmp_path / "whole", tmp_path, **digits) == 0
+    whole = open_dataset(tmp_path / "whole" / "dataset.json", tmp_path).train
+    train, val = halves(tmp_path / "a", tmp_path, 0.1, **digits)
+    counts = whole.labels.bincount().tolist()
+    assert val.labels.bincount().tolist() == [round(0.1 * count) for count in counts]
+    assert sorted(images_of(train) + images_of(val)) == sorted(images_of(whole))
+    again = halves(tmp_path / "again", tmp_path, 0.1, **digits)
+    assert images_of(again[1]) == images_of(val)
+
+
+def test_a_subset_of_classes_holds_out_the_same_images(tmp_path: Path) -> None:
+    digits = {"name": "digits", "resolution": 8}
+    _, val = halves(tmp_path / "a", tmp_path, 0.2, **digits)
+    _, some = halves(tmp_path / "b", tmp_path, 0.2, classes=["7", "2"], **digits)
+    assert {image for label, image in images_of(val) if label == 7} == {
+        image for label, image in images_of(some) if label == 0
+    }
+
+
+def test_with_a_held_out_part_the_test_set_is_not_read(photos: Path, tmp_path: Path) -> None:
+    shutil.rmtree(photos / "val")
+    train, val = halves(tmp_path / "a", photos, 0.1, name="imagefolder", resolution=8)
+    assert (len(train), len(val)) == (4, 2)  # one of a class at least
+    assert set(images_of(train)).isdisjoint(images_of(val))
+
+
+def test_a_held_out_part_leaves_an_image_of_each_class(
+    photos: Path, tmp_path: Path, capsys: Any
+) -> None:
+    assert make(tmp_path / "a", photos, name="imagefolder", resolution=8, holdout=0.9) == 1
+    assert "dataset.holdout: 0.9 of class 'cat', which has 3" in capsys.readouterr().err
 
 
 def test_an_empty_class_is_named(photos: Path, tmp_path: Path, capsys: Any) -> None:

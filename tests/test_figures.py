@@ -8,6 +8,8 @@ import pytest
 from PIL import Image
 
 from scdd import figures
+from scdd.labelsize import Point
+from scdd.scores import Row, Score
 
 
 def pixels(png: bytes) -> np.ndarray:
@@ -147,3 +149,22 @@ def test_equal_input_gives_equal_bytes_without_a_date():
     one, other = (figures.accuracy([panel], ["A"], 50) for _ in range(2))
     assert one == other
     assert b"<dc:date>" not in one["svg"]
+
+
+def test_label_sizes_join_a_columns_points_from_small_to_large(monkeypatch):
+    kept = drawn(monkeypatch)
+    points = [
+        Point(Row(name, "r18", 10), "A", name, size, 5.0, Score(mean, std), 3)
+        for name, size, mean, std in (("whole", 9000, 50.0, 1.0), ("less", 40, 44.0, None))
+    ]
+    points.append(Point(Row("whole", "r18", 1), "B", "whole", 9000, 5.0, Score(20.0, 2.0), 3))
+    figures.label_sizes(points, ["A", "B"], 50)
+    first, second = kept[0].axes
+    line = first.containers[0]
+    assert line[0].get_xdata().tolist() == [40, 9000]
+    assert line[0].get_ydata().tolist() == [44, 50]
+    spread = [tuple(part[:, 1]) for part in line[2][0].get_segments()]
+    assert spread == [(44, 44), (49, 51)]
+    assert first.get_xscale() == "log"
+    assert [text.get_text() for text in first.texts] == ["less", "whole"]
+    assert (first.get_title(), second.get_title()) == ("r18, IPC 10", "r18, IPC 1")

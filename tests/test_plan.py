@@ -964,3 +964,145 @@ def test_the_schema_knows_the_architectures_that_can_be_built() -> None:
     from scdd.models import RESNETS
 
     assert set(ARCHITECTURES) == set(RESNETS)
+
+
+# ---- what tables count ---------------------------------------------------------------------------
+
+
+def test_a_column_came_of_its_jobs_its_teachers_among_them(tiny: Config) -> None:
+    tiny["methods"], tiny["ipc"] = ["scdd", "random", "random-hard"], [2]
+    tiny["protocol"]["scdd-paper"] |= {"epochs": 150, "epochs_per_shard": 100}
+    tiny["seeds"] = [0, 1]
+    plan = plan_of(tiny)
+    (table,) = plan.of("tables")
+    jobs = {}
+    for one in table.params["costs"]:
+        names = {stage: [Path(f).stem for f in files] for stage, files in one["stages"].items()}
+        jobs[one["method"]] = {k: v for k, v in names.items() if k not in ("data", "imageset")}
+    taught = {"squeeze": ["squeeze"], "probe": ["probe"]}
+    labelled = {"relabel": ["epochs_0000-0099", "epochs_0100-0199"], "validate": ["validate"] * 2}
+    slots = ["slots_0000-0000", "slots_0001-0009"]
+    recovered = [f"{span}_classes_0000-0002" for span in slots]
+    assert jobs == {
+        "scdd": taught | {"recover": recovered} | labelled,
+        "random": taught | {"baselines": slots} | labelled,
+        "random-hard": {"baselines": slots, "validate": ["validate"] * 2},
+    }
+    (probe,) = plan.of("probe")
+    folder = str(probe.folder.relative_to("results"))
+    files = {f for one in table.params["costs"] for f in one["stages"].get("probe", ())}
+    assert files == {f"{folder}/costs/probe.json"}
+
+
+def test_what_is_stored_for_soft_labels_is_told_to_the_tables(tiny: Config) -> None:
+    tiny["methods"] = ["scdd", "random-hard"]
+    tiny["protocol"]["scdd-paper"]["epochs"] = 7
+    (table,) = plan_of(tiny).of("tables")
+    soft, hard = (cell["stored"] for cell in table.params["cells"])
+    assert soft == {"form": "float16", "bytes": 7 * (25 + 2 * 3)}  # three classes
+    assert hard is None
+
+
+# ---- protocols and methods that vary one another -------------------------------------------------
+
+
+def test_a_protocol_may_be_like_a_published_one(tiny: Config) -> None:
+    tiny["protocols"] = ["scdd-paper", "slow"]
+    tiny["protocol"]["slow"] = {"like": "scdd-paper", "lr": 0.0007, "view": {"flip": False}}
+    plan = plan_of(tiny)
+    paper, slow = (node.params for node in plan.of("validate"))
+    assert {key for key in paper if paper[key] != slow[key]} == {"lr"}
+    assert slow["lr"] == 0.0007
+    one, other = (node.params["view"] for node in plan.of("relabel"))
+    assert one == {**other, "flip": True}
+    assert other["pad"] == 1  # as this experiment has it for scdd-paper
+    (table,) = plan.of("tables")
+    said = "protocol slow: scdd-paper, but for lr 0.0007, view.flip False."
+    assert said in table.params["notes"]
+    assert [cell["protocol"] for cell in table.params["cells"]] == ["scdd-paper", "slow"]
+
+
+def test_a_method_may_have_fewer_protocols(tiny: Config) -> None:
+    tiny["methods"] = ["scdd", {"name": "random", "protocols": ["slow"]}]
+    tiny["protocols"] = ["scdd-paper", "slow"]
+    tiny["protocol"]["slow"] = {"like": "scdd-paper", "lr": 0.0007}
+    tiny["ablation"] = {"method": "scdd", "protocol": "scdd-paper"}
+    (table,) = plan_of(tiny).of("tables")
+    assert [(cell["method"], cell["protocol"]) for cell in table.params["cells"]] == [
+        ("scdd", "scdd-paper"),
+        ("scdd", "slow"),
+        ("random", "slow"),
+    ]
+    assert table.params["ablation"]["protocols"] == {"scdd-paper": "", "slow": "lr 0.0007"}
+    assert report.pages(table.params) == ["ablation.md"]
+
+
+def test_an_ablation_tells_what_each_method_changes(tiny: Config) -> None:
+    jpeg = {"name": "jpeg", "like": "scdd", "recover": {"storage": "jpeg", "lr": 0.2}}
+    tiny["methods"] = ["scdd", jpeg]
+    tiny["ablation"] = {"method": "scdd", "protocol": "scdd-paper"}
+    (table,) = plan_of(tiny).of("tables")
+    told = {"scdd": "", "jpeg": "recover.storage jpeg, recover.lr 0.2"}
+    assert table.params["ablation"]["methods"] == told
+
+
+SLOW = {"protocol": {"slow": {"like": "scdd-paper"}}}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"protocol": {"slow": {"like": "scdd-papr"}}},
+            "protocol.slow.like: unknown 'scdd-papr'. Did you mean 'scdd-paper'?",
+        ),
+        ({"protocol": {"slow": {"like": "whole"}}}, "protocol.slow.like: unknown 'whole'"),
+        ({"protocol": {"slow": {"like": ["a"]}}}, "protocol.slow.like: unknown ['a']"),
+        (
+            {"protocol": {"slow": {"like": "scdd-paper", "lrr": 1}}},
+            "unknown key protocol.slow.lrr. Did you mean 'lr'?",
+        ),
+        (
+            SLOW | {"methods": [{"name": "scdd", "protocols": ["slow"]}]},
+            "methods.scdd.protocols: 'slow' is none of the experiment's protocols.",
+        ),
+        (
+            {"methods": ["scdd", {"name": "whole", "protocols": ["scdd-paper"]}]},
+            "methods.whole.protocols: this method has no use for it.",
+        ),
+        (
+            {"ablation": {"method": "sre2l", "protocol": "scdd-paper"}},
+            "ablation.method: no method 'sre2l' with the protocol scdd-paper.",
+        ),
+        (
+            SLOW | {"ablation": {"method": "scdd", "protocol": "slow"}},
+            "ablation.protocol: 'slow' is none of the experiment's protocols.",
+        ),
+        ({"ablation": {"method": "scdd"}}, "ablation.protocol is missing."),
+        ({"dataset": {"holdout": 1}}, "dataset.holdout: input should be less"),
+        (
+            {
+                "dataset": {"name": "digits", "holdout": 0.5},
+                "methods": ["scdd", "random"],
+                "ipc": [80],
+            },
+            "the smallest class of digits has 69",
+        ),
+    ],
+)
+def test_what_cannot_be_compared_or_held_out_is_refused(
+    tiny: Config, change: Config, message: str
+) -> None:
+    assert message in refusal(merge(tiny, change))
+
+
+def test_a_held_out_part_is_part_of_the_datasets_identity(tiny: Config) -> None:
+    before = plan_of(tiny)
+    tiny["dataset"]["holdout"] = 0
+    assert plan_of(tiny).nodes.keys() == before.nodes.keys()
+    tiny["dataset"]["holdout"] = 0.1
+    plan = plan_of(tiny)
+    assert plan.nodes.keys().isdisjoint(before.nodes)
+    (data,), (table,) = plan.of("data"), plan.of("tables")
+    assert data.label == "digits-16-holdout0.1"
+    assert table.params["holdout"] == 0.1

@@ -104,6 +104,35 @@ def test_a_finished_job_is_linked_without_working_again(job: Job) -> None:
     assert (job.folder / "out.txt").read_text() == "the output"
 
 
+def cost(job: Job) -> dict[str, float]:
+    read: dict[str, float] = json.loads((job.folder / "costs" / "x.json").read_text())
+    return read
+
+
+def test_a_job_leaves_what_all_its_attempts_took(job: Job) -> None:
+    """40 steps of 0.05 s and more, of which the second attempt makes a part."""
+    first = job.start()
+    job.wait_until_it_works()
+    first.terminate()
+    first.communicate()
+    assert not (job.folder / "costs").exists()
+    second = job.start()
+    started = time.monotonic()
+    second.communicate()
+    assert 2.0 <= cost(job)["seconds"] < 2.0 + time.monotonic() - started
+    assert cost(job)["device"] == "cpu"
+    assert cost(job)["peak_mib"] > 0
+
+
+def test_a_job_that_is_linked_keeps_its_cost(job: Job) -> None:
+    job.start().communicate()
+    before = cost(job)
+    (job.folder / "costs" / "x.json").unlink()
+    (job.folder / "out.txt").unlink()
+    job.start().communicate()
+    assert cost(job) == before
+
+
 def test_a_job_of_a_driver_that_is_killed_saves_and_leaves(job: Job) -> None:
     wrapper = "import subprocess, sys; subprocess.run(sys.argv[1:])"
     driver = job.start(wrapper, SCDD_PLAN="plan.json")

@@ -1,6 +1,8 @@
 """What one attempt at a job leaves for the next."""
 
 import contextlib
+import hashlib
+import io
 import os
 import threading
 from collections.abc import Iterator
@@ -13,7 +15,7 @@ import torch
 from scdd.artifacts import done
 from scdd.artifacts.files import replacing
 from scdd.artifacts.run import NAME as RUN
-from scdd.artifacts.saved import Saved, Snapshot, Stopped
+from scdd.artifacts.saved import HASH, Saved, Snapshot, Stopped
 from scdd.errors import ScddError
 
 KEY = {"artifact": "a1", "code": "c1"}
@@ -280,3 +282,32 @@ def test_tidying_leaves_no_partial_file_and_no_job_whose_outputs_are_in_place(
     unfinished.unlink()
     done.tidy(["squeeze/x", "probe/y", "recover/z"])
     assert not Path("work").exists()
+
+
+def test_seconds_are_those_of_all_attempts_up_to_their_last_saves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+    monkeypatch.setattr("scdd.artifacts.saved.time.monotonic", lambda: now)
+    for begin, save, end in ((100, 130, 137), (500, 504, 504)):  # 7 s of the first are lost
+        saved = Saved(tmp_path, KEY, every=1e9)
+        with saved.locked():
+            now = begin
+            with saved.attempt(str):
+                now = save
+                saved.save(saved.step + 1, Snapshot({}))
+                now = end
+    assert saved.seconds() == 30 + 4
+
+
+def test_a_state_without_its_seconds_makes_the_sum_unknown(tmp_path: Path) -> None:
+    attempt(tmp_path, at=1)
+    path = tmp_path / "state.pt"
+    state = torch.load(io.BytesIO(path.read_bytes()[HASH:]), weights_only=True)
+    del state["seconds"]
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    path.write_bytes(hashlib.sha256(buffer.getvalue()).digest() + buffer.getvalue())
+    again = found(tmp_path)
+    assert again.step == 1
+    assert again.seconds() is None

@@ -51,6 +51,59 @@ def test_ratio(classes, train, ipc, percent):
     assert made.ratio(ipc) == pytest.approx(percent, rel=1e-3)
 
 
+def test_ratio_with_labels_counts_every_stored_byte():
+    """20,000 bytes of labels beside 3 x 16 x 16 pixels and one byte of class index."""
+    made = table(replace(student(ipc=10), form="float16", label_bytes=20_000), student(B, 10))
+    header, lines, _ = tables.main_cells(made)
+    assert header[1:4] == ["IPC", "Ratio %", "Ratio %, with labels"]
+    expected = 100 * (100 * (768 + 1 + 20_000)) / (1437 * (768 + 1))
+    assert float(lines[0][3]) == pytest.approx(expected, rel=5e-3)
+    long = tables.to_long_csv(made, [student(B, 10)])
+    (hard,) = csv.DictReader(io.StringIO(long))
+    assert hard["ratio with labels"] == hard["ratio"] == f"{100 * 100 / 1437:.4g}"
+
+
+def test_more_than_256_classes_have_an_index_of_two_bytes():
+    made = main_table("x", 1000, 1_281_167, 224, [student(ipc=50)])
+    pixels = 3 * 224 * 224 + 2
+    assert made.ratio(50, 600_000) == pytest.approx(
+        100 * 50_000 * (pixels + 600_000) / (1_281_167 * pixels)
+    )
+
+
+def test_a_methods_hard_and_soft_rows_share_a_column():
+    hard = A._replace(teacher=None)
+    students = [student(A), student(hard, protocol="dc"), student(B), student(B, protocol="dc")]
+    made = table(*students)
+    assert made.headers() == ["SC-DD", "Random"]
+    assert [line[-3:-1] for line in tables.main_cells(made)[1]] == [["50.0", "50.0"]] * 2
+    said = notes(made, students, {})
+    assert (
+        "SC-DD: images of method scdd, soft labels of the scdd teacher (paper), hard labels (dc)."
+        in said
+    )
+
+
+def test_students_of_one_protocol_share_a_note():
+    students = [student(), student(arch="r50"), replace(student(ipc=10), epochs=200)]
+    assert notes(table(*students), students, {})[0].startswith(
+        "Protocol paper, students r18 and r50, 200 to 300 epochs"
+    )
+
+
+def test_held_out_images_are_never_taken_for_the_test_set():
+    students = [student(A, 50)]
+    made = main_table("cifar100", 100, 45_000, 32, students, holdout=0.1)
+    assert "HELD-OUT TRAINING images, not the test set" in tables.to_markdown(made, [], [])
+    assert "HELD-OUT TRAINING images" in tables.to_latex(made, [], [], "x")
+    said = "\n".join(notes(made, students, {}))
+    assert "Not the test set" in said
+    assert "10 % of each class's training images" in said
+    assert "real validation images" not in said
+    (line,) = csv.DictReader(io.StringIO(tables.to_long_csv(made, students)))
+    assert line["measured on"] == "held-out training images"
+
+
 def test_layout_of_the_main_table():
     made = table(
         student(A, 10, top1=80.0),
@@ -279,6 +332,52 @@ def test_program_makes_the_files_it_says_and_the_same_twice(tmp_path, params):
     assert "- Assumed value: r_bn 0.05." in text
     long = list(csv.DictReader(io.StringIO(made["all.csv"].decode())))
     assert [(line["seed"], line["top1"]) for line in long] == [("0", "60.000"), ("1", "62.000")]
+
+
+def test_latex_leaves_out_words_that_stand_above_and_sets_groups_apart():
+    made = table(*(student(A, ipc, protocol=p) for p in ("paper", "code") for ipc in (1, 10)))
+    text = tables.to_latex(made, [], [], "x")
+    body = text[text.index(r"\midrule") : text.index(r"\bottomrule")].splitlines()[1:]
+    assert [line.split(" & ")[:2] for line in body if "&" in line] == [
+        ["digits", "paper"],
+        ["", ""],
+        ["", "code"],
+        ["", ""],
+    ]
+    assert [place for place, line in enumerate(body) if line == r"\addlinespace"] == [2]
+
+
+def test_an_ablation_and_several_forms_of_labels_have_files_of_their_own(tmp_path, params):
+    other = {**params["cells"][1], "seed": 0, "protocol": "small"}
+    other["stored"] = {"form": "int8", "bytes": 20}
+    params["cells"][1] = other
+    params["ablation"] = {
+        "method": "scdd",
+        "protocol": "paper",
+        "methods": {"scdd": ""},
+        "protocols": {"paper": "", "small": "form int8"},
+    }
+    assert run(tmp_path, params) == 0
+    made = {path.name for path in (tmp_path / "out").iterdir()}
+    assert made == {*report.outputs(params)}
+    assert {*report.ABLATION, *report.LABELS} <= made
+    read = [*csv.DictReader((tmp_path / "out" / "labels.csv").open())]
+    assert [(line["form"], line["label bytes an image"]) for line in read] == [
+        ("float16", "62"),
+        ("int8", "20"),
+    ]
+    (line,) = re.findall(r"\| small .*", (tmp_path / "out" / "ablation.md").read_text())
+    assert line.replace(" ", "") == "|small|evaluation|formint8|62.0|+2.0|"
+
+
+def test_costs_stand_on_the_main_tables_page(tmp_path, params):
+    took = {"device": "cpu", "threads": 2, "peak_mib": 1.0, "peak_gpu_mib": 0.0}
+    (tmp_path / "recover.json").write_text(json.dumps({"seconds": 41.2, **took}))
+    cell = params["cells"][0]
+    named = {key: cell[key] for key in ("method", "title", "teacher", "ipc", "protocol", "student")}
+    params["costs"] = [{**named, "stages": {"recover": ["recover.json"]}}]
+    assert run(tmp_path, params) == 0
+    assert "| SC-DD (MoCo v2) |   1 |      41 |" in (tmp_path / "out" / "main.md").read_text()
 
 
 @pytest.mark.parametrize(

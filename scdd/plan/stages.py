@@ -227,7 +227,8 @@ class Plan:
             case "baselines":
                 return slots
             case "relabel":
-                return [path.stem for path in self.label_shards(node, user.params["epochs"])]
+                epochs = user.params.get("label_epochs") or user.params["epochs"]
+                return [path.stem for path in self.label_shards(node, epochs)]
             case _:
                 return [node.stage]
 
