@@ -81,9 +81,9 @@ def notes(base: str) -> list[str]:
     return [
         f"Each line differs from the base, {base}, by what it names and in nothing else. Images: "
         "their recovery. Evaluation: labels and the students' training.",
-        "Difference: of the means, in points, ± the standard error √(s²/n + s₀²/n₀) over the n and "
-        "n₀ students' seeds of the two. It tells nothing of other seeds of the squeeze and the "
-        "recovery; below twice its error it may be chance.",
+        "Difference: of the means, in points, ± its standard error: the root of the sum of both "
+        "sides' variances over students' seeds, each by its number of seeds. It tells nothing of "
+        "other seeds of the squeeze and the recovery; below twice its error it may be chance.",
     ]
 
 

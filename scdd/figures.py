@@ -207,45 +207,41 @@ def accuracy(panels: Sequence[Panel], titles: Sequence[str], dpi: int) -> dict[s
         return _files(figure, dpi)
 
 
-def label_sizes(points: Sequence[Point], titles: Sequence[str], dpi: int) -> dict[str, bytes]:
+def label_sizes(points: Sequence[Point], dpi: int) -> dict[str, bytes]:
     """Accuracy (mean and one standard deviation, n - 1) against the bytes of an image's soft labels
-    over a whole training, one panel a student and IPC, each point with its protocol's name.
+    over a whole training, one panel a student and IPC.
 
-    A line joins the points of a column from small to large. `titles` are all lines' in the order of
-    colours. Returns the files' bytes by format, 'png' and 'svg'.
+    A colour is a protocol, filled in the first round of colours and hollow in the second; a shape
+    is a column of the table. Returns the files' bytes by format, 'png' and 'svg'.
     """
-    colours = _colours(titles)
     settings = list(dict.fromkeys((point.row.student, point.row.ipc) for point in points))
+    protocols = dict.fromkeys(point.row.protocol for point in points)
+    titles = dict.fromkeys(point.title for point in points)
+    rounds = itertools.cycle(itertools.product((None, "white"), PALETTE))
+    colours = {
+        name: {"color": colour, "markerfacecolor": inside or colour}
+        for name, (inside, colour) in zip(protocols, rounds, strict=False)
+    }
+    shapes = dict(zip(titles, itertools.cycle("os^Dv"), strict=False))
+    round_one = {"linestyle": "", "marker": "o", "markersize": 5}
+    key = {name: round_one | look for name, look in colours.items()}
+    if len(titles) > 1:
+        grey = {"color": "0.35", "markerfacecolor": "0.35"}
+        key |= {title: round_one | grey | {"marker": shape} for title, shape in shapes.items()}
     with _style():
-        used = dict.fromkeys(point.title for point in points)
-        figure, places = _panels(len(settings), {title: colours[title] for title in used}, WIDE)
-        for axes, setting in zip(places, settings, strict=True):
-            student, ipc = setting
+        figure, places = _panels(len(settings), key, WIDE)
+        for axes, (student, ipc) in zip(places, settings, strict=True):
             axes.set(title=f"{student}, IPC {ipc}", xlabel="Bytes of soft labels an image")
             axes.set(ylabel="Top-1 accuracy (%)", xscale="log")
-            for title in used:
-                own = [
-                    point
-                    for point in points
-                    if (point.row.student, point.row.ipc, point.title) == (*setting, title)
-                ]
-                own.sort(key=lambda point: point.size)
-                sizes, means = [p.size for p in own], [p.score.mean for p in own]
-                spread = [p.score.std or 0 for p in own]
-                axes.errorbar(sizes, means, spread, **colours[title], marker="o", markersize=3)
-                for place, point in enumerate(own):
-                    up = 7 if place % 2 else -11  # neighbours' names do not meet
-                    at = (point.size, point.score.mean)
-                    axes.annotate(
-                        point.row.protocol,
-                        at,
-                        (0, up),
-                        textcoords="offset points",
-                        ha="center",
-                        fontsize=6,
-                        color=colours[title]["color"],
-                    )
-            axes.margins(x=0.12, y=0.2)
+            for point in points:
+                if (point.row.student, point.row.ipc) == (student, ipc):
+                    look = round_one | colours[point.row.protocol]
+                    look["marker"] = shapes[point.title]
+                    at, spread = (point.size, point.score.mean), point.score.std
+                    axes.errorbar(*at, spread, **look, elinewidth=1)
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
+            axes.xaxis.set_minor_formatter(NullFormatter())
         return _files(figure, dpi)
 
 

@@ -108,18 +108,20 @@ def notes(table: Table, students: list[Student], probes: dict[str, float]) -> li
         teachers.setdefault(one.column, {}).setdefault(own.column.teacher, [])
         teachers[one.column][own.column.teacher].append(one.row.protocol)
 
-    said = []
+    alike: dict[tuple[bool, str, str], list[str]] = {}
     for (protocol, whole), of in epochs.items():
-        names = f"student{'s' * (len(of) > 1)} {' and '.join(of)}"
-        said.append(
-            f"{'Whole data: p' if whole else 'P'}rotocol {protocol}, {names}, "
-            f"{_span(set.union(*of.values()))} epochs on the "
-            + (
-                f"{table.train_images} real training images with their own labels."
-                if whole
-                else "column's images and labels alone."
-            )
+        how = whole, " and ".join(of), _span(set.union(*of.values()))
+        alike.setdefault(how, []).append(protocol)
+    said = [
+        f"{'Whole data: p' if whole else 'P'}rotocol{'s' * (len(protocols) > 1)} "
+        f"{', '.join(protocols)}, student{'s' * (' and ' in names)} {names}, {span} epochs on the "
+        + (
+            f"{table.train_images} real training images with their own labels."
+            if whole
+            else "column's images and labels alone."
         )
+        for (whole, names, span), protocols in alike.items()
+    ]
     if table.holdout:
         said.append(
             f"Not the test set: top-1 after the last epoch on {100 * table.holdout:g} % of each "
@@ -141,20 +143,24 @@ def notes(table: Table, students: list[Student], probes: dict[str, float]) -> li
             f"± is the standard deviation (sample, n − 1) over n = {_span(counts)} students' "
             f"seeds ({names}); the seeds of the squeeze and of the recovery are fixed."
         )
-    said.append(
-        f"Ratio %: 100 × IPC × {table.classes} classes / {table.train_images} training images. "
-        "A dash stands for not measured."
-    )
-    if any(table.label_bytes.values()):
-        said.append(
-            f"{WITH_LABELS}: by bytes, of images as uint8 pixels with a class index, and of all "
-            "that is stored for the soft labels of a student's training, against the training set "
-            "as uint8 pixels with class indices. Columns with hard labels have none: theirs is "
-            "Ratio %."
-        )
     if probes:
         listed = "; ".join(f"{title} {top1:.1f} %" for title, top1 in probes.items())
         said.append(f"Linear probes (the teachers), top-1 on the same images: {listed}.")
+    return said
+
+
+def ratio_notes(table: Table) -> list[str]:
+    """What the ratios of the main table count."""
+    said = [
+        f"Ratio %: 100 × IPC × {table.classes} classes / {table.train_images} training images. "
+        "A dash stands for not measured."
+    ]
+    if any(table.label_bytes.values()):
+        said.append(
+            f"{WITH_LABELS}: by bytes, of images as uint8 pixels with a class index and of the "
+            "soft labels of a student's training as they are stored, against the training set as "
+            "uint8 pixels with class indices. Hard labels add nothing: their columns' is Ratio %."
+        )
     return said
 
 
@@ -389,14 +395,17 @@ def _of_methods(results: Path, params: dict[str, Any]) -> dict[str, bytes]:
         for probe in params["probes"]
     }
     said = notes(table, students, probes) + _verified(results, params) + params["notes"]
+    ratios = ratio_notes(table)
     ipcs = {row.ipc for row in table.rows}
     columns = [] if holdout else published(dataset, classes, info.resolution, ipcs)
 
     spent = seconds.read(results, params["costs"])
     made = {
         "main.csv": to_csv(table, columns).encode(),
-        "main.md": (to_markdown(table, columns, said) + seconds.to_markdown(table, spent)).encode(),
-        "main.tex": to_latex(table, columns, said, params["experiment"]).encode(),
+        "main.md": (
+            to_markdown(table, columns, ratios + said) + seconds.to_markdown(table, spent)
+        ).encode(),
+        "main.tex": to_latex(table, columns, ratios + said, params["experiment"]).encode(),
         "all.csv": to_long_csv(table, students).encode(),
         "costs.csv": seconds.to_csv(spent).encode(),
     }
@@ -449,7 +458,7 @@ def _ablation(
 
 def _label_sizes(params: dict[str, Any], table: Table, students: list[Student]) -> dict[str, bytes]:
     points = labelsize.points(table, students)
-    drawn = figures.label_sizes(points, table.headers(), params["figures"]["dpi"])
+    drawn = figures.label_sizes(points, params["figures"]["dpi"])
     made = {f"labels.{kind}": content for kind, content in drawn.items()}
     return {"labels.csv": labelsize.to_csv(points).encode(), **made}
 

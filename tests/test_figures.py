@@ -151,20 +151,29 @@ def test_equal_input_gives_equal_bytes_without_a_date():
     assert b"<dc:date>" not in one["svg"]
 
 
-def test_label_sizes_join_a_columns_points_from_small_to_large(monkeypatch):
+def test_label_sizes_have_a_colour_a_protocol_and_a_shape_a_column(monkeypatch):
     kept = drawn(monkeypatch)
     points = [
         Point(Row(name, "r18", 10), "A", name, size, 5.0, Score(mean, std), 3)
-        for name, size, mean, std in (("whole", 9000, 50.0, 1.0), ("less", 40, 44.0, None))
+        for name, size, mean, std in (("all", 9000, 50.0, 1.0), ("less", 40, 44.0, None))
     ]
-    points.append(Point(Row("whole", "r18", 1), "B", "whole", 9000, 5.0, Score(20.0, 2.0), 3))
-    figures.label_sizes(points, ["A", "B"], 50)
+    points.append(Point(Row("all", "r18", 10), "B", "all", 9000, 5.0, Score(20.0, 2.0), 3))
+    points.append(Point(Row("all", "r18", 1), "A", "all", 900, 5.0, Score(9.0, 2.0), 3))
+    figures.label_sizes(points, 50)
     first, second = kept[0].axes
-    line = first.containers[0]
-    assert line[0].get_xdata().tolist() == [40, 9000]
-    assert line[0].get_ydata().tolist() == [44, 50]
-    spread = [tuple(part[:, 1]) for part in line[2][0].get_segments()]
-    assert spread == [(44, 44), (49, 51)]
+    marks = [held[0] for held in first.containers]
+    assert [(*mark.get_xdata(), *mark.get_ydata()) for mark in marks] == [
+        (9000, 50),
+        (40, 44),
+        (9000, 20),
+    ]
+    colours = [mark.get_color() for mark in marks]
+    assert colours[0] == colours[2] != colours[1]
+    shapes = [mark.get_marker() for mark in marks]
+    assert shapes[0] == shapes[1] != shapes[2]
+    bar = first.containers[0][2][0].get_segments()[0]
+    assert bar[:, 1].tolist() == [49, 51]
     assert first.get_xscale() == "log"
-    assert [text.get_text() for text in first.texts] == ["less", "whole"]
     assert (first.get_title(), second.get_title()) == ("r18, IPC 10", "r18, IPC 1")
+    (legend,) = kept[0].legends
+    assert [text.get_text() for text in legend.get_texts()] == ["all", "less", "A", "B"]

@@ -84,6 +84,13 @@ def test_a_methods_hard_and_soft_rows_share_a_column():
     )
 
 
+def test_protocols_of_equal_training_share_a_note():
+    students = [student(), student(protocol="code"), replace(student(protocol="dc"), epochs=1000)]
+    said = notes(table(*students), students, {})
+    assert said[0].startswith("Protocols paper, code, student r18, 300 epochs on the column's")
+    assert said[1].startswith("Protocol dc, student r18, 1000 epochs")
+
+
 def test_students_of_one_protocol_share_a_note():
     students = [student(), student(arch="r50"), replace(student(ipc=10), epochs=200)]
     assert notes(table(*students), students, {})[0].startswith(

@@ -235,6 +235,18 @@ def test_two_runs_are_bit_equal(
         assert first == second
 
 
+def test_every_job_leaves_what_it_took_where_the_table_looks_for_it(finished: Checkout) -> None:
+    (table,) = finished.folder.glob("results/tables/tiny-*/config.json")
+    (one,) = json.loads(table.read_text())["params"]["costs"]
+    stages = ["data", "squeeze", "probe", "recover", "imageset", "relabel", "validate"]
+    assert list(one["stages"]) == stages
+    for files in one["stages"].values():
+        assert all((finished.folder / "results" / file).is_file() for file in files)
+    costs = (finished.folder / "results/tables/tiny/costs.csv").read_text().splitlines()[1:]
+    assert [line.split(",")[6] for line in costs] == stages
+    assert all(float(line.split(",")[9]) > 0 for line in costs)
+
+
 def test_report_holds_the_tables_and_figures(finished: Checkout) -> None:
     finished.run("--report", "report.html")
     report = (finished.folder / "report.html").read_text()
