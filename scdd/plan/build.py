@@ -668,10 +668,10 @@ class _Builder:
 
     def _stored(self, labels: Node, protocol: Protocol) -> dict[str, Any]:
         """A student's soft labels: their form in words, and bytes an image over all epochs."""
-        values = protocol.model_dump()
-        epochs = values.get("label_epochs") or protocol.epochs
-        form: str = protocol.form
-        form += ", drawn views" if values.get("views") == "drawn" else ""
+        epochs = protocol.label_epochs or protocol.epochs
+        form = protocol.form + (", drawn views" if protocol.views == "drawn" else "")
+        if labels.stage == "fkd":
+            form = "as imported"
         form += f", {epochs} of {protocol.epochs} epochs" if epochs < protocol.epochs else ""
         each = label_bytes(labels.params, self.plan.class_count(labels))
         return {"form": form, "bytes": epochs * each}

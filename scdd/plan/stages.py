@@ -227,8 +227,8 @@ class Plan:
             case "baselines":
                 return slots
             case "relabel":
-                epochs = user.params.get("label_epochs") or user.params["epochs"]
-                return [path.stem for path in self.label_shards(node, epochs)]
+                shards = self.label_shards(node, self.label_epochs(user))
+                return [path.stem for path in shards]
             case _:
                 return [node.stage]
 
