@@ -395,6 +395,14 @@ def refusal(config: dict[str, Any]) -> str:
     return str(caught.value)
 
 
+def test_what_others_made_has_no_cost_here(config: dict[str, Any]) -> None:
+    (table,) = plan_of(config).of("tables")
+    stages = {one["method"]: list(one["stages"]) for one in table.params["costs"]}
+    assert stages["theirs"] == ["data", "imageset", "validate"]
+    (stored,) = (c["stored"] for c in table.params["cells"] if c["method"] == "theirs")
+    assert stored["form"] == "as imported"
+
+
 def test_labels_of_others_take_the_place_of_a_teachers(config: dict[str, Any]) -> None:
     plan = plan_of(config)
     (node,) = plan.of("fkd")

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from scdd import cli
 from scdd.artifacts import report
+from scdd.data import sets
 from scdd.errors import ScddError
 from scdd.plan import load
 from scdd.plan.config import merge, parse, preset, preset_names
@@ -116,6 +117,7 @@ EXPERIMENTS = ["config.yaml", *(f"experiments/{f.name}" for f in (ROOT / "experi
 
 def shipped(name: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The artifacts of a shipped experiment, all but the tables."""
+    sets.module("imagefolder")  # imported later, it would keep the function that is put in here
     monkeypatch.setattr("scdd.data.sets.class_folders", lambda root: [])
     return sorted(key for key, node in plan_file(name).nodes.items() if node.stage != "tables")
 
