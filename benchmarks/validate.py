@@ -38,6 +38,7 @@ from scdd.data.geometry import View
 from scdd.data.labelling import Labelling
 from scdd.data.mixing import Transform, draw_epoch
 from scdd.data.source import Split
+from scdd.losses import soft_criterion
 from scdd.rng import generator
 
 ROUNDS = 5
@@ -172,7 +173,7 @@ class Ours:
         validate.fit(
             self.student,
             lambda _, skip: self.feed(self.epoch, skip),
-            lambda outputs, targets: validate.soft_loss(outputs, targets, TEMPERATURE),
+            soft_criterion({"temperature": TEMPERATURE}),
             self.recipe,
             lambda: (0.0, None),
             self.count,

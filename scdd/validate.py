@@ -8,9 +8,10 @@ import argparse
 import csv
 import io
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -23,11 +24,14 @@ from scdd.artifacts.files import write_json, write_text
 from scdd.artifacts.labels import LabelStore, open_store
 from scdd.artifacts.network import Architecture
 from scdd.artifacts.saved import Snapshot, Unsaved
+from scdd.average import Average
+from scdd.data.dsa import draw_dsa, dsa
 from scdd.data.mixing import Transform, batch_count, draw_epoch, transform_of, views
 from scdd.data.placement import hold, open_images
 from scdd.data.replay import replay
 from scdd.data.source import Split, normalise, open_dataset
 from scdd.errors import ScddError
+from scdd.losses import Criterion, Soft, soft_criterion
 from scdd.progress import Progress, say
 from scdd.rng import generator
 from scdd.students import build, drawn_so_far, go_on_drawing
@@ -37,15 +41,16 @@ TEST_BATCH = 512
 TOP5_CLASSES = 5  # fewer classes have no top-5
 
 Accuracy = tuple[float, float | None]  # top-1 and top-5 in percent; None for too few classes
+T = TypeVar("T")
 # of (epoch, skip): its batches but the first few, on the device: views float32 [b, 3, R, R] and
-# their targets [b, classes]
-Feed = Callable[[int, int], Iterator[tuple[Tensor, Tensor]]]
-Criterion = Callable[[Tensor, Tensor], Tensor]
+# what the criterion compares the student's logits with
+Feed = Callable[[int, int], Iterator[tuple[Tensor, T]]]
 
 
 @dataclass(frozen=True)
 class Training:
-    """How a student is trained; the keys of the frozen config of the same names."""
+    """How a student is trained; the keys of the frozen config of the same names. Those with a value
+    here came later: an older config lacks them."""
 
     batch: int
     epochs: int
@@ -57,6 +62,17 @@ class Training:
     eta: float
     precision: str
     seed: int
+    steep_from: float = 1.0
+    milestones: tuple[float, ...] | None = None
+    ema: float = 0.0
+    decay_vectors: bool = True
+
+    @classmethod
+    def of(cls, params: Mapping[str, Any]) -> "Training":
+        """From a frozen config."""
+        return cls(
+            **{field.name: params[field.name] for field in fields(cls) if field.name in params}
+        )
 
 
 @dataclass(frozen=True)
@@ -73,23 +89,19 @@ class Row:
 def learning_rate(training: Training, epoch: int) -> float:
     """0.5 lr (1 + cos(pi e / epochs / eta)) after a linear warm-up, e counted from its end.
 
-    eta 1 ends near 0, eta 2 at half a cosine.
+    eta 1 ends near 0, eta 2 at half a cosine. Beyond the share `steep_from` of the epochs it is its
+    value there times 1 - e / epochs (EDC, arXiv 2404.13733, its code's `cos2`). With milestones it
+    is lr, and a tenth of what it was from each of them on.
     """
     warm = training.warmup_epochs
     if epoch < warm:
         return training.lr * (epoch + 1) / (warm + 1)
     share = (epoch - warm) / (training.epochs - warm)
-    return 0.5 * training.lr * (1 + math.cos(math.pi * share / training.eta))
-
-
-def soft_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
-    """KL(softmax(teacher / T) || softmax(student / T)), the mean over images, without T^2
-    (SRe2L, arXiv 2306.13092, equation 11, as its code has it). Both [b, classes] logits."""
-    return F.kl_div(
-        F.log_softmax(student / temperature, dim=1),
-        F.softmax(teacher.float() / temperature, dim=1),
-        reduction="batchmean",
-    )
+    if training.milestones is not None:
+        return training.lr * 0.1 ** sum(share >= at for at in training.milestones)
+    at = min(share, training.steep_from)
+    rate = 0.5 * training.lr * (1 + math.cos(math.pi * at / training.eta))
+    return rate * (1 - share) if share > training.steep_from else rate
 
 
 def evaluation_epochs(epochs: int) -> set[int]:
@@ -104,33 +116,46 @@ def soft_feed(
     mix: str,
     info: DatasetInfo,
     device: torch.device,
-) -> Feed:
+) -> Feed[Soft]:
     """The store's views with the teacher's logits as targets; `split` is the image set.
 
     A store of fewer epochs than the student's begins anew after its last. Batches are drawn from
     the student's seed and epoch, or are those that the labels depend on.
     """
+    labels = split.labels.to(device)
 
-    def feed(epoch: int, skip: int) -> Iterator[tuple[Tensor, Tensor]]:
-        held = replay(store, epoch % store.epochs, device)
-        order = batch_order(split, training.seed, epoch, held.order)[skip * training.batch :]
-        for index, inputs in views(split, order, training.batch, held.draws, mix, info):
-            yield inputs, held.logits(index)
+    def feed(epoch: int, skip: int) -> Iterator[tuple[Tensor, Soft]]:
+        stored = replay(store, epoch % store.epochs, device)
+        order = batch_order(split, training.seed, epoch, stored.order)[skip * training.batch :]
+        for index, inputs in views(split, order, training.batch, stored.draws, mix, info):
+            yield inputs, Soft(stored.logits(index), labels[index])
 
     return feed
 
 
 def hard_feed(
-    split: Split, transform: Transform, training: Training, info: DatasetInfo, device: torch.device
-) -> Feed:
-    """Views drawn from the student's seed, with class probabilities as targets."""
+    split: Split,
+    transform: Transform,
+    training: Training,
+    info: DatasetInfo,
+    device: torch.device,
+    siamese: bool = False,
+) -> Feed[Tensor]:
+    """Views drawn from the student's seed, with class probabilities as targets. siamese: each batch
+    also gets DSA's augmentation."""
     one_hot, labels = torch.eye(len(info.classes), device=device), split.labels.to(device)
 
     def feed(epoch: int, skip: int) -> Iterator[tuple[Tensor, Tensor]]:
         n, size = len(split), split.resolution
         draws = draw_epoch(transform, n, size, training.seed, epoch).to(device)
         order = batch_order(split, training.seed, epoch)[skip * training.batch :]
-        for index, inputs in views(split, order, training.batch, draws, transform.mix, info):
+        made = views(split, order, training.batch, draws, transform.mix, info)
+        for number, (index, seen) in enumerate(made, start=skip):
+            inputs = seen
+            if siamese:
+                draw = generator(training.seed, "dsa", epoch, number)
+                strategy, chances = draw_dsa(len(seen), draw)
+                inputs = dsa(seen, strategy, chances.to(device, non_blocking=True))
             lam, partner = draws.lam[index, None], draws.partner[index].long()
             yield inputs, lam * one_hot[labels[index]] + (1 - lam) * one_hot[labels[partner]]
 
@@ -163,10 +188,21 @@ def accuracy(network: nn.Module, split: Split, info: DatasetInfo, device: torch.
     return 100 * hits[0] / len(split), None if few else 100 * sum(hits) / len(split)
 
 
+def parameter_groups(network: nn.Module, training: Training) -> list[dict[str, Any]]:
+    """The optimiser's: all weights in one, or vectors (biases, BatchNorm) in one without decay."""
+    weights = list(network.parameters())
+    if training.decay_vectors:
+        return [{"params": weights}]
+    return [
+        {"params": [weight for weight in weights if weight.ndim > 1]},
+        {"params": [weight for weight in weights if weight.ndim <= 1], "weight_decay": 0.0},
+    ]
+
+
 def fit(
     network: nn.Module,
-    feed: Feed,
-    criterion: Criterion,
+    feed: Feed[T],
+    criterion: Criterion[T],
     training: Training,
     evaluate: Callable[[], Accuracy],
     images: int,
@@ -179,15 +215,17 @@ def fit(
     where to leave the state. Raises ScddError, naming the epoch, where the loss is not finite.
     """
     saved = saved or Unsaved()
+    groups = parameter_groups(network, training)
+    average = Average(network, training.ema)
     # fused: one call a step in place of several for each of the many small tensors
     optimizer: torch.optim.Optimizer
     if training.optimizer == "adamw":
         optimizer = torch.optim.AdamW(
-            network.parameters(), training.lr, weight_decay=training.weight_decay, fused=True
+            groups, training.lr, weight_decay=training.weight_decay, fused=True
         )
     else:
         optimizer = torch.optim.SGD(
-            network.parameters(),
+            groups,
             training.lr,
             momentum=training.momentum,
             weight_decay=training.weight_decay,
@@ -204,6 +242,7 @@ def fit(
         done, history = saved.content["done"], [Row(*row) for row in saved.content["history"]]
         network.load_state_dict(saved.content["network"])
         optimizer.load_state_dict(saved.content["optimizer"])
+        average.load(saved.content["average"])
         total.copy_(saved.content["total"])
         go_on_drawing(saved.content["numbers"], device)
 
@@ -214,6 +253,7 @@ def fit(
                 "history": [astuple(row) for row in history],
                 "network": network.state_dict(),
                 "optimizer": optimizer.state_dict(),
+                "average": average.weights,
                 "total": total,
                 "numbers": drawn_so_far(device),
             }
@@ -232,6 +272,7 @@ def fit(
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
                 optimizer.step()
+                average.update()
                 total += loss.detach() * len(inputs)
                 done += 1
                 progress.advance()
@@ -243,7 +284,7 @@ def fit(
                     f"the student's loss is {mean} in epoch {epoch} (lr {rate:.3g}). "
                     "Lower protocol.lr."
                 )
-            top1, top5 = evaluate() if epoch in watched else (None, None)
+            top1, top5 = average.lent(evaluate) if epoch in watched else (None, None)
             history.append(Row(epoch, rate, mean, top1, top5))
             total.zero_()
             saved.offer(done, snapshot)
@@ -261,7 +302,7 @@ def history_csv(history: list[Row]) -> str:
 
 def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: Unsaved) -> None:
     params = config.params
-    training = Training(**{field.name: params[field.name] for field in fields(Training)})
+    training = Training.of(params)
     dataset = open_dataset(args.data, args.root)
     info = dataset.info
     content = None
@@ -272,9 +313,11 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: 
         images, split = open_images(args.images, info, args.data, digest, device)
         content = images.content
 
-    criterion: Criterion = F.cross_entropy
+    feed: Feed[Any]
+    criterion: Criterion[Any] = F.cross_entropy
     if params["labels"] == "hard":
-        feed = hard_feed(split, transform_of(params), training, info, device)
+        siamese = params.get("dsa", False)
+        feed = hard_feed(split, transform_of(params), training, info, device, siamese)
     elif content is None or args.labels is None:
         raise ScddError("soft labels need --images and --labels.")
     else:
@@ -288,9 +331,7 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: 
             batch=training.batch,
         )
         feed = soft_feed(split, store, training, store.origin.transform["mix"], info, device)
-
-        def criterion(outputs: Tensor, targets: Tensor) -> Tensor:
-            return soft_loss(outputs, targets, params["temperature"])
+        criterion = soft_criterion(params)
 
     draw = generator(training.seed, "student")
     architecture = Architecture(**params["student"])

@@ -72,6 +72,20 @@ def test_an_image_and_epoch_takes_25_bytes_and_2_a_class(tmp_path: Path, classes
     assert stored == 4 * 7 * (2 * classes + 25) == 4 * 7 * label_bytes({"form": "float16"}, classes)
 
 
+def test_patches_and_randaugment_take_a_byte_a_number(tmp_path: Path) -> None:
+    made = tensors(2, 7)
+    made |= {"patches": torch.arange(84).view(2, 7, 2, 3).to(torch.uint8)}
+    made |= {"ops": torch.full((2, 7, 2), -4).to(torch.int8)}
+    made |= {"bins": torch.full((2, 7, 2), 9).to(torch.uint8)}
+    path = tmp_path / "epochs_0000-0001.safetensors"
+    save_shard(path, made, ORIGIN, (0, 2), {})
+    params = {"patches": 3, "randaugment": {"operations": 2, "magnitude": 9}, "form": "float16"}
+    stored = path.stat().st_size - data_start(path)
+    assert stored == 2 * 7 * (2 * 3 + 25 + 6 + 4) == 2 * 7 * label_bytes(params, 3)
+    held = read(tmp_path, 2).epoch(1)
+    assert all(torch.equal(held[name], made[name][1]) for name in made)
+
+
 def test_equal_input_gives_equal_bytes(tmp_path: Path) -> None:
     hashes = []
     for name in ("one", "two"):

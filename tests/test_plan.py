@@ -1,5 +1,6 @@
 """Configurations, digests and paths."""
 
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,16 @@ from scdd.plan import load
 from scdd.plan.config import merge, parse, preset, preset_names
 from scdd.plan.identity import canonical, digest
 from scdd.plan.load import freeze, plan_of, thaw
-from scdd.plan.schema import ARCHITECTURES, SQUEEZES, Forgetting, MoCoV2, Recover, Section, View
+from scdd.plan.schema import (
+    ARCHITECTURES,
+    SQUEEZES,
+    Forgetting,
+    MoCoV2,
+    Protocol,
+    Recover,
+    Section,
+    View,
+)
 from scdd.plan.stages import VERSIONS, Plan
 
 Config = dict[str, Any]
@@ -447,6 +457,116 @@ def test_every_published_squeeze_is_a_valid_one(name: str, family: str) -> None:
     assert parse(SQUEEZES[name], found, name).model_dump()["lr"] == found["lr"]
 
 
+STAGES = list(VERSIONS)
+PROTOCOLS = [name for name in preset_names("protocol") if name != "whole"]
+SOURCES = {"paper", "code", "assumed"}
+
+
+@pytest.mark.parametrize("family", ["cifar", "tiny", "imagenet", "digits"])
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_every_published_protocol_is_a_valid_one_with_its_sources(name: str, family: str) -> None:
+    found = preset("protocol", name, family)
+    protocol = parse(Protocol, found.values, name)
+    assert set(found.sources.values()) <= SOURCES
+    if family == "digits":
+        assert set(found.sources.values()) <= {"assumed"}
+    elif protocol.labels == "soft":
+        # what a student's accuracy depends on most is said by each
+        told = {"optimizer", "lr", "weight_decay", "epochs", "batch", "eta", "mix", "view.crop"}
+        assert told <= found.sources.keys()
+    if protocol.student is not None:
+        assert protocol.dsa
+
+
+def test_there_is_a_bundle_for_each_protocol_of_the_literature() -> None:
+    names = "scdd-paper scdd-code sre2l cda rded edc cvdd fadrm hard-label dc"
+    assert names.split() == PROTOCOLS
+
+
+def test_the_released_protocol_of_cifar_100_ends_at_three_quarters_of_its_learning_rate() -> None:
+    """lr = .5 lr0 (1 + cos(pi e / 300 / 2)) over 200 epochs."""
+    protocol = parse(Protocol, preset("protocol", "scdd-code", "cifar").values, "")
+    for epoch in range(200):
+        asked = 0.5 * (1 + math.cos(math.pi * epoch / 300 / 2))
+        share = epoch / protocol.epochs / protocol.eta
+        assert 0.5 * (1 + math.cos(math.pi * share)) == pytest.approx(asked)
+    assert (protocol.lr, protocol.teacher_bn, protocol.mix_by) == (0.001, "batch", "batch")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "first"),
+    [
+        ("patches", 2, "relabel"),
+        ("randaugment", {"operations": 1}, "relabel"),
+        ("mix_by", "batch", "relabel"),
+        ("teacher_bn", "batch", "relabel"),
+        ("loss", "mse-ce", "validate"),
+        ("loss", "kl-t2", "validate"),
+        ("ema", 0.99, "validate"),
+        ("steep_from", 0.8, "validate"),
+        ("milestones", [0.5], "validate"),
+        ("decay_vectors", False, "validate"),
+    ],
+)
+def test_a_later_key_of_a_protocol_changes_its_stage_alone(
+    tiny: Config, key: str, value: Any, first: str
+) -> None:
+    """And leaves the digests alone while it is as before: tests/digests.yaml."""
+    before, own = plan_of(tiny), tiny["protocol"]["scdd-paper"]
+    plan = plan_of({**tiny, "protocol": {"scdd-paper": {**own, key: value}}})
+    for stage in ("imageset", "relabel", "validate"):
+        same = digests(plan, stage) == digests(before, stage)
+        assert same == (STAGES.index(stage) < STAGES.index(first)), stage
+
+
+def test_what_a_loss_does_not_use_is_not_in_its_students_digests(tiny: Config) -> None:
+    own = tiny["protocol"]["scdd-paper"]
+
+    def students(**changes: Any) -> set[str]:
+        changed = {"protocol": {"scdd-paper": {**own, **changes}}}
+        return digests(plan_of({**tiny, **changed}), "validate")
+
+    assert students(ce_weight=0.5) == students()
+    assert students(loss="mse-ce", temperature=3) == students(loss="mse-ce")
+    assert students(loss="mse-ce", ce_weight=0.5) != students(loss="mse-ce")
+
+
+def test_a_protocol_of_hard_labels_needs_no_teacher(tiny: Config) -> None:
+    tiny |= {"methods": ["random"], "protocols": ["hard-label"]}
+    plan = plan_of(tiny)
+    assert not plan.of("relabel")
+    assert not plan.of("probe")
+    for node in plan.of("validate"):
+        assert node.params["labels"] == "hard"
+        assert not {"temperature", "loss", "dsa"} & node.params.keys()
+    (table,) = plan.of("tables")
+    assert {cell["teacher"] for cell in table.params["cells"]} == {None}
+
+
+def test_hard_labels_are_mixed_where_the_protocol_is_theirs(tiny: Config) -> None:
+    tiny |= {"methods": ["scdd", "random-hard"], "protocols": ["scdd-paper"]}
+    own = {**tiny["protocol"]["scdd-paper"], "mix": "cutmix"}
+    tiny["protocol"] = {"scdd-paper": own}
+    control = [n for n in plan_of(tiny).of("validate") if n.params["labels"] == "hard"]
+    assert {node.params["mix"] for node in control} == {"none"}
+    tiny["protocol"] = {"scdd-paper": {**own, "labels": "hard"}}
+    students = plan_of(tiny).of("validate")
+    assert {node.params["mix"] for node in students} == {"cutmix"}
+
+
+def test_a_protocol_may_prescribe_its_student(tiny: Config) -> None:
+    tiny |= {"methods": ["random"], "protocols": ["hard-label", "dc"]}
+    tiny["protocol"] = {"dc": {"student": {"arch": "resnet10", "width": 0.5}}}
+    plan = plan_of(tiny)
+    (table,) = plan.of("tables")
+    students = {cell["protocol"]: cell["student"] for cell in table.params["cells"]}
+    assert students == {"hard-label": "resnet10-w0.125", "dc": "resnet10-w0.5"}
+    (node,) = [n for n in plan.of("validate") if n.params.get("dsa")]
+    assert node.params["student"]["width"] == 0.5
+    assert node.params["milestones"] == [0.5]
+    assert node.params["view"]["crop"] == "none"
+
+
 def test_how_often_one_looks_is_in_no_digest(tiny: Config) -> None:
     names = []
     for every in (1, 5):
@@ -562,7 +682,7 @@ def test_mappings_merge_key_by_key() -> None:
             {"protocols": ["scdd-papr"]},
             "protocols: unknown 'scdd-papr'. Did you mean 'scdd-paper'?",
         ),
-        ({"protocol": {"rded": {}}}, "unknown key protocol.rded"),
+        ({"protocol": {"rdde": {}}}, "unknown key protocol.rdde. Did you mean 'rded'?"),
         *(
             (
                 {"protocol": {"scdd-paper": {"form": form}}},
@@ -617,6 +737,24 @@ def test_mappings_merge_key_by_key() -> None:
         ),
         ({"squeeze": {"supervised": {"lrr": 1}}}, "unknown key squeeze.supervised.lrr"),
         ({"protocol": {"whole": {"batsh": 1}}}, "unknown key protocol.whole.batsh"),
+        ({"protocol": {"whole": {"labels": "hard"}}}, "unknown key protocol.whole.labels"),
+        ({"protocol": {"rded": {"dsa": True}}}, "soft labels are made before; set labels: hard"),
+        ({"protocol": {"edc": {"form": "topk:2"}}}, "compares all logits, of which form topk:2"),
+        ({"protocol": {"edc": {"milestones": [0.5]}}}, "in place of the cosine; leave eta"),
+        ({"protocol": {"edc": {"ema": 1}}}, "protocol.edc.ema: input should be less than 1"),
+        ({"protocol": {"edc": {"randaugment": {"magnitude": 31}}}}, "randaugment.magnitude: input"),
+        (
+            {"protocol": {"edc": {"randaugment": {"ops": 2}}}},
+            "unknown key protocol.edc.randaugment",
+        ),
+        (
+            {"protocol": {"scdd-paper": {"patches": 20}}},
+            "protocol.scdd-paper.patches: 20, but the images have 16 pixels a side",
+        ),
+        (
+            {"protocols": ["dc"], "protocol": {"dc": {"student": "convnet33"}}},
+            "protocol.dc.student: unknown arch 'convnet33'",
+        ),
         ({"methods": [{"name": "random", "recover": {}}]}, "methods.random.recover: this method"),
         ({"methods": [{"name": "whole", "ipc": [1]}]}, "methods.whole.ipc: this method"),
         ({"seeds": [0, 1, 0]}, "seeds: 0 stands twice"),

@@ -1,12 +1,14 @@
 """Mixed views and the teacher's labels: against per-image loops, and replayed bit for bit."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torchvision.transforms import v2
 from toy import CLASSES, MEAN, STD, TEACHER, VIEW, command, freeze, image_set, info, write
 
 from scdd import relabel
@@ -17,8 +19,10 @@ from scdd.artifacts.network import Checkpoint, save_checkpoint
 from scdd.artifacts.sizes import label_bytes
 from scdd.data.forms import encode
 from scdd.data.geometry import View
-from scdd.data.labelling import Labelling
-from scdd.data.mixing import Draws, Transform, draw_epoch, views
+from scdd.data.labelling import Labelling, transform_told
+from scdd.data.mixing import Draws, Transform, draw_epoch, transform_of, views
+from scdd.data.patches import shuffle_patches
+from scdd.data.randaugment import randaugment
 from scdd.data.source import Split
 from scdd.errors import ScddError
 from scdd.models import build
@@ -45,8 +49,13 @@ def naive(split: Split, draws: Draws, mix: str) -> Tensor:
 
     size, pad, seen = split.resolution, 8, []
     assert split.pixels is not None
+    images = split.pixels.float() / 255
+    if draws.patches is not None:
+        images = shuffle_patches(images, draws.patches)
+    if draws.ops is not None and draws.bins is not None:
+        images = randaugment(images, draws.ops, draws.bins)
     for i in range(len(split)):
-        image = tv.pad(split.pixels[i].float() / 255, [pad] * 4)
+        image = tv.pad(images[i], [pad] * 4)
         top, left, height, width = draws.crop[i].tolist()
         image = tv.crop(image, top + pad, left + pad, height, width)
         image = tv.resize(image, [size, size], antialias=True)
@@ -65,12 +74,44 @@ def naive(split: Split, draws: Draws, mix: str) -> Tensor:
     return torch.stack(made)
 
 
+@pytest.mark.parametrize("more", [(), (2, (2, 9))])
 @pytest.mark.parametrize("mix", ["none", "mixup", "cutmix"])
 @pytest.mark.parametrize("view", [PADDED, RESIZED])
-def test_views_equal_torchvision_image_by_image(view: View, mix: str) -> None:
+def test_views_equal_torchvision_image_by_image(view: View, mix: str, more: Any) -> None:
+    """With patches and RandAugment before the crop: tests/test_patches.py, test_randaugment.py."""
     split = image_set(23, 16)
-    draws = draw_epoch(Transform(view, mix, 1.0), 23, 16, seed=3, epoch=5)
+    draws = draw_epoch(Transform(view, mix, 1.0, *more), 23, 16, seed=3, epoch=5)
     torch.testing.assert_close(run(split, draws, mix, 8), naive(split, draws, mix))
+
+
+@pytest.mark.parametrize("mix", ["mixup", "cutmix"])
+def test_mixing_equals_torchvisions_with_its_partners_and_one_lambda(mix: str) -> None:
+    whole, split = View("none", 0, (1.0, 1.0), False), image_set(9, 16)
+    drawn = draw_epoch(Transform(whole, mix, 1.0), 9, 16, seed=1, epoch=0)
+    partner = torch.arange(9).roll(1).int()  # theirs is the image before
+    lam, box = drawn.lam[:1].expand(9), drawn.box[:1].expand(9, 4)
+    draws = replace(drawn, partner=partner, lam=lam, box=box)
+    plain = run(split, draws, "none", 9)
+    top, left, height, width = box[0].tolist()
+    theirs: Any = v2.MixUp(num_classes=3) if mix == "mixup" else v2.CutMix(num_classes=3)
+    params = {
+        "labels": None,
+        "batch_size": 9,
+        "lam": lam[0].item(),
+        "box": (left, top, left + width, top + height),
+    }
+    expected = theirs.transform(plain, params)
+    torch.testing.assert_close(run(split, draws, mix, 4), expected, atol=1e-5, rtol=0)
+
+
+def test_later_parts_of_a_transform_leave_the_draws_of_the_others_alone() -> None:
+    plain = draw_epoch(Transform(RESIZED, "cutmix", 1.0), 20, 16, seed=3, epoch=5).stored()
+    more = draw_epoch(Transform(RESIZED, "cutmix", 1.0, 2, (2, 9)), 20, 16, seed=3, epoch=5)
+    assert more.stored().keys() - plain.keys() == {"patches", "ops", "bins"}
+    assert all(torch.equal(more.stored()[name], plain[name]) for name in plain)
+    other = draw_epoch(Transform(RESIZED, "cutmix", 1.0, 2, (2, 9)), 20, 16, seed=3, epoch=6)
+    for name in ("patches", "ops"):
+        assert not torch.equal(more.stored()[name], other.stored()[name])
 
 
 def test_resized_views_of_files_are_cut_from_them(tmp_path: Path) -> None:
@@ -86,13 +127,19 @@ def test_resized_views_of_files_are_cut_from_them(tmp_path: Path) -> None:
     # Pillow rounds to whole numbers of 255 after each axis
     expected = run(packed, draws, "cutmix", 4)
     torch.testing.assert_close(found, expected, atol=1.01 / 255 / min(STD), rtol=0)
+    # what comes before the crop is done to the whole image, so that the crop comes after it
+    draws = draw_epoch(Transform(RESIZED, "cutmix", 1.0, 2, (2, 9)), 9, 16, seed=3, epoch=5)
+    found = run(Split(packed.labels, None, files, 16), draws, "cutmix", 4)
+    assert torch.equal(found, run(packed, draws, "cutmix", 4))
 
 
-@pytest.mark.parametrize("resolution", [16, 32, 56])
+@pytest.mark.parametrize(("resolution", "more"), [(16, ()), (32, ()), (56, ()), (16, (2, (2, 9)))])
 @pytest.mark.parametrize("view", [PADDED, RESIZED])
-def test_replay_is_bit_equal_in_any_batch_size_and_order(view: View, resolution: int) -> None:
+def test_replay_is_bit_equal_in_any_batch_size_and_order(
+    view: View, resolution: int, more: Any
+) -> None:
     split = image_set(70, resolution)
-    draws = draw_epoch(Transform(view, "mixup", 0.8), 70, resolution, seed=0, epoch=1)
+    draws = draw_epoch(Transform(view, "mixup", 0.8, *more), 70, resolution, seed=0, epoch=1)
     teacher = run(split, draws, "mixup", 256)
     order = torch.randperm(70, generator=torch.Generator().manual_seed(0))
     for size in (1, 3, 16, 64):
@@ -158,8 +205,9 @@ class Mean(nn.Module):
         return torch.stack([x.mean((1, 2, 3)), x[:, 0, 0, 0], x[:, 1].amax((1, 2))], dim=1)
 
 
-def test_labels_are_the_teachers_logits_of_the_stored_views() -> None:
-    split, transform = image_set(11, 16), Transform(PADDED, "cutmix", 1.0)
+@pytest.mark.parametrize("more", [(), (2, (2, 9))])
+def test_labels_are_the_teachers_logits_of_the_stored_views(more: Any) -> None:
+    split, transform = image_set(11, 16), Transform(PADDED, "cutmix", 1.0, *more)
     made = label(Mean().eval(), split, Labelling(transform, 0), (2, 4))
     for row in range(2):
         draws = Draws(**{name: made[name][row] for name in made if name != "logits"})
@@ -262,13 +310,18 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.parametrize(
+    ("more", "bytes_more"),
+    [({}, 0), ({"patches": 2, "randaugment": {"operations": 3, "magnitude": 9}}, 4 + 6)],
+)
 def test_the_program_writes_a_shard_and_says_its_size_first(
-    folder: Path, capsys: pytest.CaptureFixture[str]
+    folder: Path, capsys: pytest.CaptureFixture[str], more: dict[str, Any], bytes_more: int
 ) -> None:
+    freeze(folder / "relabel.json", "relabel", PARAMS | more, images="s1", teacher="t1")
     assert relabel.main(program(folder, 0, 2)) == 0
-    assert f"= {2 * 6 * (2 * 3 + 25)} bytes" in capsys.readouterr().err
+    assert f"= {2 * 6 * (2 * 3 + 25 + bytes_more)} bytes" in capsys.readouterr().err
     content = open_set(folder / "images" / "set.json").content
-    transform = {key: PARAMS[key] for key in ("view", "mix", "alpha")}
+    transform = {key: PARAMS[key] for key in ("view", "mix", "alpha")} | more
     store = open_store(
         folder / "labels",
         epochs=2,
@@ -279,6 +332,16 @@ def test_the_program_writes_a_shard_and_says_its_size_first(
         transform=transform,
     )
     assert store.epoch(1)["logits"].shape == (6, 3)
+
+
+def test_a_store_tells_the_later_keys_of_its_transform_where_they_change_something() -> None:
+    plain = {key: PARAMS[key] for key in ("view", "mix", "alpha")}
+    assert transform_told(PARAMS) == plain
+    assert transform_told({**PARAMS, "patches": 1, "randaugment": None}) == plain
+    more = {"patches": 2, "randaugment": {"operations": 3, "magnitude": 9}}
+    assert transform_told({**PARAMS, **more}) == {**plain, **more}
+    transform = transform_of({**plain, **more})
+    assert (transform.patches, transform.randaugment) == (2, (3, 9))
 
 
 @pytest.mark.parametrize("views", ["stored", "drawn"])

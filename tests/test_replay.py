@@ -17,17 +17,20 @@ from scdd.data.mixing import Transform, views
 from scdd.data.replay import replay
 from scdd.data.source import Split
 from scdd.errors import ScddError
+from scdd.losses import Soft, soft_criterion
 from scdd.models import build
 from scdd.rng import generator
 
 CPU, INFO = torch.device("cpu"), info(8)
 VIEW = {"crop": "resized", "pad": 0, "scale": [0.2, 1.0], "flip": True}
 PLAIN = {"view": VIEW, "mix": "cutmix", "alpha": 1.0}
+MORE = {**PLAIN, "patches": 2, "randaugment": {"operations": 2, "magnitude": 9}}
 TIED = {**PLAIN, "mix_by": "batch", "teacher_bn": "batch", "batch": 8}
 
 
 def labelling(params: dict[str, object]) -> Labelling:
-    transform = Transform(View("resized", 0, (0.2, 1.0), True), str(params["mix"]), 1.0)
+    more = (2, (2, 9)) if params is MORE else ()
+    transform = Transform(View("resized", 0, (0.2, 1.0), True), str(params["mix"]), 1.0, *more)
     batch = params.get("batch")
     if batch is None:
         return Labelling(transform, 5)
@@ -60,7 +63,7 @@ def store(
     return open_store(folder, epochs=epochs, images="i", classes=CLASSES)
 
 
-def online(split: Split, params: dict[str, object], epochs: int) -> validate.Feed:
+def online(split: Split, params: dict[str, object], epochs: int) -> validate.Feed[Soft]:
     """What a student sees whose views are drawn and labelled as it trains: with eval mode's labels
     in passes of the whole set, in training mode by the very batch."""
     how, network, recipe = labelling(params), teacher(params), training(batch=8)
@@ -77,20 +80,20 @@ def online(split: Split, params: dict[str, object], epochs: int) -> validate.Fee
             if params is TIED:
                 with torch.no_grad():
                     labels = network(inputs).half()
-                yield inputs, labels
+                yield inputs, Soft(labels, split.labels[index])
             else:
-                yield inputs, labels[index]
+                yield inputs, Soft(labels[index], split.labels[index])
 
     return feed  # type: ignore[return-value]
 
 
-def student(feed: validate.Feed, n: int) -> list[Tensor]:
+def student(feed: validate.Feed[Soft], n: int) -> list[Tensor]:
     network = build(TEACHER, 3, generator(0))
     recipe = training(batch=8, epochs=5)
     validate.fit(
         network,
         feed,
-        lambda outputs, targets: validate.soft_loss(outputs, targets, 4.0),
+        soft_criterion({"temperature": 4.0}),
         recipe,
         lambda: (0.0, None),
         n,
@@ -100,7 +103,7 @@ def student(feed: validate.Feed, n: int) -> list[Tensor]:
 
 
 @pytest.mark.parametrize("kept", ["stored", "drawn"])
-@pytest.mark.parametrize("params", [PLAIN, TIED], ids=["set", "batch"])
+@pytest.mark.parametrize("params", [PLAIN, MORE, TIED], ids=["set", "augmented", "batch"])
 @pytest.mark.parametrize("epochs", [5, 2])
 def test_a_student_of_a_store_is_that_of_labels_made_as_it_trains(
     tmp_path: Path, params: dict[str, object], kept: str, epochs: int
@@ -131,7 +134,7 @@ def test_labels_used_again_come_in_another_order(tmp_path: Path) -> None:
     split = image_set(30, 8)
     made = store(tmp_path, split, PLAIN, 2)
     feed = validate.soft_feed(split, made, training(batch=30), "cutmix", INFO, CPU)
-    first, again = (next(iter(feed(epoch, 0)))[1] for epoch in (1, 3))
+    first, again = (next(iter(feed(epoch, 0)))[1].logits for epoch in (1, 3))
     assert not torch.equal(first, again)
     assert torch.equal(first.sort(dim=0).values, again.sort(dim=0).values)
 

@@ -172,21 +172,29 @@ def ordered(_: str, saved: Unsaved) -> Result:
     return [coreset.ranks(herding, network, image_set(17, 8), INFO, CPU, saved)]
 
 
-def validated(kind: str, saved: Unsaved) -> Result:
-    """17 images in batches of 8: two a epoch, since a last one of one image joins the other."""
-    optimizer, _, dropout = kind.partition(" ")
+def validated(how: str, saved: Unsaved) -> Result:
+    """17 images in batches of 8: two a epoch, since a last one of one image joins the other. how:
+    the optimiser; with a moving average of the weights, DSA or dropout."""
     network = build(TEACHER, 3, generator(0)).to(memory_format=torch.channels_last)
-    if dropout:
+    optimizer, *more = how.split()
+    if "dropout" in more:
         network.fc = nn.Sequential(nn.Dropout(), network.fc)
-    recipe = training(optimizer=optimizer, epochs=3, batch=8)
+    ema = 0.7 if "ema" in more else 0.0
+    recipe = training(optimizer=optimizer, epochs=3, batch=8, ema=ema, decay_vectors=not ema)
     split, test = image_set(17, 8), image_set(9, 8, seed=1)
     transform = replace(transform_of(NO_VIEW), mix="mixup")
+
+    def evaluate() -> validate.Accuracy:
+        """Of a few images the accuracy tells little of the weights: their sum is told instead."""
+        validate.accuracy(network, test, INFO, CPU)
+        return sum(weight.double().sum().item() for weight in network.parameters()), None
+
     history = validate.fit(
         network,
-        validate.hard_feed(split, transform, recipe, INFO, CPU),
+        validate.hard_feed(split, transform, recipe, INFO, CPU, "dsa" in more),
         nn.functional.cross_entropy,
         recipe,
-        lambda: validate.accuracy(network, test, INFO, CPU),
+        evaluate,
         17,
         CPU,
         saved,
@@ -215,6 +223,8 @@ JOBS: list[tuple[Callable[[str, Unsaved], Result], str, int]] = [
     (ordered, "herding", 3),
     (validated, "adamw", 6),
     (validated, "sgd", 6),
+    (validated, "sgd ema", 6),
+    (validated, "adamw dsa", 6),
     (validated, "sgd dropout", 6),
 ]
 

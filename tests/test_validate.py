@@ -17,6 +17,7 @@ from toy import CLASSES, TEACHER, VIEW, command, freeze, image_set, info, write
 from scdd import relabel, validate
 from scdd.artifacts.classes import class_hash
 from scdd.artifacts.labels import Origin, read_shard_header, save_shard
+from scdd.data.dsa import draw_dsa, dsa
 from scdd.data.mixing import Transform, draw_epoch, transform_of
 from scdd.errors import ScddError
 from scdd.models import build
@@ -43,23 +44,51 @@ def training(**changes: Any) -> Training:
     return Training(**{**vars(TRAINING), **changes})
 
 
-def test_soft_loss_is_the_divergence_of_the_softened_classes() -> None:
-    draw = torch.Generator().manual_seed(0)
-    student, teacher = (torch.randn(5, 7, generator=draw).mul(3).tolist() for _ in range(2))
-    temperature, total = 4.0, 0.0
-    for s, t in zip(student, teacher, strict=True):
-        p, q = ([math.exp(v / temperature) for v in row] for row in (t, s))
-        p, q = [v / sum(p) for v in p], [v / sum(q) for v in q]
-        total += sum(a * math.log(a / b) for a, b in zip(p, q, strict=True)) / len(student)
-    loss = validate.soft_loss(torch.tensor(student), torch.tensor(teacher), temperature)
-    assert loss.item() == pytest.approx(total, rel=1e-5)
-
-
 def test_learning_rate_follows_the_cosine() -> None:
     rates = [validate.learning_rate(training(epochs=10, lr=2.0), e) for e in range(10)]
     assert rates == pytest.approx([1 + math.cos(math.pi * e / 10) for e in range(10)])
     slow = training(epochs=200, lr=1.0, eta=2.0)
     assert validate.learning_rate(slow, 100) == pytest.approx(0.5 * (1 + math.cos(math.pi / 4)))
+
+
+def test_the_learning_rate_falls_steeply_in_the_end_as_edcs_does() -> None:
+    """Its code: the cosine up to 5/6 of the epochs, then its value there times what is left."""
+    recipe = training(epochs=60, lr=1.0, eta=2.0, steep_from=5 / 6)
+    there = 0.5 * (1 + math.cos(math.pi * 5 / (6 * 2)))
+    for epoch in range(60):
+        expected = 0.5 * (1 + math.cos(math.pi * epoch / (2 * 60)))
+        if epoch > 50:
+            expected = there * (6 * 60 - 6 * epoch) / (6 * 60)
+        assert validate.learning_rate(recipe, epoch) == pytest.approx(expected)
+
+
+def test_milestones_divide_the_learning_rate_by_ten() -> None:
+    recipe = training(epochs=10, lr=1.0, milestones=(0.5, 0.8))
+    rates = [validate.learning_rate(recipe, epoch) for epoch in range(10)]
+    assert rates == pytest.approx([1.0] * 5 + [0.1] * 3 + [0.01] * 2)
+
+
+def test_vectors_are_spared_the_decay_where_it_is_asked() -> None:
+    """With a gradient of 0, SGD's step is the decay alone."""
+    network = nn.Sequential(nn.Conv2d(3, 2, 1), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(2, 3))
+    recipe = training(optimizer="sgd", lr=0.5, weight_decay=0.1, decay_vectors=False)
+    before = {name: weight.detach().clone() for name, weight in network.named_parameters()}
+    groups = validate.parameter_groups(network, recipe)
+    optimizer = torch.optim.SGD(groups, recipe.lr, weight_decay=recipe.weight_decay)
+    for weight in network.parameters():
+        weight.grad = torch.zeros_like(weight)
+    optimizer.step()
+    for name, weight in network.named_parameters():
+        decayed = name in ("0.weight", "3.weight")
+        torch.testing.assert_close(weight.detach(), before[name] * (0.95 if decayed else 1.0))
+    (whole,) = validate.parameter_groups(network, TRAINING)
+    assert len(whole["params"]) == 6
+
+
+def test_a_config_from_before_the_later_keys_trains_as_it_did() -> None:
+    later = {"steep_from", "milestones", "ema", "decay_vectors"}
+    old = {name: value for name, value in vars(TRAINING).items() if name not in later}
+    assert Training.of({**old, "student": "other keys"}) == TRAINING
 
 
 def test_warm_up_rises_linearly_to_the_peak() -> None:
@@ -114,6 +143,19 @@ def test_hard_targets_share_the_classes_of_image_and_partner() -> None:
         expected[i % 3] += lam
         expected[partner % 3] += 1 - lam
         assert targets[row].tolist() == pytest.approx(expected)
+
+
+def test_dsa_follows_the_views_and_is_the_batchs_own() -> None:
+    transform, recipe = transform_of(NO_VIEW), training(batch=4)
+    split = image_set(11, 8)
+    plain = list(validate.hard_feed(split, transform, recipe, info(8), CPU)(2, 0))
+    feed = validate.hard_feed(split, transform, recipe, info(8), CPU, siamese=True)
+    made = list(feed(2, 0))
+    for number, ((inputs, targets), (seen, same)) in enumerate(zip(made, plain, strict=True)):
+        drawn = draw_dsa(len(seen), generator(0, "dsa", 2, number))
+        assert torch.equal(inputs, dsa(seen, *drawn))
+        assert torch.equal(targets, same)
+    assert torch.equal(next(feed(2, 1))[0], made[1][0])
 
 
 @pytest.mark.parametrize(("optimizer", "lr"), [("adamw", 0.01), ("sgd", 0.1)])
@@ -197,6 +239,20 @@ def test_the_whole_path_with_soft_labels_repeats_bit_for_bit(folder: Path) -> No
     assert [int(row["epoch"]) for row in rows] == list(range(6))
     assert float(rows[-1]["top1"]) == metrics["top1"]
     assert metrics["top5"] is None
+
+
+def test_a_student_of_mse_and_ce_is_evaluated_by_its_average(folder: Path) -> None:
+    inputs = {"images": folder / "images" / "set.json", "labels": folder / "labels"}
+    edc = {**PARAMS, "labels": "soft", "loss": "mse-ce", "ce_weight": 0.025, "decay_vectors": False}
+    del edc["temperature"]
+    for name, ema in (("own", 0.0), ("still", 0.999999)):
+        assert run(folder, name, {**edc, "ema": ema}, **inputs) == 0
+    rows = {n: list(csv.DictReader((folder / n / "history.csv").open())) for n in ("own", "still")}
+    # the weights of both are the same; an average that hardly moves stays the first student
+    losses = {name: [row["loss"] for row in rows[name]] for name in rows}
+    assert losses["own"] == losses["still"]
+    assert float(losses["own"][-1]) < float(losses["own"][0])
+    assert [row["top1"] for row in rows["own"]] != [row["top1"] for row in rows["still"]]
 
 
 def test_another_seed_gives_another_student(folder: Path) -> None:

@@ -6,6 +6,16 @@ from typing import Any
 VIEW_BYTES = 25  # crop, flip, partner, lam and box of one view
 
 
+def view_bytes(params: Mapping[str, Any]) -> int:
+    """Of one image's view in one epoch: what `scdd.data.mixing.Draws` stores."""
+    patches, augment = params.get("patches", 1), params.get("randaugment")
+    return (
+        VIEW_BYTES
+        + (2 * patches if patches > 1 else 0)
+        + (2 * augment["operations"] if augment else 0)
+    )
+
+
 def top_k(form: str) -> int | None:
     """The k of a form of logits 'topk:k'; None for the others."""
     return int(form.removeprefix("topk:")) if form.startswith("topk:") else None
@@ -26,7 +36,7 @@ def logit_bytes(form: str, classes: int) -> int:
 
 def label_bytes(params: Mapping[str, Any], classes: int) -> int:
     """Of one image in one epoch in a store made with the relabel parameters `params`."""
-    view = VIEW_BYTES if params.get("views", "stored") == "stored" else 0
+    view = view_bytes(params) if params.get("views", "stored") == "stored" else 0
     return view + logit_bytes(params["form"], classes)
 
 

@@ -23,6 +23,7 @@ from scdd.data.mixing import (
     cut_batches,
     cutmix_boxes,
     draw_epoch,
+    transform_keys,
     transform_of,
 )
 from scdd.data.order import sampler_orders
@@ -83,10 +84,8 @@ class Labelling:
 def transform_told(params: Mapping[str, Any]) -> dict[str, Any]:
     """Of a frozen config's keys those that `labelling_of` reads, for a store's header. Labels that
     depend on no batches need no more than the transform."""
-    keys = ["view", "mix", "alpha"]
-    if params.get("batch") is not None:
-        keys += ["mix_by", "teacher_bn", "batch"]
-    return {key: params[key] for key in keys}
+    tied = [] if params.get("batch") is None else ["mix_by", "teacher_bn", "batch"]
+    return transform_keys(params) | {key: params[key] for key in tied}
 
 
 def labelling_of(params: Mapping[str, Any], seed: int) -> Labelling:

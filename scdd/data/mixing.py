@@ -6,9 +6,10 @@ is certain for crops without resizing, where every sum has one term, and a resiz
 differently in another batch size.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,17 +17,27 @@ from torch import Tensor
 
 from scdd.artifacts.dataset import DatasetInfo
 from scdd.data.geometry import View, crop_resize, draw_views, whole_boxes
+from scdd.data.patches import draw_patches, shuffle_patches
+from scdd.data.randaugment import draw_operations, randaugment
 from scdd.data.source import Split
 from scdd.rng import generator
+
+# the keys of a frozen config that make a transform; what the later ones are where it lacks them
+BEFORE = {"patches": 1, "randaugment": None}
+KEYS = ("view", "mix", "alpha", *BEFORE)
 
 
 @dataclass(frozen=True)
 class Transform:
-    """How an epoch's pixels come about. mix: 'none', 'mixup', 'cutmix' (Beta(alpha, alpha))."""
+    """How an epoch's pixels come about. patches: shuffled ones a side, 1 for none; randaugment: how
+    many operations of which magnitude; both before the view. mix: 'none', 'mixup', 'cutmix'
+    (Beta(alpha, alpha))."""
 
     view: View
     mix: str
     alpha: float
+    patches: int = 1
+    randaugment: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -35,8 +46,10 @@ class Draws:
 
     crop: int16 [n, 4] and box: int16 [n, 4] (the pixels CutMix takes from the partner), both
     (top, left, height, width); flip: bool [n]; partner: int32 [n], an index into the whole set;
-    lam: float32 [n], the image's own share in (0, 1]. chances: what the crops were made of, kept
-    on the CPU for images that are files of any shape; not stored.
+    lam: float32 [n], the image's own share in (0, 1]. Only where the transform has them: patches,
+    uint8 [n, 2, patches a side], and ops, int8 [n, k], with bins, uint8 [n, k], the magnitudes of
+    RandAugment. chances: what the crops were made of, kept on the CPU for images that are files
+    of any shape; not stored.
     """
 
     crop: Tensor
@@ -44,21 +57,39 @@ class Draws:
     partner: Tensor
     lam: Tensor
     box: Tensor
+    patches: Tensor | None = None
+    ops: Tensor | None = None
+    bins: Tensor | None = None
     chances: Tensor | None = None
 
     def stored(self) -> dict[str, Tensor]:
         """By name, what the label store keeps."""
         names = [field.name for field in fields(self) if field.name != "chances"]
-        return {name: getattr(self, name) for name in names}
+        held = {name: getattr(self, name) for name in names}
+        return {name: tensor for name, tensor in held.items() if tensor is not None}
 
     def to(self, device: torch.device) -> "Draws":
         moved = {name: t.to(device, non_blocking=True) for name, t in self.stored().items()}
         return replace(self, **moved)
 
 
-def transform_of(params: dict) -> Transform:
-    """From the keys `view`, `mix` and `alpha` of a frozen config."""
-    return Transform(View.of(params["view"]), params["mix"], params["alpha"])
+def transform_of(params: Mapping[str, Any]) -> Transform:
+    """From the KEYS of a frozen config."""
+    augment = params.get("randaugment")
+    return Transform(
+        View.of(params["view"]),
+        params["mix"],
+        params["alpha"],
+        params.get("patches", 1),
+        (augment["operations"], augment["magnitude"]) if augment else None,
+    )
+
+
+def transform_keys(params: Mapping[str, Any]) -> dict[str, Any]:
+    """What a label store says of its transform: the KEYS of a frozen config, without the later ones
+    where they change nothing."""
+    given = {key: params[key] for key in KEYS if key in params}
+    return {key: value for key, value in given.items() if BEFORE.get(key, ...) != value}
 
 
 def cutmix_boxes(lam: Tensor, resolution: int, draw: torch.Generator) -> Tensor:
@@ -84,7 +115,14 @@ def draw_epoch(transform: Transform, n: int, resolution: int, seed: int, epoch: 
     if transform.mix == "cutmix":
         box = cutmix_boxes(lam, resolution, draw)
         lam = 1 - box[:, 2] * box[:, 3] / resolution**2
-    return Draws(crop.short(), flip, partner.int(), lam, box.short(), chances)
+    patches = ops = bins = None
+    if transform.patches > 1:
+        patches = draw_patches(n, transform.patches, generator(seed, "patches", epoch))
+    if transform.randaugment:
+        ops, bins = draw_operations(
+            n, *transform.randaugment, generator(seed, "randaugment", epoch)
+        )
+    return Draws(crop.short(), flip, partner.int(), lam, box.short(), patches, ops, bins, chances)
 
 
 @cache
@@ -103,7 +141,12 @@ def mixed(images: Tensor, pick: Tensor, draws: Draws, mix: str, info: DatasetInf
     under autocast, which would round the pixels.
     """
     mean, std = _statistics(info.mean, info.std, images.device)
-    views = crop_resize(images.float() / 255, draws.crop[pick], images.shape[-1], draws.flip[pick])
+    views = images.float() / 255
+    if draws.patches is not None:
+        views = shuffle_patches(views, draws.patches[pick])
+    if draws.ops is not None and draws.bins is not None:
+        views = randaugment(views, draws.ops[pick], draws.bins[pick])
+    views = crop_resize(views, draws.crop[pick], images.shape[-1], draws.flip[pick])
     views = (views - mean) / std
     if mix == "none":
         return views
@@ -145,7 +188,9 @@ def views(
     if mix != "none":
         partner = draws.partner.to(order.device)
         parts = [torch.cat([part, partner[part].long()]) for part in parts]
-    cut = bool(split.files) and draws.chances is not None
+    # what comes before the crop needs the whole image
+    whole = draws.patches is not None or draws.ops is not None
+    cut = bool(split.files) and draws.chances is not None and not whole
     if cut:
         draws = replace(draws, crop=whole_boxes(len(draws.crop), split.resolution).to(device))
     # the joined part is longer than the rest and read by itself

@@ -558,7 +558,7 @@ class _Builder:
         roles = ["teacher", *(f"teacher_{number}" for number in range(2, len(teachers) + 1))]
         parents = {"images": images, **dict(zip(roles, teachers, strict=True))}
         node = self.plan.add_section("relabel", images.label, relabel, parents, **tied)
-        return node, {"temperature": protocol.temperature, **pruned}
+        return node, {**_loss(protocol), **pruned}
 
     def _fkd(
         self, method: Method, folder: str, images: Node, protocol: Protocol
@@ -578,11 +578,16 @@ class _Builder:
         node = self.plan.add("fkd", images.label, params, {"images": images})
         self.plan.imports.setdefault(node.key, folder)
         pruned = {"label_epochs": epochs} if epochs < protocol.epochs else {}
-        return node, {"temperature": protocol.temperature, **pruned}
+        return node, {**_loss(protocol), **pruned}
 
-    def _students(self, label: str) -> Iterable[tuple[Network, dict[str, Any], int, str]]:
-        for student in self.config.students:
-            network = settled(student, self.resolution, "students")
+    def _students(
+        self, label: str, protocol: str = "", prescribed: Network | None = None
+    ) -> Iterable[tuple[Network, dict[str, Any], int, str]]:
+        """Those of the experiment, or the one that a protocol prescribes; with every seed."""
+        students = (prescribed,) if prescribed else self.config.students
+        where = f"protocol.{protocol}.student" if prescribed else "students"
+        for student in students:
+            network = settled(student, self.resolution, where)
             for seed in self.config.seeds:
                 yield student, network, seed, f"{label}-{student.label}-seed{seed}"
 
@@ -628,20 +633,26 @@ class _Builder:
         """Students of one image set by one protocol, with soft labels or the classes alone."""
         protocol = self._protocol(name)
         train = Train(**protocol.model_dump(include=set(Train.model_fields)))
-        if kind.labels == "soft" and method.labels is not None:
+        if protocol.patches > self.resolution:
+            raise ScddError(
+                f"protocol.{name}.patches: {protocol.patches}, but the images have "
+                f"{self.resolution} pixels a side."
+            )
+        of: dict[str, Node]
+        soft = kind.labels == protocol.labels == "soft"
+        if soft and method.labels is not None:
             teacher: str | None = "imported"
             labels, more = self._fkd(method, method.labels, images, protocol)
             of = {"labels": labels}
             stored: dict[str, Any] | None = self._stored(labels, protocol)
-        elif kind.labels == "soft":
+        elif soft:
             teacher = " + ".join(self._teachers(method))
             labels, more = self._labels(method, images, name, protocol)
             of, stored = {"labels": labels}, self._stored(labels, protocol)
         else:
             teacher, of, stored = None, {"images": images}, None
-            views = protocol.model_dump(mode="json", include={"view", "mix", "alpha"})
-            more = {**views, "mix": "none"}
-        for student, network, seed, label in self._students(images.label):
+            more = _hard_views(protocol)
+        for student, network, seed, label in self._students(images.label, name, protocol.student):
             node = self.plan.add_section(
                 "validate",
                 label,
@@ -650,7 +661,7 @@ class _Builder:
                 **more,
                 **self.tested_on,
                 student=network,
-                labels=kind.labels,
+                labels="soft" if soft else "hard",
                 seed=seed,
             )
             self._cell(
@@ -760,6 +771,25 @@ NOT_OF_INFORM = {"iterations", "r_bn", "start", "statistics", "storage"}
 FKD_SHARD = 25  # epochs in one label file at most: 25 of ImageNet at IPC 50 are 2.4 GiB
 OF_COSTS = ("method", "title", "teacher", "ipc", "protocol", "student")
 OF_VALIDATE = {"metrics": "metrics.json", "history": "history.csv"}
+
+
+def _loss(protocol: Protocol) -> dict[str, Any]:
+    """What a student with soft labels minimises: keys of its own beside its training's. The first
+    of the losses goes without saying, as it did before there were others."""
+    if protocol.loss == "mse-ce":
+        return {"loss": protocol.loss, "ce_weight": protocol.ce_weight}
+    told = {} if protocol.loss == "kl" else {"loss": protocol.loss}
+    return {"temperature": protocol.temperature, **told}
+
+
+def _hard_views(protocol: Protocol) -> dict[str, Any]:
+    """The views of a student with hard labels. Where the protocol has soft ones, its images are not
+    mixed: hard labels are there the control that has nothing of a teacher."""
+    keys = {"view", "patches", "randaugment", "mix", "alpha"}
+    views = {key: value for key, value in protocol.identity().items() if key in keys}
+    if protocol.labels == "soft":
+        views["mix"] = "none"
+    return {**views, "dsa": True} if protocol.dsa else views
 
 
 def _kind(method: Method) -> Kind:

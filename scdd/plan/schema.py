@@ -533,10 +533,29 @@ def _is_a_form(form: str) -> str:
     return form
 
 
+class RandAugment(Section):
+    """Random operations on an image before its view: torchvision's RandAugment."""
+
+    operations: Annotated[int, Field(ge=1, le=16)] = Field(
+        2, description="on each image, one after the other"
+    )
+    magnitude: Annotated[int, Field(ge=0, le=30)] = Field(9, description="of each, 0 to 30")
+
+
 class Relabel(Section):
     """The views of each epoch and how their soft labels are kept."""
 
     view: View = View()
+    patches: Annotated[int, Field(ge=1, le=64)] = Field(
+        1,
+        description="rows and columns of patches that are shuffled before the view; 1: none",
+        json_schema_extra={"as_before": 1},
+    )
+    randaugment: RandAugment | None = Field(
+        None,
+        description="RandAugment before the view, as {operations: 2, magnitude: 9}; null: none",
+        json_schema_extra={"as_before": None},
+    )
     mix: Literal["none", "mixup", "cutmix"] = Field(
         "mixup", description="how a view is mixed with that of a partner"
     )
@@ -587,21 +606,82 @@ class Train(Section):
     weight_decay: NotNegative = Field(0.01, description="AdamW's decay or SGD's L2 penalty")
     warmup_epochs: int = Field(0, ge=0, description="epochs of linear warm-up")
     eta: Positive = Field(1.0, description="lr = .5 lr0 (1 + cos(pi e / epochs / eta)); 1: to 0")
+    steep_from: Share = Field(
+        1.0,
+        description="share of the epochs e beyond which lr is the cosine there, times "
+        "(1 - e / epochs), as EDC's; 1: never",
+        json_schema_extra={"as_before": 1.0},
+    )
+    milestones: tuple[Share, ...] | None = Field(
+        None,
+        description="shares of the epochs at which lr falls to a tenth; null: the cosine",
+        json_schema_extra={"as_before": None},
+    )
+    ema: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.0,
+        description="share of the old in the moving average of the weights, by step, that is "
+        "evaluated; 0: none",
+        json_schema_extra={"as_before": 0.0},
+    )
+    decay_vectors: bool = Field(
+        True,
+        description="whether weight_decay is for biases and BatchNorm too",
+        json_schema_extra={"as_before": True},
+    )
     precision: Precision = Field("float32", description="bf16: autocast")
 
     @model_validator(mode="after")
     def _warm_up_ends(self) -> "Train":
         return _warm_up_ends(self)
 
+    @model_validator(mode="after")
+    def _one_schedule(self) -> "Train":
+        if self.milestones is not None and (self.eta, self.steep_from) != (1.0, 1.0):
+            raise ValueError(
+                "milestones stand in place of the cosine; leave eta and steep_from out, or set "
+                "milestones: null"
+            )
+        return self
+
 
 class Protocol(Relabel, Train):
-    """An evaluation protocol: views, soft labels and the student's training."""
+    """An evaluation protocol: views, labels and the student's training."""
 
     like: str | None = Field(None, description="the published protocol that this one varies")
-    temperature: Positive = Field(20.0, description="of the KL divergence; unused by hard labels")
+    labels: Literal["soft", "hard"] = Field(
+        "soft", description="soft: a teacher's; hard: the classes of images and partners"
+    )
+    loss: Literal["kl", "kl-t2", "mse-ce"] = Field(
+        "kl",
+        description="kl: KL divergence; kl-t2: times temperature^2; mse-ce: MSE of the logits and "
+        "ce_weight x cross-entropy with the image's class; unused by hard labels",
+    )
+    temperature: Positive = Field(20.0, description="of the KL divergence; unused by other losses")
+    ce_weight: NotNegative = Field(0.025, description="of mse-ce; unused by other losses")
+    dsa: bool = Field(
+        False, description="DSA's augmentation of each batch, after its view; for hard labels"
+    )
+    student: Annotated[Network, BeforeValidator(_named)] | None = Field(
+        None, description="the network this protocol prescribes; null: the experiment's students"
+    )
+
     label_epochs: Count | None = Field(
         None, description="epochs that are labelled, and used over and over; null: all"
     )
+
+    @model_validator(mode="after")
+    def _labels_know_their_views(self) -> "Protocol":
+        if self.dsa and self.labels == "soft":
+            raise ValueError(
+                "dsa is drawn by batch while a student trains, and soft labels are made before; "
+                "set labels: hard or dsa: false"
+            )
+        if self.loss == "mse-ce" and self.labels == "soft" and self.form.startswith("topk"):
+            raise ValueError(
+                f"loss mse-ce compares all logits, of which form {self.form} keeps some; set form "
+                "to float16 or int8"
+            )
+        return self
 
     @model_validator(mode="after")
     def _all_labels_are_used(self) -> "Protocol":
