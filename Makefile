@@ -16,7 +16,7 @@ test: setup
 	snakefmt --check Snakefile rules
 	snakemake --lint
 	mypy
-	pytest
+	OMP_NUM_THREADS=1 pytest --numprocesses $(CORES) --dist worksteal
 
 test-slurm: setup
 	pytest -rs tests/slurm

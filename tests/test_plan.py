@@ -586,10 +586,10 @@ def test_assumed_values_stand_in_the_tables_notes() -> None:
 
 def test_values_changed_under_a_published_name_stand_in_the_tables_notes() -> None:
     config = yaml.safe_load((ROOT / "experiments/tiny-imagenet.yaml").read_text())
-    config["recover"] = {"r_bn": 0.1, "lr": 0.2, "tv_l2": 0}
+    config["recover"] = {"r_bn": 0.1, "lr": 0.2, "tv_l2": 0, "l2_scale": 0.5}
     (table,) = plan_of(config, check_files=False).of("tables")
     notes = [note for note in table.params["notes"] if note.startswith("recover scdd-paper")]
-    assert any("has its own r_bn, lr." in note for note in notes)
+    assert any("has its own r_bn, lr, l2_scale." in note for note in notes)
     assert not any("r_bn" in note for note in notes if "assumed" in note)
 
 

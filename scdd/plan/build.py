@@ -173,7 +173,12 @@ class _Builder:
         """
         found, changes = preset(*path, self.family), merge(*own)
         section = self._checked(model, path, changes)
-        changed = [key for key in flatten(changes) if key in found.sources]
+        published = self._checked(model, path, {}) if found.values else section
+        changed = [
+            key
+            for key in flatten(changes)
+            if key in found.sources or _value(section, key) != _value(published, key)
+        ]
         assumed = [
             key
             for key, source in found.sources.items()
@@ -790,6 +795,14 @@ def _hard_views(protocol: Protocol) -> dict[str, Any]:
     if protocol.labels == "soft":
         views["mix"] = "none"
     return {**views, "dsa": True} if protocol.dsa else views
+
+
+def _value(section: Section, key: str) -> Any:
+    """At a key as `view.flip`; None where it is in nothing."""
+    value: Any = section.model_dump()
+    for part in key.split("."):
+        value = (value or {}).get(part)
+    return value
 
 
 def _kind(method: Method) -> Kind:
