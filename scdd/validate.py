@@ -208,11 +208,13 @@ def fit(
     images: int,
     device: torch.device,
     saved: Unsaved | None = None,
+    compiled: bool = False,
 ) -> list[Row]:
     """Train `network` in place for all epochs, each of so many images; returns the history.
 
     `evaluate` is called some twenty times and after the last epoch. saved: where to go on from, and
-    where to leave the state. Raises ScddError, naming the epoch, where the loss is not finite.
+    where to leave the state. compiled: by torch.compile, which rounds otherwise. Raises ScddError,
+    naming the epoch, where the loss is not finite.
     """
     saved = saved or Unsaved()
     groups = parameter_groups(network, training)
@@ -232,6 +234,7 @@ def fit(
             fused=True,
         )
     half = training.precision == "bf16"
+    forward = torch.compile(network, dynamic=False) if compiled else network
     # dropout and stochastic depth draw from torch's own numbers
     torch.manual_seed(generator(training.seed, "dropout").initial_seed())
     watched = evaluation_epochs(training.epochs)
@@ -267,7 +270,7 @@ def fit(
                 group["lr"] = rate
             for inputs, targets in feed(epoch, done - epoch * per_epoch):
                 with torch.autocast(device.type, torch.bfloat16, enabled=half):
-                    outputs = network(inputs)
+                    outputs = forward(inputs)
                 loss = criterion(outputs.float(), targets)
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
@@ -347,6 +350,7 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: 
         len(split),
         device,
         saved,
+        args.compile,
     )
     last = history[-1]
     say(f"top-1 {last.top1:.2f} % after {training.epochs} epochs on {len(split)} images")
@@ -359,6 +363,7 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: 
         "seed": training.seed,
         "images": content,
         "digest": config.digest,
+        "compiled": args.compile,
         "env": runtime.environment(device),
     }
     write_json(args.metrics, metrics)
@@ -370,6 +375,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--root", type=Path, required=True, help="where the dataset's files lie")
     parser.add_argument("--images", type=Path, help="set.json; without it the whole training set")
     parser.add_argument("--labels", type=Path, help="the folder of the soft labels")
+    parser.add_argument(
+        "--compile", action="store_true", help="compile the student: a minute or more, once"
+    )
     parser.add_argument("--out", dest="metrics", type=Path, required=True, help="metrics.json")
     parser.add_argument("--history", type=Path, required=True, help="history.csv")
     return runtime.run_long("validate", parser, work, argv, outputs=("metrics", "history"))

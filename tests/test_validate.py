@@ -5,6 +5,7 @@ import json
 import math
 from collections.abc import Iterator
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -176,6 +177,27 @@ def test_hard_labels_learn_the_toy_problem(optimizer: str, lr: float) -> None:
     assert history[-1].loss < 0.5 * history[0].loss
     assert history[-1].top1 is not None
     assert history[-1].top1 > 90
+
+
+def test_a_compiled_student_is_the_same_but_for_rounding(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a backend that needs no C++ compiler; also the last batch, which is shorter."""
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
+    recipe = training(epochs=2)
+    losses = []
+    for compiled in (False, True):
+        feed = validate.hard_feed(image_set(20, 8), transform_of(NO_VIEW), recipe, info(8), CPU)
+        history = validate.fit(
+            build(TEACHER, 3, generator(0)),
+            feed,
+            nn.functional.cross_entropy,
+            recipe,
+            lambda: (0.0, None),
+            20,
+            CPU,
+            compiled=compiled,
+        )
+        losses.append([row.loss for row in history])
+    assert losses[1] == pytest.approx(losses[0], rel=1e-3)
 
 
 def test_a_batch_beyond_the_set_takes_the_whole_set_as_one() -> None:

@@ -836,8 +836,8 @@ class Machine(Section):
     )
     compile: bool = Field(
         False,
-        description="compile a recovery's pass through the teacher (torch.compile): costs a minute "
-        "or more a job; changes float rounding",
+        description="compile a recovery's pass through the teacher, and students (torch.compile): "
+        "costs a minute or more a job; changes float rounding",
     )
 
 
