@@ -134,11 +134,11 @@ def notes(spent: Sequence[Spent]) -> list[str]:
         ]
     return [
         *said,
-        "Wall-clock seconds of all jobs that a number came of, added up; of the students, the mean "
-        "of one. The squeeze and the probe of images that are not recovered are those of their "
-        "labels' teacher. A job that several lines or columns used counts in each. What an "
-        "interrupted attempt did after its last save, and the start of the programs, is not in "
-        "them.",
+        "Wall-clock seconds of all jobs that a number came of, added up; of the students, the "
+        "mean of one. The squeeze and the probe of an image set are those of all networks that "
+        "chose, recovered or labelled it. A job that several lines or columns used counts in "
+        "each. What an interrupted attempt did after its last save, and the start of the "
+        "programs, is not in them.",
         "A dash stands for not recorded; nothing, for no such stage (an imported backbone was "
         "trained elsewhere). costs.csv has all of it, with peak memory.",
     ]

@@ -140,9 +140,7 @@ def test_a_renamed_shard_is_refused(tmp_path: Path) -> None:
     ("what", "other"),
     [
         ("images", "i2"),
-        ("teacher", "t2"),
         ("digest", "d2"),
-        ("transform", {"mix": "cutmix"}),
     ],
 )
 def test_labels_of_something_else_are_refused_naming_both(

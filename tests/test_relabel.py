@@ -328,9 +328,8 @@ def test_the_program_writes_a_shard_and_says_its_size_first(
         images=content,
         classes=CLASSES,
         digest="relabel",
-        teacher="t1",
-        transform=transform,
     )
+    assert (store.origin.teacher, store.origin.transform) == ("t1", transform)
     assert store.epoch(1)["logits"].shape == (6, 3)
 
 
@@ -376,10 +375,8 @@ def test_several_teachers_are_averaged(folder: Path) -> None:
         given[at + 1 : at + 2] = [str(folder / f"{name}.safetensors") for name in teachers]
         assert relabel.main(given) == 0
         content = open_set(folder / "images" / "set.json").content
-        joined = "+".join(teachers)
-        store = open_store(
-            folder / "labels", epochs=1, images=content, classes=CLASSES, teacher=joined
-        )
+        store = open_store(folder / "labels", epochs=1, images=content, classes=CLASSES)
+        assert store.origin.teacher == "+".join(teachers)
         stored.append(store.epoch(0)["logits"].float())
     torch.testing.assert_close(stored[2], (stored[0] + stored[1]) / 2, rtol=2e-3, atol=2e-3)
 

@@ -188,17 +188,16 @@ def open_store(
     images: str,
     classes: tuple[str, ...],
     digest: str | None = None,
-    teacher: str | None = None,
-    transform: Mapping[str, Any] | None = None,
     resolution: int | None = None,
     batch: int | None = None,
 ) -> LabelStore:
     """The first `epochs` epochs of the store in `folder`. Reads headers only.
 
-    The other arguments are what the caller expects, None accepts any; batch: images a step of the
-    student that will be trained. Raises ScddError where a shard is damaged, shards are of
-    different origin, the store was made for something else, with another class order or for other
-    batches, or it has too few epochs.
+    The other arguments are what the caller expects, None accepts any; digest: the store's own,
+    which stands for its teacher, transform and form; batch: images a step of the student that will
+    be trained. Raises ScddError where a shard is damaged, shards are of different origin, the store
+    was made for something else, with another class order or for other batches, or it has too few
+    epochs.
     """
     origin = None
     rows: dict[int, _Row] = {}
@@ -222,18 +221,17 @@ def open_store(
             f"{folder} has no soft labels for epoch {missing}, but {epochs} epochs are asked. "
             "Run snakemake to make them, or train for fewer epochs."
         )
-    for what, expected in (
-        ("images", images),
-        ("digest", digest),
-        ("teacher", teacher),
-        ("transform", transform),
-    ):
-        made = getattr(origin, what)
-        if expected is not None and made != expected:
-            raise ScddError(
-                f"{folder} holds labels for {what} {made}, but {what} {expected} is in use. "
-                "Labels fit one image set, teacher and transform: run snakemake to make them."
-            )
+    if origin.images != images:
+        raise ScddError(
+            f"{folder} holds labels for images {origin.images}, but images {images} is in use. "
+            "Labels fit one image set: run snakemake to make them."
+        )
+    if digest is not None and origin.digest != digest:
+        raise ScddError(
+            f"{folder} holds labels {origin.digest}, of teacher {origin.teacher} and transform "
+            f"{origin.transform}, but labels {digest} are in use, of another teacher, transform or "
+            "form. Run snakemake to make them."
+        )
     if None not in (resolution, origin.resolution) and resolution != origin.resolution:
         raise ScddError(
             f"{folder} holds labels for images of {origin.resolution} pixels a side, but these "
