@@ -37,7 +37,7 @@ NEEDS = {
     "imageset": Needs(60, 16_000),
     "verify": Needs(60, 32_000),
     "relabel": Needs(240, 64_000),
-    "fkd": Needs(60, 64_000),
+    "fkd": Needs(240, 64_000),
     "validate": Needs(720, 64_000),
     "tables": Needs(30, 8_000),
 }
