@@ -99,9 +99,10 @@ def drawn_so_far(device: torch.device) -> list[Tensor]:
 
 
 def go_on_drawing(states: list[Tensor], device: torch.device) -> None:
-    """Take them up again where `drawn_so_far` found them."""
+    """Take them up again where `drawn_so_far` found them: of a GPU's only those of a GPU, for a job
+    may have begun on the CPU."""
     torch.set_rng_state(states[0])
-    if device.type == "cuda":
+    if device.type == "cuda" and len(states) > 1:
         torch.cuda.set_rng_state(states[1], device)
 
 

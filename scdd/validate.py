@@ -26,7 +26,8 @@ from scdd.artifacts.network import Architecture
 from scdd.artifacts.saved import Snapshot, Unsaved
 from scdd.average import Average
 from scdd.data.dsa import draw_dsa, dsa
-from scdd.data.mixing import Transform, batch_count, draw_epoch, transform_of, views
+from scdd.data.labelling import Labelling, labelling_of
+from scdd.data.mixing import batch_count, views
 from scdd.data.placement import hold, open_images
 from scdd.data.replay import replay
 from scdd.data.source import Split, normalise, open_dataset
@@ -135,21 +136,22 @@ def soft_feed(
 
 def hard_feed(
     split: Split,
-    transform: Transform,
+    labelling: Labelling,
     training: Training,
     info: DatasetInfo,
     device: torch.device,
     siamese: bool = False,
 ) -> Feed[Tensor]:
-    """Views drawn from the student's seed, with class probabilities as targets. siamese: each batch
-    also gets DSA's augmentation."""
+    """Views with class probabilities as targets. siamese: each batch also gets DSA's
+    augmentation."""
     one_hot, labels = torch.eye(len(info.classes), device=device), split.labels.to(device)
 
     def feed(epoch: int, skip: int) -> Iterator[tuple[Tensor, Tensor]]:
         n, size = len(split), split.resolution
-        draws = draw_epoch(transform, n, size, training.seed, epoch).to(device)
-        order = batch_order(split, training.seed, epoch)[skip * training.batch :]
-        made = views(split, order, training.batch, draws, transform.mix, info)
+        draws = labelling.draw(n, size, epoch).to(device)
+        order = batch_order(split, training.seed, epoch, labelling.order(n, epoch))
+        left = order[skip * training.batch :]
+        made = views(split, left, training.batch, draws, labelling.transform.mix, info)
         for number, (index, seen) in enumerate(made, start=skip):
             inputs = seen
             if siamese:
@@ -319,8 +321,11 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: 
     feed: Feed[Any]
     criterion: Criterion[Any] = F.cross_entropy
     if params["labels"] == "hard":
+        # of the student's own seed; batches matter only where they are mixed within
+        batch = training.batch if params.get("mix_by", "set") == "batch" else None
+        labelling = labelling_of({**params, "batch": batch}, training.seed)
         siamese = params.get("dsa", False)
-        feed = hard_feed(split, transform_of(params), training, info, device, siamese)
+        feed = hard_feed(split, labelling, training, info, device, siamese)
     elif content is None or args.labels is None:
         raise ScddError("soft labels need --images and --labels.")
     else:

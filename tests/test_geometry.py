@@ -7,9 +7,10 @@ from torchvision.transforms.v2 import RandomResizedCrop, functional
 from scdd.data.geometry import (
     View,
     crop_resize,
+    draw_chances,
     draw_views,
+    fit_boxes,
     padded_crop_boxes,
-    resized_crop_boxes,
 )
 from scdd.rng import generator
 
@@ -22,7 +23,7 @@ def images(n: int, height: int, width: int) -> torch.Tensor:
 @pytest.mark.parametrize("size", [5, 16, 24, 50])
 def test_equals_resized_crop_and_flip(size: int, antialias: bool) -> None:
     n, resolution = 40, 24
-    boxes = resized_crop_boxes(n, resolution, (0.02, 1.0), generator(0))
+    boxes = fit_boxes(draw_chances(n, (0.02, 1.0), generator(0)), resolution, resolution)
     boxes[0] = torch.tensor([0, 0, resolution, resolution])
     boxes[1] = torch.tensor([23, 23, 1, 1])
     boxes[2] = torch.tensor([3, 0, 1, resolution])
@@ -62,7 +63,7 @@ def test_equals_padding_and_crop(antialias: bool) -> None:
 
 
 def test_resized_boxes_have_the_asked_areas_and_aspects() -> None:
-    boxes = resized_crop_boxes(20_000, 224, (0.2, 1.0), generator(0)).float()
+    boxes = fit_boxes(draw_chances(20_000, (0.2, 1.0), generator(0)), 224, 224).float()
     top, left, height, width = boxes.unbind(1)
     assert bool(((top >= 0) & (left >= 0)).all())
     assert bool(((top + height <= 224) & (left + width <= 224)).all())
@@ -79,13 +80,13 @@ def test_resized_boxes_are_distributed_as_torchvisions() -> None:
     theirs = RandomResizedCrop(32, scale=(0.2, 1.0))
     draws = [theirs.make_params([torch.zeros(3, 64, 64)]) for _ in range(4000)]
     expected = torch.tensor([[d[k] for k in ("top", "left", "height", "width")] for d in draws])
-    found = resized_crop_boxes(4000, 64, (0.2, 1.0), generator(0))
+    found = fit_boxes(draw_chances(4000, (0.2, 1.0), generator(0)), 64, 64)
     torch.testing.assert_close(found.float().mean(0), expected.float().mean(0), atol=0.6, rtol=0)
     torch.testing.assert_close(found.float().std(0), expected.float().std(0), atol=0.6, rtol=0)
 
 
 def test_impossible_scale_gives_the_whole_image() -> None:
-    boxes = resized_crop_boxes(5, 10, (4.0, 4.0), generator(0))
+    boxes = fit_boxes(draw_chances(5, (4.0, 4.0), generator(0)), 10, 10)
     assert boxes.tolist() == [[0, 0, 10, 10]] * 5
 
 

@@ -28,7 +28,7 @@ from scdd.plan.schema import (
     Section,
     View,
 )
-from scdd.plan.stages import VERSIONS, Plan
+from scdd.plan.stages import VERSIONS, Node, Plan
 
 Config = dict[str, Any]
 
@@ -740,7 +740,7 @@ def test_mappings_merge_key_by_key() -> None:
         ({"protocol": {"whole": {"labels": "hard"}}}, "unknown key protocol.whole.labels"),
         ({"protocol": {"rded": {"dsa": True}}}, "soft labels are made before; set labels: hard"),
         ({"protocol": {"edc": {"form": "topk:2"}}}, "compares all logits, of which form topk:2"),
-        ({"protocol": {"edc": {"milestones": [0.5]}}}, "in place of the cosine; leave eta"),
+        ({"protocol": {"edc": {"milestones": [0.5]}}}, "in place of the cosine; set eta: 1"),
         ({"protocol": {"edc": {"ema": 1}}}, "protocol.edc.ema: input should be less than 1"),
         ({"protocol": {"edc": {"randaugment": {"magnitude": 31}}}}, "randaugment.magnitude: input"),
         (
@@ -995,6 +995,16 @@ def test_fewer_labelled_epochs_are_fewer_files_and_another_student(tiny: Config)
     assert some[1].digest == half[1].digest == labels.digest  # whole shards serve both
     assert len({made[2].digest for made in (few, some, half, (plan, labels, student))}) == 4
     assert few[2].params["label_epochs"] == 20
+
+
+def test_hard_labels_may_be_mixed_by_batch(tiny: Config) -> None:
+    def student(mix_by: str) -> Node:
+        own = {"labels": "hard", "mix": "mixup", "mix_by": mix_by, "epochs": 1}
+        (node,) = plan_of({**tiny, "protocol": {"scdd-paper": own}}).of("validate")
+        return node
+
+    assert student("batch").params["mix_by"] == "batch"
+    assert student("batch").digest != student("set").digest
 
 
 def test_the_bytes_of_images_and_labels_are_told_before_the_run(

@@ -191,7 +191,9 @@ def validated(how: str, saved: Unsaved) -> Result:
 
     history = validate.fit(
         network,
-        validate.hard_feed(split, transform, recipe, INFO, CPU, "dsa" in more),
+        validate.hard_feed(
+            split, Labelling(transform, recipe.seed), recipe, INFO, CPU, "dsa" in more
+        ),
         nn.functional.cross_entropy,
         recipe,
         evaluate,

@@ -4,7 +4,7 @@ import csv
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from scdd import relabel, validate
 from scdd.artifacts.classes import class_hash
 from scdd.artifacts.labels import Origin, read_shard_header, save_shard
 from scdd.data.dsa import draw_dsa, dsa
+from scdd.data.labelling import Labelling
 from scdd.data.mixing import Transform, draw_epoch, transform_of
 from scdd.errors import ScddError
 from scdd.models import build
@@ -39,6 +40,7 @@ TRAINING = Training(
     seed=0,
 )
 NO_VIEW = {"view": {**VIEW, "crop": "none"}, "mix": "none", "alpha": 1.0}
+PLAIN = Labelling(transform_of(NO_VIEW), 0)
 
 
 def training(**changes: Any) -> Training:
@@ -134,7 +136,7 @@ def test_accuracy_counts_every_image_once() -> None:
 def test_hard_targets_share_the_classes_of_image_and_partner() -> None:
     split = image_set(7, 8)
     transform = Transform(transform_of(NO_VIEW).view, "mixup", 1.0)
-    feed = validate.hard_feed(split, transform, training(batch=4), info(8), CPU)
+    feed = validate.hard_feed(split, Labelling(transform, 0), training(batch=4), info(8), CPU)
     targets = torch.cat([target for _, target in feed(3, 0)])
     draws = draw_epoch(transform, 7, 8, seed=0, epoch=3)
     order = torch.randperm(7, generator=generator(0, "order", 3))
@@ -146,11 +148,27 @@ def test_hard_targets_share_the_classes_of_image_and_partner() -> None:
         assert targets[row].tolist() == pytest.approx(expected)
 
 
+def test_hard_labels_mixed_by_batch_have_partners_and_one_share_in_each_batch() -> None:
+    transform = Transform(transform_of(NO_VIEW).view, "mixup", 1.0)
+    labelling = Labelling(transform, 0, "batch", 4)
+    one_hot = torch.eye(11)
+    info_11 = replace(info(8), classes=tuple("abcdefghijk"))
+    split = replace(image_set(11, 8), labels=torch.arange(11))  # a class of its own for each image
+    feed = validate.hard_feed(split, labelling, training(batch=4), info_11, CPU)
+    order = labelling.order(11, 3)
+    assert order is not None
+    for batch, (_, targets) in zip(order.split(4), feed(3, 0), strict=True):
+        others = [i for i in range(11) if i not in batch]
+        assert targets[:, others].sum() == 0
+        own = (targets * one_hot[batch]).sum(1)
+        share = own.min()  # an image may be its own partner
+        assert all(abs(x - share) < 1e-6 or abs(x - 1) < 1e-6 for x in own.tolist())
+
+
 def test_dsa_follows_the_views_and_is_the_batchs_own() -> None:
-    transform, recipe = transform_of(NO_VIEW), training(batch=4)
-    split = image_set(11, 8)
-    plain = list(validate.hard_feed(split, transform, recipe, info(8), CPU)(2, 0))
-    feed = validate.hard_feed(split, transform, recipe, info(8), CPU, siamese=True)
+    recipe, split = training(batch=4), image_set(11, 8)
+    plain = list(validate.hard_feed(split, PLAIN, recipe, info(8), CPU)(2, 0))
+    feed = validate.hard_feed(split, PLAIN, recipe, info(8), CPU, siamese=True)
     made = list(feed(2, 0))
     for number, ((inputs, targets), (seen, same)) in enumerate(zip(made, plain, strict=True)):
         drawn = draw_dsa(len(seen), generator(0, "dsa", 2, number))
@@ -164,7 +182,7 @@ def test_hard_labels_learn_the_toy_problem(optimizer: str, lr: float) -> None:
     split, test = image_set(30, 8), image_set(60, 8, seed=1)
     network = build(TEACHER, 3, generator(0))
     recipe = training(optimizer=optimizer, lr=lr)
-    feed = validate.hard_feed(split, transform_of(NO_VIEW), recipe, info(8), CPU)
+    feed = validate.hard_feed(split, PLAIN, recipe, info(8), CPU)
     history = validate.fit(
         network,
         feed,
@@ -185,7 +203,7 @@ def test_a_compiled_student_is_the_same_but_for_rounding(monkeypatch: pytest.Mon
     recipe = training(epochs=2)
     losses = []
     for compiled in (False, True):
-        feed = validate.hard_feed(image_set(20, 8), transform_of(NO_VIEW), recipe, info(8), CPU)
+        feed = validate.hard_feed(image_set(20, 8), PLAIN, recipe, info(8), CPU)
         history = validate.fit(
             build(TEACHER, 3, generator(0)),
             feed,
@@ -202,7 +220,7 @@ def test_a_compiled_student_is_the_same_but_for_rounding(monkeypatch: pytest.Mon
 
 def test_a_batch_beyond_the_set_takes_the_whole_set_as_one() -> None:
     recipe = training(batch=100)
-    feed = validate.hard_feed(image_set(30, 8), transform_of(NO_VIEW), recipe, info(8), CPU)
+    feed = validate.hard_feed(image_set(30, 8), PLAIN, recipe, info(8), CPU)
     assert [len(inputs) for inputs, _ in feed(0, 0)] == [30]
 
 

@@ -93,14 +93,6 @@ def fit_boxes(chances: Tensor, height: int, width: int) -> Tensor:
     return torch.where(fits.any(1)[:, None], boxes, centred)
 
 
-def resized_crop_boxes(
-    n: int, resolution: int, scale: tuple[float, float], draw: torch.Generator
-) -> Tensor:
-    """Boxes int64 [n, 4] as torchvision's RandomResizedCrop draws them on square images; `scale`
-    is the range of the crop's share of the area."""
-    return fit_boxes(draw_chances(n, scale, draw), resolution, resolution)
-
-
 @dataclass(frozen=True)
 class View:
     """How an image is cropped and mirrored before a network sees it.

@@ -8,7 +8,6 @@ differently in another batch size.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,7 @@ from scdd.artifacts.dataset import DatasetInfo
 from scdd.data.geometry import View, crop_resize, draw_views, whole_boxes
 from scdd.data.patches import draw_patches, shuffle_patches
 from scdd.data.randaugment import draw_operations, randaugment
-from scdd.data.source import Split
+from scdd.data.source import Split, standardise
 from scdd.rng import generator
 
 # the keys of a frozen config that make a transform; what the later ones are where it lacks them
@@ -125,29 +124,19 @@ def draw_epoch(transform: Transform, n: int, resolution: int, seed: int, epoch: 
     return Draws(crop.short(), flip, partner.int(), lam, box.short(), patches, ops, bins, chances)
 
 
-@cache
-def _statistics(
-    mean: tuple[float, ...], std: tuple[float, ...], device: torch.device
-) -> tuple[Tensor, Tensor]:
-    """Kept on the device: making them for each batch would wait for a copy."""
-    columns = torch.tensor([mean, std], device=device)[:, :, None, None]
-    return columns[0], columns[1]
-
-
 def mixed(images: Tensor, pick: Tensor, draws: Draws, mix: str, info: DatasetInfo) -> Tensor:
     """Normalised float32 [b, 3, R, R] of uint8 `images`, which are those of index `pick`.
 
     pick: int64 [b], or with mixing [2b]: the images, then the partner of each. Do not call this
     under autocast, which would round the pixels.
     """
-    mean, std = _statistics(info.mean, info.std, images.device)
     views = images.float() / 255
     if draws.patches is not None:
         views = shuffle_patches(views, draws.patches[pick])
     if draws.ops is not None and draws.bins is not None:
         views = randaugment(views, draws.ops[pick], draws.bins[pick])
     views = crop_resize(views, draws.crop[pick], images.shape[-1], draws.flip[pick])
-    views = (views - mean) / std
+    views = standardise(views, info)
     if mix == "none":
         return views
     own, other = views.chunk(2)
@@ -197,12 +186,12 @@ def views(
     for group in (parts[:-1], parts[-1:]):
         if group:
             wanted, length = torch.cat(group), len(group[0])
+            there = wanted.to(device, non_blocking=True)  # at once: each copy would be waited for
             read = (
                 split.crops(wanted, length, [split.resolution], draws.chances[wanted, None], device)
                 if cut
                 else ([images] for _, images in split.batches(wanted, length, device))
             )
-            for index, (images,) in zip(wanted.split(length), read, strict=True):
-                pick = index.to(device)
+            for pick, (images,) in zip(there.split(length), read, strict=True):
                 count = len(pick) if mix == "none" else len(pick) // 2
                 yield pick[:count], mixed(images, pick, draws, mix, info)

@@ -124,7 +124,9 @@ def _blended(images: Tensor, op: Tensor, strength: Tensor) -> Tensor:
     """Brightness, colour, contrast and sharpness: towards or away from a poorer image."""
     grey = luminance(images)
     poorer = torch.where(_column(op == COLOR), grey, 0.0)
-    poorer = torch.where(_column(op == CONTRAST), grey.mean((1, 2, 3), keepdim=True), poorer)
+    # in float64: a GPU sums in another order for another batch size, which must not show
+    level = grey.double().mean((1, 2, 3), keepdim=True).to(grey)
+    poorer = torch.where(_column(op == CONTRAST), level, poorer)
     if min(images.shape[2:]) > 2:
         smooth = images.clone()  # at the edges the image itself
         inner = smooth[:, :, 1:-1, 1:-1]

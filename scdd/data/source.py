@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TypeVar
 
@@ -222,11 +222,25 @@ def open_dataset(info: Path, root: Path) -> Dataset:
     return Dataset(load_info(info), info.parent, root)
 
 
+@cache
+def _columns(
+    mean: tuple[float, ...], std: tuple[float, ...], device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Kept on the device: making them for each batch would wait for a copy."""
+    with torch.inference_mode(False):  # whoever asks first
+        columns = torch.tensor([mean, std], device=device)[:, :, None, None]
+    return columns[0], columns[1]
+
+
+def standardise(pixels: Tensor, info: DatasetInfo) -> Tensor:
+    """Float [n, 3, H, W] in [0, 1] with the dataset's mean and std removed."""
+    mean, std = _columns(info.mean, info.std, pixels.device)
+    return (pixels - mean) / std
+
+
 def normalise(images: Tensor, info: DatasetInfo) -> Tensor:
     """uint8 [n, 3, H, W] to float32 with the dataset's mean and std removed."""
-    mean = torch.tensor(info.mean, device=images.device)[:, None, None]
-    std = torch.tensor(info.std, device=images.device)[:, None, None]
-    return (images.float() / 255 - mean) / std
+    return standardise(images.float() / 255, info)
 
 
 def denormalise(images: Tensor, info: DatasetInfo) -> Tensor:

@@ -794,6 +794,8 @@ def _hard_views(protocol: Protocol) -> dict[str, Any]:
     views = {key: value for key, value in protocol.identity().items() if key in keys}
     if protocol.labels == "soft":
         views["mix"] = "none"
+    elif protocol.mix_by == "batch":
+        views["mix_by"] = "batch"
     return {**views, "dsa": True} if protocol.dsa else views
 
 

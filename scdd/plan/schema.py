@@ -638,7 +638,7 @@ class Train(Section):
     def _one_schedule(self) -> "Train":
         if self.milestones is not None and (self.eta, self.steep_from) != (1.0, 1.0):
             raise ValueError(
-                "milestones stand in place of the cosine; leave eta and steep_from out, or set "
+                "milestones stand in place of the cosine; set eta: 1 and steep_from: 1, or "
                 "milestones: null"
             )
         return self

@@ -137,7 +137,7 @@ class _Job:
         self.todo = [key for key in keys if key not in under_way]
         first = settings.first_bn_multiplier
         self.teachers = [(network, BatchNormLoss(network, first)) for network in networks]
-        # nothing of it changes from pass to pass but the last one's width
+        # anew for each width: the measured one's, all passes', the last one's
         self.objective = torch.compile(objective, fullgraph=True) if compiled else objective
 
     def done(self) -> int:
@@ -182,7 +182,10 @@ class _Job:
         torch.cuda.reset_peak_memory_stats(self.device)
         unit = self.draw(self.todo[0])
         one = Pass.begin([unit], self.settings.iterations, self.device)
-        self.gradient(one, Views([unit], self.device))
+        try:
+            self.gradient(one, Views([unit], self.device))
+        except torch.OutOfMemoryError:
+            return 1  # and will be told when it is tried
         need = torch.cuda.max_memory_allocated(self.device) - before
         width = max(1, min(most, int(FILLED * free / need)))
         return math.ceil(most / math.ceil(most / width))
