@@ -17,6 +17,7 @@ from torchvision.transforms import CenterCrop, Compose, Resize
 from torchvision.transforms.v2.functional import pil_to_tensor, resized_crop
 
 from scdd.data.__main__ import main
+from scdd.data.folders import class_folders, image_files
 from scdd.data.geometry import draw_chances
 from scdd.data.sets import module, names
 from scdd.data.source import Split, decode, normalise, open_dataset
@@ -63,6 +64,16 @@ def test_digits_are_all_there(tmp_path: Path) -> None:
     facts = module("digits").FACTS
     assert (seen * torch.tensor(0.5) + 0.5).mean().item() == pytest.approx(facts.mean[0], abs=2e-3)
     assert (seen * torch.tensor(0.5) + 0.5).std().item() == pytest.approx(facts.std[0], abs=2e-3)
+
+
+def test_a_dataset_has_the_files_that_an_imported_folder_has(photos: Path) -> None:
+    """Also .pgm, which torchvision's ImageFolder reads too."""
+    Image.new("L", (12, 8)).save(photos / "train" / "cat" / "3.pgm")
+    (photos / "train" / "cat" / "note.txt").write_text("no image")
+    _, files = module("imagefolder").load(photos, False).splits["train"]
+    found = [file for folder in class_folders(photos / "train") for file in image_files(folder)]
+    assert len(files) == 7
+    assert files == [file.relative_to(photos).as_posix() for file in found]
 
 
 def test_a_class_subset_keeps_the_order_that_was_asked_for(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from scdd.errors import ScddError
 
 # torchvision's ImageFolder reads these, and sorts by folder, then by file name
 SUFFIXES = {".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"}
+INDEX = r"(?:new)?(\d+)"  # of a folder
 TENSORS = {".pt", ".pth"}
 
 
@@ -95,9 +96,15 @@ def by_class(path: Path, classes: Sequence[str]) -> list[Path]:
     )
 
 
+def by_index_alone(path: Path, classes: Sequence[str] | None) -> bool:
+    """Whether the folders in `path` have a class index for a name, and no class's name."""
+    names = {folder.name for folder in class_folders(path)}
+    return names != set(classes or ()) and all(re.fullmatch(INDEX, name) for name in names)
+
+
 def _index(name: str) -> str:
     """The digits that a folder's name gives as its class index; empty if it gives none."""
-    found = re.fullmatch(r"(?:new)?(\d+)", name) or re.fullmatch(r"(\d+)_.+", name)
+    found = re.fullmatch(INDEX, name) or re.fullmatch(r"(\d+)_.+", name)
     return found[1] if found else ""
 
 

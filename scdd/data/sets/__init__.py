@@ -12,6 +12,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from scdd.data import folders
+
 SPLITS = ("train", "val")
 
 
@@ -70,6 +72,4 @@ def held_out(count: int, share: float) -> int:
 def class_folders(root: Path) -> list[str]:
     """The class folders below `root`/train in sorted order; none where there is no such folder."""
     train = root / "train"
-    return (
-        sorted(entry.name for entry in train.iterdir() if entry.is_dir()) if train.is_dir() else []
-    )
+    return [folder.name for folder in folders.class_folders(train)] if train.is_dir() else []

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from scdd.data.folders import SUFFIXES
 from scdd.data.sets import SPLITS, Facts, Loaded, class_folders
 from scdd.errors import ScddError
 
@@ -17,7 +18,6 @@ FACTS = Facts(
     needs="train",
     photos=True,
 )
-SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".tif", ".tiff"}
 
 
 def load(root: Path, download: bool, splits: Sequence[str] = SPLITS) -> Loaded:
