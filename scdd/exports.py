@@ -18,8 +18,8 @@ from torch import Tensor
 
 from scdd.artifacts.files import filling, write_text
 from scdd.artifacts.images import SetInfo, class_images, open_set
-from scdd.artifacts.labels import open_store, stored_epochs
-from scdd.data.fkd import SEED, to_batches
+from scdd.artifacts.labels import Origin, open_store, stored_epochs
+from scdd.data.fkd import SEED, TEACHER, to_batches
 from scdd.data.fkd_files import batch_path
 from scdd.data.order import sampler_orders
 from scdd.data.replay import replay
@@ -166,7 +166,9 @@ def export_labels(labels: Path, images: Path, out: Path, batch: int) -> None:
         raise ScddError(f"--batch: {batch} images are no batch.")
     info, epochs = open_set(images), stored_epochs(labels)
     store = open_store(labels, epochs=epochs, images=info.content, classes=info.classes)
-    orders = sampler_orders(len(info.classes) * info.ipc, SEED)
+    n = len(info.classes) * info.ipc
+    _require_batches(store.origin, labels, n, batch)
+    orders = sampler_orders(n, SEED)
     with filling(out) as folder:
         for epoch, order in track(zip(range(epochs), orders, strict=False), "epochs", total=epochs):
             held, mix = replay(store, epoch, torch.device("cpu")), store.origin.transform["mix"]
@@ -176,3 +178,22 @@ def export_labels(labels: Path, images: Path, out: Path, batch: int) -> None:
                 path = batch_path(folder, epoch, number)
                 path.parent.mkdir(exist_ok=True)
                 torch.save(content, path)
+
+
+def _require_batches(origin: Origin, labels: Path, n: int, batch: int) -> None:
+    """Raises ScddError where labels of `n` images depend on other batches than the files'."""
+    fixed = origin.transform.get("batch")
+    if fixed is None:
+        return
+    if (fixed, origin.seed) != (batch, SEED):
+        raise ScddError(
+            f"{labels} holds labels that depend on batches of {fixed} images in the order of seed "
+            f"{origin.seed}, but the files are of {batch} in that of seed {SEED}. Export with "
+            f"--batch {fixed}, and label with seed: {SEED}."
+        )
+    if origin.teacher != TEACHER and n % batch == 1 and n > batch:
+        raise ScddError(
+            f"{labels} holds labels that depend on batches, and the last of its {n} images "
+            f"joined the batch before, which then has {batch + 1}: FKD files hold {batch} and then "
+            "1. Label with a batch that does not leave one image."
+        )

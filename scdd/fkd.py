@@ -10,12 +10,13 @@ from torch import Tensor
 from scdd import runtime
 from scdd.artifacts.classes import require_same_classes
 from scdd.artifacts.config import Frozen
+from scdd.artifacts.contents import require_planned
 from scdd.artifacts.dataset import load_info
-from scdd.artifacts.files import damaged, sha256_of
+from scdd.artifacts.files import damaged
 from scdd.artifacts.images import open_set
 from scdd.artifacts.labels import Origin, save_shard
 from scdd.artifacts.slots import Range
-from scdd.data.fkd import SEED, mix_of, read_batch, to_draws
+from scdd.data.fkd import SEED, TEACHER, mix_of, read_batch, to_draws
 from scdd.data.fkd_files import epoch_files
 from scdd.data.order import sampler_orders
 from scdd.errors import ScddError
@@ -36,8 +37,7 @@ def convert(
     for row, order in enumerate(track(orders, "epochs", total=epochs[1] - epochs[0])):
         epoch = epochs[0] + row
         files = epoch_files(folder, epoch, images, batch)
-        if sha256_of(folder, files) != hashes[epoch]:
-            raise ScddError(f"{files[0].parent} is not what it was when this run was planned.")
+        require_planned(folder, files, hashes[epoch], files[0].parent)
         batches = [(file, read_batch(file)) for file in files]
         for (file, parts), wanted in zip(batches, order.split(batch), strict=True):
             mixes.setdefault(mix_of(parts), file)
@@ -84,7 +84,7 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device) -> None
         digest=config.digest,
         images=images.content,
         classes=classes,
-        teacher="of others",
+        teacher=TEACHER,
         transform=transform,
         form="float16",
         seed=SEED,

@@ -8,19 +8,17 @@ import torch
 
 from scdd import runtime
 from scdd.artifacts.config import Frozen
+from scdd.artifacts.contents import require_planned
 from scdd.artifacts.dataset import load_info
-from scdd.artifacts.files import sha256_of
 from scdd.artifacts.images import save_checksums, save_shard
 from scdd.data.folders import set_files
 from scdd.data.foreign import make
-from scdd.errors import ScddError
 from scdd.progress import track
 
 
 def work(args: argparse.Namespace, config: Frozen, device: torch.device) -> None:
     info, params = load_info(args.data), config.params
-    if sha256_of(args.source, set_files(args.source)) != params["sha256"]:
-        raise ScddError(f"{args.source} is not what it was when this run was planned.")
+    require_planned(args.source, set_files(args.source), params["sha256"], args.source)
     mean, std = (tuple(params[key]) if params[key] else None for key in ("mean", "std"))
     record = {
         "digest": config.digest,

@@ -1,8 +1,10 @@
 """SRe2L's label files, written here by plain torch and Pillow as their program writes them, become
 a store that replays the same views; and a store becomes such files."""
 
+import re
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +28,14 @@ from scdd.artifacts.files import sha256_of
 from scdd.artifacts.images import make_set, open_set, save_shard
 from scdd.artifacts.labels import Origin, open_store
 from scdd.artifacts.labels import save_shard as save_labels
+from scdd.data.fkd import to_draws
 from scdd.data.fkd_files import epoch_count, epoch_files
 from scdd.data.geometry import View
 from scdd.data.labelling import Labelling
 from scdd.data.mixing import Draws, Transform, draw_epoch
 from scdd.data.order import sampler_orders
 from scdd.errors import ScddError
+from scdd.plan.imports import check_labels
 from scdd.plan.load import plan_of
 
 IPC, SIZE, BATCH, EPOCHS = 3, 32, 4, 3
@@ -209,6 +213,11 @@ def put(place: int, value: Any) -> Callable[[list[Any]], None]:
     return work
 
 
+def of_smaller(content: list[Any]) -> None:
+    """A box that CutMix draws for this lambda, in images of 16 pixels, which is half as large."""
+    content[3:5] = [0.5, [2, 2, 12, 12]]
+
+
 def cut(content: list[Any]) -> None:
     content[:] = [part[:3] if isinstance(part, Tensor) else part for part in content]
 
@@ -218,9 +227,16 @@ def cut(content: list[Any]) -> None:
     [
         (cut, "batch_0.tar has 3 images, but 4 are due: 9 images in batches of 4"),
         (put(0, torch.rand(4, 4)), "crops are no whole pixels of images of 32 pixels a side"),
+        (put(0, torch.tensor([[0, 0, 0, 0.5]]).repeat(4, 1)), "crops that are empty, or outside"),
+        (put(0, torch.tensor([[0, 1, 0.5, 0.5]]).repeat(4, 1)), "crops that are empty, or outside"),
+        (put(0, torch.tensor([[-1, 0, 1, 1.0]]).repeat(4, 1)), "crops that are empty, or outside"),
         (put(2, torch.tensor([0, 0, 1, 2])), "mix_index is no permutation of its 4 images"),
         (put(2, None), "is mixed in several ways: cutmix in"),
         (put(3, None), "mix_lam is no number"),
+        (put(3, 1.5), "mix_lam is no number from 0 to 1"),
+        (put(3, float("nan")), "mix_lam is no number from 0 to 1"),
+        (of_smaller, "a side of 10 pixels, but mix_lam 0.5 makes 22 in images of 32 pixels"),
+        (put(3, 0.99), "pixels, but mix_lam 0.99 makes 2 in images of 32 pixels"),
         (put(4, [0, 0, 33, 4]), "mix_bbox is no box in images of 32 pixels a side"),
         (put(4, [0, 0]), "mix_bbox is no list of 4 numbers"),
         (put(5, torch.zeros(4, 10)), "has logits of 10 classes, but the images have 3"),
@@ -245,14 +261,64 @@ def test_files_that_do_not_fit_are_refused_by_name(
     assert not (folder / "labels").exists()
 
 
+def epoch_of(size: int, crops: Tensor, lam: float | None = None, box: Any = None) -> Any:
+    """`to_draws` of one file, with these crops in pixels of images half of `size` a side."""
+    n = len(crops)
+    parts = {"coords": crops / (size // 2), "flip": torch.zeros(n).bool(), "mix_lam": lam}
+    mixed = {"mix_index": None if box is None else torch.arange(n), "mix_bbox": box}
+    parts |= {**mixed, "logits": torch.zeros(n, 3)}
+    return to_draws([(Path("epoch_0/batch_0.tar"), parts)], torch.arange(n), size)
+
+
+def test_labels_for_images_of_half_the_size_are_refused() -> None:
+    crops = torch.tensor([[0, 1, 7, 9], [3, 4, 12, 10]])
+    with pytest.raises(ScddError, match="all multiples of 2 pixels, so these labels are for im"):
+        epoch_of(32, crops)
+    assert epoch_of(32, crops + 0.5)[0].crop.tolist() == (2 * crops + 1).tolist()
+
+
+def test_whole_images_tell_no_size() -> None:
+    whole = torch.tensor([[0, 0, 16, 16]]).repeat(2, 1)
+    assert epoch_of(32, whole)[0].crop.tolist() == [[0, 0, 32, 32]] * 2
+
+
+@pytest.mark.parametrize(
+    ("lam", "box", "fits"),
+    [
+        (0.5, [2, 2, 24, 24], True),  # 32 sqrt(0.5) = 22.6: two halves of 11
+        (0.5, [0, 10, 9, 32], True),  # both sides cut at an edge, of 22 at most
+        (0.5, [0, 2, 22, 24], True),
+        (1 - 9 * 20 / 32**2, [0, 5, 9, 25], True),  # an export of ours has the share of the box
+        (0.5, [0, 2, 9, 23], False),  # 21 pixels, with no edge that could have cut it
+        (0.5, [0, 2, 23, 24], False),
+        (1.0, [5, 5, 5, 5], True),
+        (0.0, [0, 0, 32, 32], True),
+    ],
+)
+def test_a_box_is_one_that_cutmix_draws_for_its_share(lam: float, box: Any, fits: bool) -> None:
+    whole = torch.tensor([[0, 0, 16, 16]])
+    if fits:
+        x1, y1, x2, y2 = box
+        assert epoch_of(32, whole, lam, box)[0].box.tolist() == [[x1, y1, x2 - x1, y2 - y1]]
+    else:
+        with pytest.raises(ScddError, match="these labels are for another size"):
+            epoch_of(32, whole, lam, box)
+
+
 def test_files_that_changed_after_the_plan_are_refused(
-    folder: Path, capsys: pytest.CaptureFixture[str]
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(folder)
     write_files(folder / "fkd", folder / "theirs", None)
     before = hashes(folder / "fkd")
     change(folder, put(5, torch.zeros(4, 3)))
     assert convert(folder, sha256=before) == 1
-    assert "epoch_1 is not what it was when this run was planned" in capsys.readouterr().err
+    told = "epoch_1 is not what it was when this run was planned. Run snakemake again."
+    assert told in capsys.readouterr().err
+    check_labels("labels", folder / "fkd", COUNT, batch=BATCH, epochs=EPOCHS)  # as a plan does
+    assert convert(folder, sha256=before) == 1
+    (kept,) = re.findall("planned. Delete (.+), the hash kept of it", capsys.readouterr().err)
+    assert Path(kept).read_text().strip() == hashes(folder / "fkd")[1]
 
 
 # ---- export ------------------------------------------------------------------------------------
@@ -289,7 +355,9 @@ def test_import_and_export_give_the_same_files(folder: Path, mix: str | None) ->
                 assert second[place].dtype == first[place].dtype
 
 
-def write_store(folder: Path, mix: str, draw: Callable[[int], Draws]) -> None:
+def write_store(
+    folder: Path, mix: str, draw: Callable[[int], Draws], seed: int = 0, **tied: Any
+) -> None:
     """A store of our own of three epochs."""
     made: dict[str, list[Tensor]] = {}
     for epoch in range(EPOCHS):
@@ -297,8 +365,8 @@ def write_store(folder: Path, mix: str, draw: Callable[[int], Draws]) -> None:
         for name, tensor in {**draw(epoch).stored(), "logits": logits}.items():
             made.setdefault(name, []).append(tensor)
     content = open_set(folder / "images" / "set.json").content
-    transform = {"view": {}, "mix": mix, "alpha": 1.0}
-    origin = Origin("ours", content, toy.CLASSES, "t1", transform, "float16", 0)
+    transform = {"view": {}, "mix": mix, "alpha": 1.0, **tied}
+    origin = Origin("ours", content, toy.CLASSES, "t1", transform, "float16", seed)
     stacked = {name: torch.stack(parts) for name, parts in made.items()}
     save_labels(folder / "labels" / "epochs_0000-0002.safetensors", stacked, origin, (0, 3), {})
 
@@ -321,7 +389,8 @@ def test_export_and_import_give_the_same_views(folder: Path, crop: str) -> None:
 def test_labels_mixed_by_batch_are_exported_too(folder: Path, mix: str) -> None:
     transform = Transform(View("resized", 4, (0.08, 1.0), True), mix, 1.0)
     labelling = Labelling(transform, 42, "batch", 3)
-    write_store(folder, mix, lambda epoch: labelling.draw(COUNT, SIZE, epoch))
+    draw = partial(labelling.draw, COUNT, SIZE)
+    write_store(folder, mix, draw, 42, mix_by="batch", teacher_bn="eval", batch=3)
     before = replayed(folder)
     assert export(folder, batch=3) == 0
     shutil.rmtree(folder / "labels")
@@ -346,7 +415,35 @@ def test_another_batch_than_they_were_mixed_in_is_refused(
     write_files(folder / "fkd", folder / "theirs", "cutmix")
     assert convert(folder) == 0
     assert export(folder, batch=3) == 1
-    assert "were not mixed within batches of 3 images" in capsys.readouterr().err
+    assert "depend on batches of 4 images in the order of seed 42" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("batch", "seed"), [(9, 42), (3, 0)])
+def test_labels_that_depend_on_batches_are_exported_in_these_alone(
+    folder: Path, capsys: pytest.CaptureFixture[str], batch: int, seed: int
+) -> None:
+    """Also where nothing is mixed: the teacher had the batches' BN statistics."""
+    view = Transform(View("resized", 0, (0.08, 1.0), True), "none", 1.0)
+    draw = partial(Labelling(view, seed, "set", 3, batch_bn=True).draw, COUNT, SIZE)
+    write_store(folder, "none", draw, seed, mix_by="set", teacher_bn="batch", batch=3)
+    assert export(folder, batch=batch) == 1
+    told = (
+        f"depend on batches of 3 images in the order of seed {seed}, but the files are of {batch}"
+    )
+    assert told in capsys.readouterr().err
+    assert not (folder / "fkd_again").exists()
+
+
+@pytest.mark.parametrize("mix", ["none", "mixup"])
+def test_a_last_image_that_joined_the_batch_before_has_no_file(
+    folder: Path, capsys: pytest.CaptureFixture[str], mix: str
+) -> None:
+    view = Transform(View("resized", 0, (0.08, 1.0), True), mix, 1.0)
+    draw = partial(Labelling(view, 42, "batch", 4, batch_bn=True).draw, COUNT, SIZE)
+    write_store(folder, mix, draw, 42, mix_by="batch", teacher_bn="batch", batch=4)
+    assert export(folder) == 1
+    told = "the last of its 9 images joined the batch before, which then has 5"
+    assert told in capsys.readouterr().err
 
 
 def test_a_batch_of_none_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -370,7 +467,7 @@ def config(tiny: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.chdir(tmp_path)
     write_tiny(tmp_path)
     tiny["methods"].append({"name": "theirs", "import": "theirs", "labels": "fkd"})
-    tiny["protocol"]["scdd-paper"]["batch"] = 2
+    tiny["protocol"]["scdd-paper"].update({"batch": 2, "epochs": 2})
     return tiny
 
 
@@ -384,7 +481,7 @@ def write_tiny(folder: Path) -> None:
     for epoch in range(2):
         (folder / "fkd" / f"epoch_{epoch}").mkdir(parents=True)
         for number, n in enumerate((2, 1)):
-            coords = torch.tensor([[0, 0, 0.5, 1.0]]).repeat(n, 1)
+            coords = torch.tensor([[0, 1 / 16, 0.5, 15 / 16]]).repeat(n, 1)
             content = [coords, torch.zeros(n).bool(), torch.arange(n), 0.3, None, torch.zeros(n, 3)]
             torch.save(content, folder / "fkd" / f"epoch_{epoch}" / f"batch_{number}.tar")
 
@@ -415,6 +512,49 @@ def test_labels_of_others_take_the_place_of_a_teachers(config: dict[str, Any]) -
     assert plan.store_bytes(node) == 2 * 3 * (25 + 2 * 3)
     cells = plan.of("tables")[0].params["cells"]
     assert [cell["teacher"] for cell in cells] == ["scdd", "imported"]
+
+
+def test_the_notes_tell_that_the_files_have_the_views(config: dict[str, Any]) -> None:
+    told = "theirs: views, mixing and their form are the files', not the protocol's."
+    assert told in plan_of(config).of("tables")[0].params["notes"]
+
+
+def test_epochs_that_nobody_uses_are_no_part_of_the_identity(config: dict[str, Any]) -> None:
+    """Two protocols share the store of the longer one's epochs; the others are not even read."""
+    config["protocol"]["short"] = {"like": "scdd-paper", "epochs": 1}
+    config["protocols"] = ["scdd-paper", "short"]
+    before = plan_of(config).of("fkd")
+    assert len(before) == 1
+    for epoch in (2, 3):
+        shutil.copytree("fkd/epoch_1", f"fkd/epoch_{epoch}")
+    (node,) = plan_of(config).of("fkd")
+    assert node == before[0]
+    assert len(node.params["sha256"]) == 2
+    config["protocol"]["scdd-paper"]["label_epochs"] = 1
+    assert len(plan_of(config).of("fkd")[0].params["sha256"]) == 1
+
+
+def test_shards_have_one_size_but_for_the_last(config: dict[str, Any]) -> None:
+    """29 is a prime, which no shard of several epochs divides."""
+    for epoch in range(2, 29):
+        shutil.copytree("fkd/epoch_1", f"fkd/epoch_{epoch}")
+    config["protocol"]["scdd-paper"]["epochs"] = 29
+    plan = plan_of(config)
+    (node,) = plan.of("fkd")
+    names = [shard.name for shard in plan.label_shards(node, 29)]
+    assert names == ["epochs_0000-0024.safetensors", "epochs_0025-0028.safetensors"]
+    assert plan.label_shards(node, 10) == plan.label_shards(node, 25)
+    assert plan.store_epochs(node) == 29
+
+
+def test_much_to_hash_is_told_once(
+    config: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("scdd.plan.imports.MUCH", 1)
+    plan_of(config)
+    assert "fkd: hashing 0 GiB, once" in capsys.readouterr().err
+    plan_of(config)
+    assert capsys.readouterr().err == ""
 
 
 def test_fewer_label_epochs_are_used_over_and_over(config: dict[str, Any]) -> None:

@@ -304,6 +304,10 @@ def test_a_hash_is_kept_until_a_file_changes(
     [
         ({"import": "gone"}, "methods.theirs.import: there is no file or folder gone"),
         ({"import": {"path": "x", "mean": [0.5] * 3}}, "methods.1.import: mean [0.5, 0.5, 0.5]"),
+        (
+            {"import": {"path": "theirs", "mean": [0.5] * 3, "std": [0.5] * 3}},
+            "methods.theirs.import.mean: theirs is an image folder, whose pixels are not normal",
+        ),
         ({"import": {"pth": "x"}}, "unknown key methods.1.import.pth. Did you mean 'path'?"),
         ({"imprt": "x"}, "unknown key methods.1.imprt. Did you mean 'import'?"),
         ({"imported": "x"}, "unknown key methods.1.imported. Did you mean 'import'?"),
@@ -322,6 +326,42 @@ def test_a_wrong_import_gets_one_clear_message(
 def test_folders_are_checked_before_the_first_job(config: Config, tmp_path: Path) -> None:
     (tmp_path / "theirs" / "2").rename(tmp_path / "theirs" / "3")
     assert "methods.theirs.import:" in plan_refusal(config)
+
+
+def indexed(config: Config, path: Path, classes: Any, names: list[str] = NEW) -> None:
+    """A set in folders with these names, and these classes of the digits."""
+    for label, name in enumerate(names):
+        save(path / "indexed" / name / f"{label}.png", image(label, 0))
+    config["methods"][1]["import"] = "indexed"
+    config["dataset"]["classes"] = classes
+
+
+@pytest.mark.parametrize("classes", [["1", "0", "2"], ["0", "1", "7"]])
+@pytest.mark.parametrize("names", [NEW, ["00000", "00001", "00002"]])
+def test_an_index_that_is_another_class_in_the_dataset_is_refused(
+    config: Config, tmp_path: Path, classes: list[str], names: list[str]
+) -> None:
+    indexed(config, tmp_path, classes, names)
+    message = plan_refusal(config)
+    assert f"methods.theirs.import: indexed/{names[0]} tells its class by an index alone" in message
+    assert "Give the folders the names of the classes" in message
+
+
+@pytest.mark.parametrize("classes", [3, ["0", "1", "2"]])
+def test_an_index_of_the_datasets_first_classes_is_assumed(
+    config: Config, tmp_path: Path, classes: Any
+) -> None:
+    indexed(config, tmp_path, classes)
+    notes = plan_of(config).of("tables")[0].params["notes"]
+    assert "indexed does not tell its class order; assumed the dataset's." in notes
+
+
+@pytest.mark.parametrize("names", [["1", "0", "2"], ["0_1", "1_0", "2_2"]])
+def test_folders_with_the_classes_names_have_any_order(
+    config: Config, tmp_path: Path, names: list[str]
+) -> None:
+    indexed(config, tmp_path, ["1", "0", "2"], names)
+    assert "class order" not in str(plan_of(config).of("tables")[0].params["notes"])
 
 
 def test_tensors_do_not_tell_their_classes_and_the_table_says_so(

@@ -11,6 +11,7 @@ Which images these are, no file tells: batch b of epoch e is the b-th slice of t
 RandomSampler seeded with 42 gives the files of an ImageFolder in that epoch (sampler_orders).
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from scdd.errors import ScddError
 SEED = 42
 PARTS = ("coords", "flip", "mix_index", "mix_lam", "mix_bbox", "logits")
 HELD = {"crop", "flip", "partner", "lam", "box"}  # of an epoch's draws
+TEACHER = "of others"  # what a store says that was made of such files: they do not tell
 NEAR = 0.01  # pixels that a crop's edge may be off a whole number: float32 is off by 1e-5
 # a box's edges and a lambda are numbers of NumPy in the released program's files
 NUMBERS = (
@@ -52,8 +54,10 @@ def read_batch(path: Path) -> dict[str, Any]:
         if not isinstance(tensor, Tensor) or tensor.dim() != dims:
             raise ScddError(f"{path}: {name} is no tensor of {dims} dimensions.")
     lam, box = parts["mix_lam"], parts["mix_bbox"]
-    if parts["mix_index"] is not None and not isinstance(lam, float | np.floating):
-        raise ScddError(f"{path}: mix_lam is no number.")
+    if parts["mix_index"] is not None and not (
+        isinstance(lam, float | np.floating) and 0 <= lam <= 1
+    ):
+        raise ScddError(f"{path}: mix_lam is no number from 0 to 1.")
     if box is not None and (not isinstance(box, list | tuple) or len(box) != 4):
         raise ScddError(f"{path}: mix_bbox is no list of 4 numbers.")
     lengths = {len(parts[name]) for name in wanted}
@@ -82,10 +86,42 @@ def to_draws(
     for row, images in zip(rows, order.split(sizes), strict=True):
         row["partner"] = images[row["partner"]].int()
     whole = {name: torch.cat([row[name] for row in rows]) for name in rows[0]}
+    _require_own_pixels(batches[0][0].parent, whole["crop"], resolution)
     place = torch.empty_like(order)
     place[order] = torch.arange(len(order))
     logits = whole.pop("logits")[place]
     return Draws(**{name: tensor[place] for name, tensor in whole.items()}), logits
+
+
+def _require_own_pixels(folder: Path, crop: Tensor, size: int) -> None:
+    """Raises ScddError where an epoch's crops [n, 4] are those of smaller images: whole pixels of
+    these are whole pixels of any multiple of their size too."""
+    if bool((crop == torch.tensor([0, 0, size, size])).all()):
+        return
+    coarse = math.gcd(size, *crop.unique().tolist())
+    if coarse > 1:
+        raise ScddError(
+            f"{folder}: its crops are all multiples of {coarse} pixels, so these labels are for "
+            f"images of {size // coarse} pixels a side, but the set's have {size}."
+        )
+
+
+def _require_box_of_share(path: Path, box: Sequence[int], lam: float, size: int) -> None:
+    """Raises ScddError where CutMix would not draw `box` (x1, y1, x2, y2) for the share `lam` in
+    images of this size."""
+    x1, y1, x2, y2 = box
+    # as our exports have it, and as the released program draws it before the image's edges cut
+    if abs((1 - lam) * size**2 - (x2 - x1) * (y2 - y1)) < 0.5:
+        return
+    exact = size * math.sqrt(1 - lam)
+    least, most = (2 * (int(exact + off) // 2) for off in (-NEAR, NEAR))
+    for low, high in ((x1, x2), (y1, y2)):
+        uncut = low > 0 and high < size
+        if high - low > most or (uncut and high - low < least):
+            raise ScddError(
+                f"{path}: mix_bbox has a side of {high - low} pixels, but mix_lam {lam:.4g} makes "
+                f"{most} in images of {size} pixels a side: these labels are for another size."
+            )
 
 
 def _of_batch(path: Path, parts: Mapping[str, Any], size: int) -> dict[str, Tensor]:
@@ -94,6 +130,11 @@ def _of_batch(path: Path, parts: Mapping[str, Any], size: int) -> dict[str, Tens
     crop, n = exact.round(), len(exact)
     if not bool(torch.isfinite(exact).all()) or bool(((exact - crop).abs() > NEAR).any()):
         raise ScddError(f"{path}: its crops are no whole pixels of images of {size} pixels a side.")
+    start, sides = crop[:, :2], crop[:, 2:]
+    if bool(((sides < 1) | (sides > size) | (start >= size) | (start + sides <= 0)).any()):
+        raise ScddError(
+            f"{path}: it has crops that are empty, or outside images of {size} pixels a side."
+        )
     logits = parts["logits"].half()
     if not bool(torch.isfinite(logits).all()):
         raise ScddError(f"{path} has logits that are not finite in float16.")
@@ -108,6 +149,7 @@ def _of_batch(path: Path, parts: Mapping[str, Any], size: int) -> dict[str, Tens
         x1, y1, x2, y2 = map(int, parts["mix_bbox"])
         if not (0 <= x1 <= x2 <= size and 0 <= y1 <= y2 <= size):
             raise ScddError(f"{path}: mix_bbox is no box in images of {size} pixels a side.")
+        _require_box_of_share(path, (x1, y1, x2, y2), float(parts["mix_lam"]), size)
         box = torch.tensor([x1, y1, x2 - x1, y2 - y1]).repeat(n, 1)
         lam = 1 - box[:, 2] * box[:, 3] / size**2  # as drawn it is that of a box yet to be cut
     return {

@@ -10,7 +10,7 @@ from scdd.artifacts.run import RESULTS
 from scdd.artifacts.sizes import label_bytes, top_k
 from scdd.artifacts.slots import most_slots, slot_ranges
 from scdd.data import sets
-from scdd.data.folders import tensor_files
+from scdd.data.folders import by_index_alone, tensor_files
 from scdd.errors import ScddError
 from scdd.plan.checkpoints import WHERE, settle
 from scdd.plan.config import S, flatten, merge, nearest, parse, preset, preset_names
@@ -419,9 +419,23 @@ class _Builder:
             known if not isinstance(known, int) else None,
             self.plan.classes[self.data.key],
         )
-        content = check_set(where, path, names, count, max(ipcs), labelled=bool(method.labels))
+        content = check_set(
+            where,
+            path,
+            names,
+            count,
+            max(ipcs),
+            in_order=self._in_own_order(),
+            labelled=bool(method.labels),
+        )
+        tensors = bool(tensor_files(path))
+        if source.mean is not None and not tensors:
+            raise ScddError(
+                f"{where}.mean: {path} is an image folder, whose pixels are not normalised. "
+                "Leave mean and std out."
+            )
         self._note(f"{method.title or method.name}: images of others, from {path.name}.")
-        if tensor_files(path):
+        if tensors or by_index_alone(path, names):
             self._note(f"{path.name} does not tell its class order; assumed the dataset's.")
         label = f"{self.data.label}-imported"
         node = self.plan.add_section(
@@ -429,6 +443,13 @@ class _Builder:
         )
         self.plan.imports.setdefault(node.key, source.path)
         return node
+
+    def _in_own_order(self) -> bool:
+        """Whether each class of the experiment has the index that it has in the whole dataset."""
+        dataset, known = self.config.dataset, self.facts.classes
+        wanted = dataset.classes
+        own = known if isinstance(known, tuple) else sets.class_folders(Path(dataset.root))
+        return not isinstance(wanted, tuple) or wanted == tuple(own[: len(wanted)])
 
     def _source(self, method: Method, kind: Kind) -> Node:
         """Where a method's images come from: a recovery, a baseline or others."""
@@ -573,13 +594,22 @@ class _Builder:
         path, where, batch = Path(folder), f"methods.{method.name}.labels", protocol.batch
         count = self.plan.class_count(images) * images.params["ipc"]
         epochs = protocol.label_epochs or protocol.epochs
-        hashes = check_labels(where, path, count, batch=batch, epochs=epochs)
+        names = self._protocols(method, _kind(method))
+        users = [user for name in names if (user := self._checked_protocol(name)).labels == "soft"]
+        most = max(user.label_epochs or user.epochs for user in users)
+        hashes = check_labels(where, path, count, batch=batch, epochs=most)
+        title = method.title or method.name
         self._note(
-            f"{method.title or method.name}: soft labels of others, from {path.name}, which does "
-            "not tell its teacher and its class order; the latter is assumed to be the folders'."
+            f"{title}: soft labels of others, from {path.name}, which does not tell its teacher "
+            "and its class order; the latter is assumed to be the folders'."
         )
-        shard = max(size for size in range(1, FKD_SHARD + 1) if len(hashes) % size == 0)
-        params = {"sha256": hashes, "batch": batch, "form": "float16", "epochs_per_shard": shard}
+        self._note(f"{title}: views, mixing and their form are the files', not the protocol's.")
+        params = {
+            "sha256": hashes,
+            "batch": batch,
+            "form": "float16",
+            "epochs_per_shard": FKD_SHARD,
+        }
         node = self.plan.add("fkd", images.label, params, {"images": images})
         self.plan.imports.setdefault(node.key, folder)
         pruned = {"label_epochs": epochs} if epochs < protocol.epochs else {}
@@ -773,7 +803,7 @@ class _Builder:
 # what a look at a backbone does not take from the recovery that it is made for: it starts from
 # noise, sees no real image and stores none
 NOT_OF_INFORM = {"iterations", "r_bn", "start", "statistics", "storage"}
-FKD_SHARD = 25  # epochs in one label file at most: 25 of ImageNet at IPC 50 are 2.4 GiB
+FKD_SHARD = 25  # epochs in one label file: 25 of ImageNet at IPC 50 are 2.4 GiB
 OF_COSTS = ("method", "title", "teacher", "ipc", "protocol", "student")
 OF_VALIDATE = {"metrics": "metrics.json", "history": "history.csv"}
 

@@ -4,11 +4,12 @@ without torch."""
 from collections.abc import Sequence
 from pathlib import Path
 
+from scdd.artifacts.contents import kept_path
 from scdd.artifacts.files import sha256_of, write_text
-from scdd.artifacts.run import RESULTS
 from scdd.data.fkd_files import epoch_count, epoch_files
 from scdd.data.folders import (
     by_class,
+    by_index_alone,
     check_names,
     class_folders,
     image_files,
@@ -16,27 +17,40 @@ from scdd.data.folders import (
     tensor_files,
 )
 from scdd.errors import ScddError
-from scdd.plan.identity import digest
+from scdd.progress import say
+
+MUCH = 2**30  # bytes that take seconds to hash: the log says so
 
 
-def content_of(path: Path, files: Sequence[Path]) -> str:
-    """`sha256_of` these files. It is kept in results/contents/ for files of the same names, sizes
-    and times, since a plan is made often and such files may be large."""
-    seen = [(str(file.absolute()), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-    kept = RESULTS / "contents" / f"{digest([path.is_dir(), seen])}.txt"
-    if not kept.exists():
-        write_text(kept, sha256_of(path, files) + "\n")
-    return kept.read_text(encoding="utf-8").strip()
+def contents_of(path: Path, groups: Sequence[Sequence[Path]]) -> list[str]:
+    """`sha256_of` each group of files. It is kept in results/contents/ for files of the same names,
+    sizes and times, since a plan is made often and such files may be large."""
+    kept = [kept_path(path, files) for files in groups]
+    new = [(at, files) for at, files in zip(kept, groups, strict=True) if not at.exists()]
+    size = sum(file.stat().st_size for _, files in new for file in files)
+    if size >= MUCH:
+        say(f"{path}: hashing {size / 2**30:.0f} GiB, once")
+    for at, files in new:
+        write_text(at, sha256_of(path, files) + "\n")
+    return [at.read_text(encoding="utf-8").strip() for at in kept]
 
 
 def check_set(
-    where: str, path: Path, classes: Sequence[str] | None, count: int, ipc: int, *, labelled: bool
+    where: str,
+    path: Path,
+    classes: Sequence[str] | None,
+    count: int,
+    ipc: int,
+    *,
+    in_order: bool,
+    labelled: bool,
 ) -> str:
     """The content hash of a distilled set at `path`.
 
-    classes: the dataset's, None where only their number `count` is known; labelled: there are FKD
-    labels, which are of all images in ImageFolder's order. Raises ScddError, naming the key
-    `where`, for what no job could take; of tensors only the job sees more than their names.
+    classes: the dataset's, None where only their number `count` is known; in_order: class i is
+    also the dataset's own class i; labelled: there are FKD labels, which are of all images in
+    ImageFolder's order. Raises ScddError, naming the key `where`, for what no job could take; of
+    tensors only the job sees more than their names.
     """
     try:
         files = set_files(path)
@@ -45,7 +59,13 @@ def check_set(
                 raise ScddError(
                     f"{path} is no image folder, and labels are of such in their order."
                 )
-            return content_of(path, files)
+            return contents_of(path, [files])[0]
+        if not in_order and by_index_alone(path, classes):
+            raise ScddError(
+                f"{class_folders(path)[0]} tells its class by an index alone, but dataset.classes "
+                "is a list in which an index is another class than in the dataset. Give the "
+                "folders the names of the classes."
+            )
         folders = class_folders(path) if classes is None else by_class(path, classes)
         if len(folders) != count:
             raise ScddError(f"{path} has {len(folders)} class folders, but {count} are needed.")
@@ -66,14 +86,14 @@ def check_set(
             check_names(images, index)
     except ScddError as error:
         raise ScddError(f"{where}: {error}") from None
-    return content_of(path, files)
+    return contents_of(path, [files])[0]
 
 
 def check_labels(where: str, folder: Path, images: int, *, batch: int, epochs: int) -> list[str]:
-    """The content hashes of the epochs of an FKD folder.
+    """The content hashes of the first `epochs` epochs of an FKD folder, those that are used.
 
-    images: how many it must be of; batch: in files of so many; epochs: how many it must have at
-    least. Raises ScddError, naming the key `where`, for what no job could take.
+    images: how many it must be of; batch: in files of so many. Raises ScddError, naming the
+    key `where`, for what no job could take.
     """
     try:
         found = epoch_count(folder)
@@ -82,7 +102,7 @@ def check_labels(where: str, folder: Path, images: int, *, batch: int, epochs: i
                 f"{folder} has {found} epochs, but the protocol trains for {epochs}. Lower "
                 "protocol.epochs."
             )
-        files = [epoch_files(folder, epoch, images, batch) for epoch in range(found)]
+        files = [epoch_files(folder, epoch, images, batch) for epoch in range(epochs)]
     except ScddError as error:
         raise ScddError(f"{where}: {error}") from None
-    return [content_of(folder, of_epoch) for of_epoch in files]
+    return contents_of(folder, files)

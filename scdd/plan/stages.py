@@ -235,4 +235,7 @@ class Plan:
 
 def _whole_shards(labels: Node, epochs: int) -> list[Range]:
     size = labels.params["epochs_per_shard"]
-    return blocks(-(-epochs // size) * size, size)
+    stop = -(-epochs // size) * size
+    if labels.stage == "fkd":  # no more than others made
+        stop = min(stop, len(labels.params["sha256"]))
+    return blocks(stop, size)
