@@ -32,13 +32,17 @@ MADE = ("*.safetensors", "*.json", "*.csv", "*.md", "*.tex", "*.sha256")
 
 
 def content(checkout: Checkout) -> dict[str, bytes]:
-    """Everything of a run that does not name its folder or its time."""
+    """Everything of a run that does not name its folder, its time or what it took."""
     files = {
         name: content
         for pattern in MADE
         for name, (content, _) in checkout.files(f"results/**/{pattern}").items()
     }
-    return {name: held for name, held in files.items() if "plans/" not in name}
+    return {
+        name: held.partition(b"## Seconds by stage")[0]
+        for name, held in files.items()
+        if "plans/" not in name and "/costs" not in name
+    }
 
 
 def programs(folder: Path) -> list[int]:
