@@ -15,6 +15,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = ("Snakefile", "rules", "scdd", "profiles", "slurm", "envs")
+MADE = ("*.safetensors", "*.json", "*.csv", "*.md", "*.tex", "*.sha256")
 OTHERS = shutil.ignore_patterns("__pycache__", "cluster.yaml")  # the user's, not the project's
 
 # three classes, one image each, every stage as short as it can be
@@ -103,6 +104,20 @@ def new_checkout(folder: Path) -> Checkout:
         else:
             shutil.copy2(source, folder / part)
     return Checkout(folder)
+
+
+def content(checkout: Checkout) -> dict[str, bytes]:
+    """Everything of a run that does not name its folder, its time or what it took."""
+    files = {
+        name: content
+        for pattern in MADE
+        for name, (content, _) in checkout.files(f"results/**/{pattern}").items()
+    }
+    return {
+        name: held.partition(b"## Seconds by stage")[0]
+        for name, held in files.items()
+        if "plans/" not in name and "/costs" not in name
+    }
 
 
 @pytest.fixture(scope="session")

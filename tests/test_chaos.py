@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Checkout, new_checkout
+from conftest import Checkout, content, new_checkout
 
 pytestmark = pytest.mark.workflow
 
@@ -28,21 +28,6 @@ DIGITS: dict[str, Any] = {
     "protocol": {"scdd-paper": {"epochs": 10, "epochs_per_shard": 5, "view": {"pad": 1}}},
     "machine": {"save_every": 0.2},
 }
-MADE = ("*.safetensors", "*.json", "*.csv", "*.md", "*.tex", "*.sha256")
-
-
-def content(checkout: Checkout) -> dict[str, bytes]:
-    """Everything of a run that does not name its folder, its time or what it took."""
-    files = {
-        name: content
-        for pattern in MADE
-        for name, (content, _) in checkout.files(f"results/**/{pattern}").items()
-    }
-    return {
-        name: held.partition(b"## Seconds by stage")[0]
-        for name, held in files.items()
-        if "plans/" not in name and "/costs" not in name
-    }
 
 
 def programs(folder: Path) -> list[int]:
