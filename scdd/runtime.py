@@ -180,7 +180,7 @@ def _peaks() -> tuple[float, float]:
 
 def _cost(device: torch.device, seconds: float) -> Cost:
     where, peaks = environment(device), (round(peak, 1) for peak in _peaks())
-    return Cost(round(seconds, 2), where["device"], where["threads"], *peaks)
+    return Cost(round(seconds, 3), where["device"], where["threads"], *peaks)
 
 
 def _cost_place(args: argparse.Namespace, config: Frozen) -> Path:

@@ -110,11 +110,11 @@ def test_results_from_before_there_were_costs_say_so(tmp_path: Path) -> None:
 def test_the_file_of_numbers_has_totals_and_peaks(tmp_path: Path) -> None:
     spent = spend(tmp_path, listed(), lost="squeeze")
     read = {line["stage"]: line for line in csv.DictReader(io.StringIO(seconds.to_csv(spent)))}
-    assert (read["recover"]["jobs"], read["recover"]["seconds"]) == ("2", "44.00")
+    assert (read["recover"]["jobs"], read["recover"]["seconds"]) == ("2", "44.000")
     assert read["recover"]["peak MiB"] == "140"
     assert (read["validate"]["seconds"], read["validate"]["seconds a student"]) == (
-        "24.00",
-        "12.00",
+        "24.000",
+        "12.000",
     )
     assert (read["squeeze"]["known"], read["squeeze"]["seconds"]) == ("0", "")
 

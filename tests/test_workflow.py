@@ -235,11 +235,16 @@ def test_every_job_leaves_what_it_took_where_the_table_looks_for_it(finished: Ch
     (one,) = json.loads(table.read_text())["params"]["costs"]
     stages = ["data", "squeeze", "probe", "recover", "imageset", "relabel", "validate"]
     assert list(one["stages"]) == stages
-    for files in one["stages"].values():
-        assert all((finished.folder / "results" / file).is_file() for file in files)
-    costs = (finished.folder / "results/tables/tiny/costs.csv").read_text().splitlines()[1:]
-    assert [line.split(",")[6] for line in costs] == stages
-    assert all(float(line.split(",")[9]) > 0 for line in costs)
+    results = finished.folder / "results"
+    took = {
+        stage: [json.loads((results / file).read_text())["seconds"] for file in files]
+        for stage, files in one["stages"].items()
+    }
+    assert all(seconds > 0 for jobs in took.values() for seconds in jobs)
+    costs = (results / "tables/tiny/costs.csv").read_text().splitlines()[1:]
+    assert {line.split(",")[6]: float(line.split(",")[9]) for line in costs} == {
+        stage: pytest.approx(sum(jobs)) for stage, jobs in took.items()
+    }
 
 
 def test_report_holds_the_tables_and_figures(finished: Checkout) -> None:
