@@ -358,6 +358,13 @@ def test_jitter_rolls_the_whole_batch_and_the_start_is_not_clamped_before(networ
         assert seen[step].equal(shifted(clamped, unit.shifts[step]))
 
 
+def test_shifts_are_from_0_or_go_both_ways():
+    many = dataclasses.replace(PLAIN, jitter=4, iterations=500)
+    assert unit_of(many).shifts.unique().tolist() == [*range(5)]
+    both = unit_of(dataclasses.replace(many, jitter_both_ways=True))
+    assert both.shifts.unique().tolist() == [*range(-4, 5)]
+
+
 def test_flip_mirrors_half_of_the_views(network):
     unit, seen = seen_views(network, dataclasses.replace(PLAIN, flip=True, iterations=12))
     assert 0 < unit.flips.sum() < 12

@@ -415,6 +415,11 @@ class Recover(Section):
     tv_l2: NotNegative = Field(0.0, description="factor of the total variation")
     l2_scale: NotNegative = Field(0.0, description="factor of the images' L2 norm")
     jitter: int = Field(4, ge=0, le=4096, description="largest circular shift, in pixels")
+    jitter_both_ways: bool = Field(
+        False,
+        description="shifts from -jitter; false: from 0",
+        json_schema_extra={"as_before": False},
+    )
     crop: tuple[Positive, Positive] | None = Field(
         None, description="range of area of the random resized crop of a batch; null: no crop"
     )

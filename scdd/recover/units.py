@@ -25,7 +25,7 @@ Statistics = tuple[Tensor, Tensor]  # means and variances, of all layers one aft
 class Settings:
     """lr and betas are Adam's; the learning rate falls to 0 on a cosine, without warm-up.
 
-    jitter: largest shift in pixels; crop: range of a RandomResizedCrop's share of the area, or
+    jitter: largest shift in pixels, from 0 or, both ways, from -jitter; crop: range of a RandomResizedCrop's share of the area, or
     None; crop_by: 'batch', one crop and flip for all images of a unit, or 'image', one for each;
     curriculum and milestone: see `least_share`; flip: mirror half of the views; precision:
     'float32' or 'bf16' (autocast, statistics in float32).
@@ -45,6 +45,7 @@ class Settings:
     crop_by: str = "batch"
     curriculum: str = "none"
     milestone: float = 1.0
+    jitter_both_ways: bool = False
 
 
 def settings_of(params: Mapping[str, Any]) -> Settings:
@@ -139,7 +140,8 @@ def _draw(
     """start, shifts, flips and boxes of a unit of n images."""
     steps, own = settings.iterations, n if settings.crop_by == "image" else 1
     noise = torch.randn(n, 3, resolution, resolution, generator=draw)
-    shifts = torch.randint(0, settings.jitter + 1, (steps, 2), generator=draw)
+    least = -settings.jitter if settings.jitter_both_ways else 0
+    shifts = torch.randint(least, settings.jitter + 1, (steps, 2), generator=draw)
     flips = (torch.rand(steps, own, generator=draw) < 0.5) & settings.flip
     boxes = None
     if settings.crop is not None:
