@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 from safetensors import safe_open
 from torch import nn
+from torch.multiprocessing.reductions import StorageWeakRef
 from torchvision.transforms import functional as tv
 from toy import job, loss_of, recover_unit
 
@@ -164,6 +165,26 @@ def test_a_pass_that_runs_out_of_memory_is_halved_and_goes_on(network):
     assert made.widths == [2, 1, 2]
     torch.testing.assert_close(made.losses, plain.losses, rtol=1e-4, atol=0)
     torch.testing.assert_close(made.images, plain.images, rtol=0, atol=1e-3)
+
+
+def test_a_pass_that_runs_out_of_memory_leaves_nothing_there(network):
+    """Nor in the last teacher of a committee, which the next pass reaches last."""
+    other = build(NET, CLASSES, torch.Generator().manual_seed(7)).eval()
+    seen, left = [], []
+
+    def see(_, inputs):
+        seen.append(StorageWeakRef(inputs[0].untyped_storage()))
+
+    def full(*_):
+        if len(seen) == 1:
+            raise torch.OutOfMemoryError
+
+    other.bn1.register_forward_pre_hook(see)
+    other.fc.register_forward_pre_hook(full)
+    network.register_forward_pre_hook(lambda *_: left.append([x.expired() for x in seen]))
+    draw = functools.partial(unit_of, PLAIN)
+    recover_units(network, CLASSES, draw, range(2), PLAIN, VALID, committee=[other], width=2)
+    assert left[:2] == [[], [True]]
 
 
 def test_a_unit_too_large_for_the_memory_is_an_error_of_one_line(network):

@@ -8,6 +8,7 @@ and views, which changes nothing but rounding.
 import contextlib
 import math
 import sys
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -177,6 +178,7 @@ class _Job:
         most = len(self.todo)
         if self.device.type != "cuda" or most <= 1:
             return 1
+        torch.cuda.empty_cache()  # what earlier work left there does not count as free
         free = torch.cuda.mem_get_info(self.device)[0]
         before = torch.cuda.memory_allocated(self.device)
         torch.cuda.reset_peak_memory_stats(self.device)
@@ -184,7 +186,8 @@ class _Job:
         one = Pass.begin([unit], self.settings.iterations, self.device)
         try:
             self.gradient(one, Views([unit], self.device))
-        except torch.OutOfMemoryError:
+        except torch.OutOfMemoryError as error:
+            self.forget(error)
             return 1  # and will be told when it is tried
         need = torch.cuda.max_memory_allocated(self.device) - before
         width = max(1, min(most, int(FILLED * free / need)))
@@ -231,6 +234,14 @@ class _Job:
         self.widths.append(len(now.keys))
         self.saved.offer(self.done(), self.snapshot)
 
+    def forget(self, error: torch.OutOfMemoryError) -> None:
+        """Give back the memory of the pass that ran out of it: its frames and what the layers saw
+        hold its graph, that of a later teacher through the first ones' next passes."""
+        traceback.clear_frames(error.__traceback__)
+        for _, bn in self.teachers:
+            bn.begin(0)
+        torch.cuda.empty_cache()
+
     def halve(self, now: Pass) -> None:
         """Out of memory: go on with half as many units a pass."""
         if len(now.keys) == 1:
@@ -241,7 +252,6 @@ class _Job:
             )
         self.begun[:1] = now.halves()
         self.width = len(self.begun[0].keys)
-        torch.cuda.empty_cache()
         say(f"out of memory: from now on {self.width} units a pass")
 
 
@@ -284,7 +294,8 @@ def recover_units(
             now = job.next()
             try:
                 job.run(now, progress)
-            except torch.OutOfMemoryError:
+            except torch.OutOfMemoryError as error:
+                job.forget(error)
                 job.halve(now)
                 continue
             except NotFinite:
