@@ -226,10 +226,12 @@ def pick_device(name: str) -> torch.device:
         return torch.device("cpu")
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise ScddError(f"device {name} is asked for, but torch sees no GPU on {platform.node()}.")
-    if name not in {"auto", "cuda"}:
-        return torch.device(name)
-    device = torch.device("cuda", gpus.take(gpus.visible(torch.cuda.device_count())))
-    torch.cuda.set_device(device)
+    if name in {"auto", "cuda"}:
+        device = torch.device("cuda", gpus.take(gpus.visible(torch.cuda.device_count())))
+    else:
+        device = torch.device(name)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)  # of which torch then tells the peak memory
     return device
 
 
@@ -241,6 +243,7 @@ def environment(device: torch.device) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS"),
         "tf32": torch.backends.cuda.matmul.allow_tf32,
+        "tf32_convolutions": torch.backends.cudnn.allow_tf32,
     }
 
 

@@ -11,9 +11,10 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
+import torch
 from conftest import ROOT
 
-from scdd import gpus
+from scdd import gpus, runtime
 
 BODY = """
 import sys, time
@@ -114,3 +115,11 @@ def test_devices_are_named_as_the_host_names_them(
     if variable is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", variable)
     assert gpus.visible(count) == names
+
+
+def test_a_device_of_the_users_choice_is_torchs_own_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or the peak memory would be told of another."""
+    chosen: list[torch.device] = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
+    assert [runtime.pick_device("cuda:1")] == chosen == [torch.device("cuda", 1)]
