@@ -181,7 +181,7 @@ def accuracy(network: nn.Module, split: Split, info: DatasetInfo, device: torch.
     order = order if split.pixels is None else order.to(split.pixels.device)
     ranks = [
         network(normalise(images, info)).topk(min(TOP5_CLASSES, len(info.classes))).indices
-        == labels[index.to(device), None]
+        == labels[index.to(device, non_blocking=True), None]
         for index, images in split.batches(order, TEST_BATCH, device)
     ]
     network.train()

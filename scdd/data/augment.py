@@ -64,7 +64,8 @@ def shift_hue(images: Tensor, shift: Tensor) -> Tensor:
     sector = torch.where(is_red, green - blue, torch.where(is_green, blue - red, red - green))
     sector = sector / torch.where(chroma == 0, 1.0, chroma)
     sector = sector + torch.where(is_red, 0.0, torch.where(is_green, 2.0, 4.0))
-    offsets = torch.tensor([5.0, 3.0, 1.0], device=images.device)[:, None, None]
+    # 5, 3, 1, counted on the device: a list would be copied there, and waited for
+    offsets = torch.arange(5.0, 0.0, -2.0, device=images.device)[:, None, None]
     turned = offsets + sector + 6 * shift[:, None, None, None]
     turned = turned - 6 * (turned / 6).floor()  # the remainder, but faster
     return value - chroma * torch.minimum(turned, 4 - turned).clamp(0, 1)

@@ -105,7 +105,7 @@ class Split:
     def images(self, index: Tensor) -> Tensor:
         """uint8 [len(index), 3, R, R], where the pixels are: on their device or the CPU."""
         if self.pixels is not None:
-            return self.pixels[index.to(self.pixels.device)]
+            return self.pixels[index.to(self.pixels.device, non_blocking=True)]
         if self.mapped is not None:
             return self.mapped.gather(index)
         return torch.stack([self._decode(i) for i in index.tolist()])
