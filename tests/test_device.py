@@ -1,0 +1,97 @@
+"""On a GPU, which is pretended, no tensor is left on the CPU, and no step waits for it."""
+
+import pretended
+import pytest
+import torch
+from pretended import GPU
+from toy import CLASSES, TEACHER, image_set, info
+
+from scdd.data.geometry import View
+from scdd.data.labelling import Labelling
+from scdd.data.mixing import Transform
+from scdd.data.source import valid_range
+from scdd.models import build
+from scdd.recover import engine as recovery
+from scdd.recover.units import Settings, draw_unit
+from scdd.squeeze import engine as squeezing
+from scdd.squeeze import mocov2
+from scdd.squeeze.views import Crop, Jitter
+from scdd.validate import Training, fit, hard_feed
+
+SIZE = 8
+VIEW = View("resized", 0, (0.3, 1.0), True)
+
+
+def network():
+    return build(TEACHER, len(CLASSES), torch.Generator().manual_seed(0))
+
+
+def recover(monkeypatch, steps):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (1000, 1000))
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda _: 0)
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda _: None)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda _: 300)
+    settings = Settings(steps, 0.1, (0.5, 0.9), 0.1, 10.0, 0.1, 0.1, 1, (0.3, 1.0), True, "float32")
+    labels = torch.arange(len(CLASSES))
+
+    def draw(slot):
+        return draw_unit(settings, labels, SIZE, seed=0, block=0, slot=slot)
+
+    valid = valid_range(info(SIZE), GPU)
+    made = recovery.recover_units(
+        network().to(GPU),
+        len(CLASSES),
+        draw,
+        [0, 1],
+        settings,
+        valid,
+        committee=[network().to(GPU)],
+    )
+    assert made.widths == [2]
+    assert not pretended.on_gpu(made.images)
+
+
+def squeeze(_, steps):
+    params = {"ema": 0.9, "temperature": 0.2, "symmetric": True, "bn_groups": 2}
+    params |= {"dim": 8, "queue": 16, "batch": 8}
+    student = network()
+    method = mocov2.make(params, student, torch.Generator().manual_seed(1))
+    crop = Crop(SIZE, VIEW, Jitter((0.4, 0.4, 0.4, 0.1), 0.8, 0.2), 0.5, 0.5)
+    recipe = squeezing.Recipe(1, 8, "sgd", 0.05, 0.0, 0.9, 1e-4, 0.0, 0, "float32", (crop, crop), 0)
+    split = image_set(8 * steps, SIZE)
+    squeezing.train(method, student, split, info(SIZE), recipe, GPU)
+
+
+def validate(_, steps):
+    training = Training(8, 1, "adamw", 0.01, 0.9, 1e-4, 0, 1.0, "float32", 0, ema=0.9)
+    split = image_set(8 * steps, SIZE).to(GPU)
+    labelling = Labelling(Transform(VIEW, "cutmix", 1.0, 2, (2, 9)), 0)
+    feed = hard_feed(split, labelling, training, info(SIZE), GPU, siamese=True)
+    criterion = torch.nn.functional.cross_entropy
+    student = network().to(GPU)
+    fit(student, feed, criterion, training, lambda: (0.0, None), len(split), GPU)
+
+
+@pytest.mark.parametrize("work", [recover, squeeze, validate])
+def test_more_steps_do_not_wait_more_often(work, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_rng_state", lambda _: torch.get_rng_state())
+    counts = []
+    for steps in (2, 2, 4):  # the first run fills caches
+        with pretended.gpu() as waits:
+            work(monkeypatch, steps)
+        counts.append(waits)
+    assert counts[1] == counts[2]
+
+
+def test_tensors_of_both_devices_do_not_mix():
+    with pretended.gpu(), pytest.raises(pretended.Mixed):
+        torch.ones(3, device=GPU) + torch.ones(3)
+
+
+def test_what_waits_is_counted():
+    with pretended.gpu() as waits:
+        there = torch.ones(3).to(GPU, non_blocking=True)
+        there[there > 0].sum().item()
+        there.cpu()
+        torch.tensor([1.0], device=GPU)
+    assert waits == ["index", "item", "to", "tensor"]
