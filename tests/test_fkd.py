@@ -239,6 +239,8 @@ def cut(content: list[Any]) -> None:
         (put(3, 0.99), "pixels, but mix_lam 0.99 makes 2 in images of 32 pixels"),
         (put(4, [0, 0, 33, 4]), "mix_bbox is no box in images of 32 pixels a side"),
         (put(4, [0, 0]), "mix_bbox is no list of 4 numbers"),
+        (put(4, [0, None, 4, 4]), "mix_bbox is no list of 4 numbers"),
+        (put(4, [0, float("nan"), 4, 4]), "mix_bbox is no list of 4 numbers"),
         (put(5, torch.zeros(4, 10)), "has logits of 10 classes, but the images have 3"),
         (put(5, torch.full((4, 3), 1e6)), "has logits that are not finite in float16"),
         (put(1, None), "flip is no tensor of 1 dimensions"),

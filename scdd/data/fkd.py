@@ -58,12 +58,21 @@ def read_batch(path: Path) -> dict[str, Any]:
         isinstance(lam, float | np.floating) and 0 <= lam <= 1
     ):
         raise ScddError(f"{path}: mix_lam is no number from 0 to 1.")
-    if box is not None and (not isinstance(box, list | tuple) or len(box) != 4):
+    if box is not None and not (
+        isinstance(box, list | tuple) and len(box) == 4 and all(map(_is_number, box))
+    ):
         raise ScddError(f"{path}: mix_bbox is no list of 4 numbers.")
     lengths = {len(parts[name]) for name in wanted}
     if len(lengths) > 1 or parts["coords"].shape[1] != 4:
         raise ScddError(f"{path}: its tensors are of {sorted(lengths)} images.")
     return parts
+
+
+def _is_number(value: Any) -> bool:
+    """Whether it is a finite number, of Python's, NumPy's or torch's."""
+    if isinstance(value, Tensor) and value.numel() != 1:
+        return False
+    return isinstance(value, int | float | np.number | Tensor) and math.isfinite(value)
 
 
 def mix_of(parts: Mapping[str, Any]) -> str:

@@ -37,6 +37,8 @@ def make(
     else:
         made = _of_folder(path, info, slots)
     for name, (count, images) in zip(info.classes, made, strict=True):
+        if not count:
+            raise ScddError(f"{path}: class {name!r} has no images.")
         if count <= slots[0]:
             raise ScddError(
                 f"{path}: class {name!r} has {count} images: too few for slots from {slots[0]} on. "
@@ -82,7 +84,8 @@ def _of_tensors(
     """`_of_folder` for tensors."""
     file = files[0]
     images, labels = _pair(files)
-    if images.dim() != 4 or not images.is_floating_point() or len(labels) != len(images):
+    fits = images.dim() == 4 and images.is_floating_point() and labels.shape[:1] == images.shape[:1]
+    if not fits or not len(images):
         raise ScddError(
             f"{file} holds images {_shown(images)} and labels {_shown(labels)}; images must be "
             "float [n, 3, R, R], with a label for each."
