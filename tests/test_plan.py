@@ -675,12 +675,21 @@ def test_mappings_merge_key_by_key() -> None:
             {"methods": [{"name": "scdd", "features": "scdd"}]},
             "methods.scdd.features: this method has no use for it.",
         ),
+        (
+            {"methods": ["scdd", {"name": "random-hard", "teacher": "scdd"}]},
+            "methods.random-hard.teacher: this method has no use for it.",
+        ),
         ({"forgetting": {"epoch": 3}}, "unknown key forgetting.epoch. Did you mean 'epochs'?"),
         ({"forgetting": {"factor": 0}}, "forgetting.factor: input should be greater than 0"),
         ({"forgetting": {"momentum": 0}}, "forgetting.momentum: input should be greater than 0"),
         (
             {"protocols": ["scdd-papr"]},
             "protocols: unknown 'scdd-papr'. Did you mean 'scdd-paper'?",
+        ),
+        (
+            {"protocol": {"scdd-paper": {"like": "rded"}}},
+            "protocol.scdd-paper.like: scdd-paper is a published protocol itself. Give the one "
+            "that varies rded a name of its own.",
         ),
         ({"protocol": {"rdde": {}}}, "unknown key protocol.rdde. Did you mean 'rded'?"),
         *(
@@ -712,7 +721,7 @@ def test_mappings_merge_key_by_key() -> None:
         ),
         (
             {"methods": ["scdd", {"name": "random", "teacher": []}]},
-            "methods.1.teacher: tuple should have at least 1 item",
+            "methods.1.teacher: list should have at least 1 item",
         ),
         ({"seeds": [-1]}, "seeds.0: input should be greater than or equal to 0"),
         ({"squeeze": {"mocov2": {"batch": 96}}}, "queue 4096 is no multiple of batch 96"),
@@ -762,6 +771,8 @@ def test_mappings_merge_key_by_key() -> None:
         ({"machine": {"device": "gpu"}}, "machine.device: string should match pattern"),
         ({"students": [{"arch": "resnet18", "width": 0.001}]}, "students.0.width: input should be"),
         ({"recover": {"block": True}}, "recover: block cannot be true"),
+        ({"seeds": [True]}, "seeds cannot be true"),
+        ({"protocol": {"scdd-paper": None}}, "protocol.scdd-paper: input should be a valid dict"),
         ({"recover": {"block": 3, "lr": float("inf")}}, "recover.lr: input should be a finite"),
         ({"dataset": {"name": "digits", "download": True}}, "dataset.download: digits cannot be"),
         ({"probe": {"epochs": 0}}, "probe.epochs: input should be greater than or equal to 1"),
@@ -1170,6 +1181,17 @@ def test_a_protocol_may_be_like_a_published_one(tiny: Config) -> None:
     said = "protocol slow: scdd-paper, but for lr 0.0007, view.flip False."
     assert said in table.params["notes"]
     assert [cell["protocol"] for cell in table.params["cells"]] == ["scdd-paper", "slow"]
+
+
+def test_the_notes_tell_of_a_protocol_that_only_has_another_name_or_is_like_none(
+    tiny: Config,
+) -> None:
+    tiny["protocols"] = ["same", "own"]
+    tiny["protocol"] |= {"same": {"like": "scdd-paper"}, "own": {"epochs": 2}}
+    (table,) = plan_of(tiny).of("tables")
+    notes = table.params["notes"]
+    assert "protocol same: scdd-paper." in notes
+    assert "protocol own: epochs 2; else the defaults of `scdd keys`, none published." in notes
 
 
 def test_a_method_may_have_fewer_protocols(tiny: Config) -> None:

@@ -109,7 +109,7 @@ class _Builder:
             unused += () if kind.order == "coreset" else ("features",)
             unused += ("ipc", "teacher", "protocols") if kind.images == "whole" else ()
             unused += ("like",) if method.imported else ()
-            unused += ("teacher",) if method.labels else ()
+            unused += ("teacher",) if method.labels or kind.labels == "hard" else ()
             for key in unused:
                 if key in method.model_fields_set:
                     raise ScddError(f"methods.{method.name}.{key}: this method has no use for it.")
@@ -124,6 +124,11 @@ class _Builder:
             base = values.get("like")
             if base is not None and base not in (bases := sorted(published - {"whole"})):
                 raise ScddError(f"protocol.{name}.like: unknown {base!r}. {nearest(base, bases)}")
+            if base not in (None, name) and name in published - {"whole"}:
+                raise ScddError(
+                    f"protocol.{name}.like: {name} is a published protocol itself. Give the one "
+                    f"that varies {base} a name of its own."
+                )
             if base is None and name not in known:
                 raise ScddError(f"unknown key protocol.{name}. {nearest(name, known)}")
             if name == "whole":
@@ -209,9 +214,13 @@ class _Builder:
         """A protocol's values, of which the table's notes tell as `_section` says."""
         base, shared, own = self._bundle(name)
         section = self._section(Protocol, ("protocol", base), shared)
+        if base not in preset_names("protocol"):
+            told = f"{_told(shared)}; else" if shared else "all"
+            self._note(f"protocol {name}: {told} the defaults of `scdd keys`, none published.")
         if not own:
             return section
-        self._note(f"protocol {name}: {base}, but for {_told(own)}.")
+        told = _told(own)
+        self._note(f"protocol {name}: {base}" + (f", but for {told}." if told else "."))
         return self._checked_protocol(name)
 
     def _note(self, text: str) -> None:

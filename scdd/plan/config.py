@@ -53,13 +53,14 @@ def _or_word(problem: dict[str, Any]) -> bool:
 
 def _explain(model: type[Section], problem: dict[str, Any], where: str) -> str:
     # pydantic's names of types in a union are no keys of the user's
-    place = [part for part in problem["loc"] if not re.match(r"\w+-|tuple\[|\w+\[", str(part))]
+    place = [part for part in problem["loc"] if not re.match(r"constrained-|[\w-]+\[", str(part))]
     path = ".".join(str(part) for part in ([where] if where else []) + place)
     if problem["type"] == "extra_forbidden":
         return f"unknown key {path}. {nearest(place[-1], _fields(model, place[:-1]))}"
     if problem["type"] == "missing":
         return f"{path} is missing."
-    told = problem["msg"].removeprefix("Value error, ").replace("tuple", "list")
+    told = problem["msg"].removeprefix("Value error, ")
+    told = re.sub("tuple", "list", told, flags=re.IGNORECASE)
     got = "" if problem["type"] == "value_error" else f" (got {problem['input']!r})"
     return f"{path + ': ' if path else ''}{told[0].lower()}{told[1:]}{got}."
 

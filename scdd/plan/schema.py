@@ -72,8 +72,9 @@ class Section(BaseModel):
     def _no_yes_for_a_number(cls, values: Any) -> Any:
         for key, value in values.items() if isinstance(values, dict) else ():
             field = cls.model_fields.get(key)
-            if isinstance(value, bool) and field and field.annotation is not bool:
-                raise ValueError(f"{key} cannot be {str(value).lower()}")
+            for one in value if isinstance(value, list | tuple) else (value,):
+                if isinstance(one, bool) and field and field.annotation is not bool:
+                    raise ValueError(f"{key} cannot be {str(one).lower()}")
         return values
 
     def identity(self) -> dict[str, Any]:
