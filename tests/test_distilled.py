@@ -122,6 +122,11 @@ def test_a_set_that_does_not_tell_its_colours_gives_images_but_no_views(folder: 
         labelled(folder)
 
 
+def test_a_folder_in_place_of_its_set_json_is_refused(folder: Path) -> None:
+    with pytest.raises(ScddError, match="images is a folder"):
+        scdd.load(folder / "images")
+
+
 def test_importing_the_package_does_not_import_torch() -> None:
     code = "import sys, scdd; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

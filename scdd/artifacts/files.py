@@ -72,6 +72,8 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ScddError(f"{path} does not exist. Run snakemake to make it.") from None
+    except IsADirectoryError:
+        raise ScddError(f"{path} is a folder. Name the file in it.") from None
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise damaged(path, f"is no valid JSON ({error})") from None
 
