@@ -25,8 +25,9 @@ Statistics = tuple[Tensor, Tensor]  # means and variances, of all layers one aft
 class Settings:
     """lr and betas are Adam's; the learning rate falls to 0 on a cosine, without warm-up.
 
-    jitter: largest shift in pixels, from 0 or, both ways, from -jitter; crop: range of a RandomResizedCrop's share of the area, or
-    None; crop_by: 'batch', one crop and flip for all images of a unit, or 'image', one for each;
+    jitter: largest shift in pixels, from 0 or, both ways, from -jitter; crop: range of a
+    RandomResizedCrop's share of the area, or None; crop_by: 'batch', one crop and flip for all
+    images of a unit, or 'image', one for each;
     curriculum and milestone: see `least_share`; flip: mirror half of the views; precision:
     'float32' or 'bf16' (autocast, statistics in float32).
     """
