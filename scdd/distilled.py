@@ -84,6 +84,8 @@ def open_distilled(path: Path, labels: Path | None) -> Images | Views:
 
     Raises ScddError where a file is missing or damaged, or the labels are of other images.
     """
+    if path.is_file() and path.suffix != ".json":
+        raise ScddError(f"{path} is no set.json, which tells of a distilled set.")
     held = load_set(path)
     if labels is None:
         return Images(held)

@@ -122,6 +122,13 @@ def test_a_set_that_does_not_tell_its_colours_gives_images_but_no_views(folder: 
         labelled(folder)
 
 
+def test_a_file_that_is_no_set_json_is_not_to_be_deleted(folder: Path) -> None:
+    (folder / "README.md").write_text("mine")
+    with pytest.raises(ScddError, match=r"README.md is no set.json") as caught:
+        scdd.load(folder / "README.md")
+    assert "Delete" not in str(caught.value)
+
+
 def test_a_folder_in_place_of_its_set_json_is_refused(folder: Path) -> None:
     with pytest.raises(ScddError, match="images is a folder"):
         scdd.load(folder / "images")

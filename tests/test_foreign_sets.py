@@ -255,6 +255,7 @@ def config(tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Con
     """The small experiment with a set of others, an image folder of digits."""
     monkeypatch.chdir(tmp_path)
     folder_of(tmp_path / "theirs", ["0", "1", "2"], count=2)
+    tiny["dataset"]["resolution"] = SIZE
     tiny["methods"].append({"name": "theirs", "import": str(tmp_path / "theirs")})
     return tiny
 
@@ -324,6 +325,13 @@ def test_a_wrong_import_gets_one_clear_message(
 ) -> None:
     config["methods"][1].update(change)
     assert message in plan_refusal(config)
+
+
+def test_the_size_of_its_images_is_seen_before_the_first_job(
+    config: Config, tmp_path: Path
+) -> None:
+    folder_of(tmp_path / "theirs", ["0", "1", "2"], count=2, size=9)
+    assert "class000_id000.png has images of 9 x 9 pixels" in plan_refusal(config)
 
 
 def test_folders_are_checked_before_the_first_job(config: Config, tmp_path: Path) -> None:

@@ -1209,6 +1209,21 @@ def test_a_method_may_have_fewer_protocols(tiny: Config) -> None:
     assert report.pages(table.params) == ["ablation.md"]
 
 
+def test_an_ablation_tells_what_the_experiment_changes_of_another_bundle(tiny: Config) -> None:
+    tiny["protocols"] = ["scdd-paper", "slow", "rded", "rded-slow"]
+    tiny["protocol"]["scdd-paper"]["epochs"] = 2
+    tiny["protocol"] |= {"rded": {"epochs": 3}, "slow": {"like": "scdd-paper", "lr": 0.1}}
+    tiny["protocol"]["rded-slow"] = {"like": "rded", "lr": 0.1}
+    tiny["ablation"] = {"method": "scdd", "protocol": "scdd-paper"}
+    (table,) = plan_of(tiny).of("tables")
+    assert table.params["ablation"]["protocols"] == {
+        "scdd-paper": "",
+        "slow": "lr 0.1",
+        "rded": "epochs 3",
+        "rded-slow": "epochs 3, lr 0.1",
+    }
+
+
 def test_an_ablation_tells_what_each_method_changes(tiny: Config) -> None:
     jpeg = {"name": "jpeg", "like": "scdd", "recover": {"storage": "jpeg", "lr": 0.2}}
     tiny["methods"] = ["scdd", jpeg]

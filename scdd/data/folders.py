@@ -115,3 +115,10 @@ def check_names(files: Sequence[Path], index: int) -> None:
         told = re.match(r"class(\d+)_id\d+\.", file.name)
         if told and int(told[1]) != index:
             raise ScddError(f"{file} is of class {int(told[1])}, but its folder is class {index}.")
+
+
+def of_other_size(file: Path, width: int, height: int, resolution: int) -> ScddError:
+    return ScddError(
+        f"{file} has images of {width} x {height} pixels, but the dataset's resolution is "
+        f"{resolution}. Set dataset.resolution to the images' size; they are not resized."
+    )

@@ -13,7 +13,7 @@ from torch import Tensor
 from scdd.artifacts.dataset import DatasetInfo
 from scdd.artifacts.foreign import read_pickled
 from scdd.artifacts.slots import Range
-from scdd.data.folders import by_class, check_names, image_files, tensor_files
+from scdd.data.folders import by_class, check_names, image_files, of_other_size, tensor_files
 from scdd.data.source import decode, denormalise
 from scdd.errors import ScddError
 from scdd.progress import say
@@ -63,15 +63,8 @@ def _whole(file: Path, size: int) -> Tensor:
     with Image.open(file) as opened:
         if opened.size != (size, size):
             width, height = opened.size
-            raise _of_other_size(file, width, height, size)
+            raise of_other_size(file, width, height, size)
     return image
-
-
-def _of_other_size(file: Path, width: int, height: int, size: int) -> ScddError:
-    return ScddError(
-        f"{file} has images of {width} x {height} pixels, but the dataset's resolution is {size}. "
-        "Set dataset.resolution to the images' size; they are not resized."
-    )
 
 
 def _of_tensors(
@@ -94,7 +87,7 @@ def _of_tensors(
     if channels != 3:
         raise ScddError(f"{file} holds images of {channels} channels; they must have 3.")
     if (height, width) != (info.resolution, info.resolution):
-        raise _of_other_size(file, width, height, info.resolution)
+        raise of_other_size(file, width, height, info.resolution)
     if not bool(torch.isfinite(images).all()):
         raise ScddError(f"{file} holds pixels that are not finite.")
     labels = _classes(file, labels, len(info.classes))

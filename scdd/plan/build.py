@@ -434,6 +434,7 @@ class _Builder:
             names,
             count,
             max(ipcs),
+            resolution=self.resolution,
             in_order=self._in_own_order(),
             labelled=bool(method.labels),
         )
@@ -805,7 +806,11 @@ class _Builder:
             )
             for method, _ in self.methods
         }
-        protocols = {name: _told(self._bundle(name)[2]) for name in self.config.protocols}
+        published = self._bundle(base.protocol)[0]
+        protocols = {}
+        for name in self.config.protocols:
+            bundle, shared, own = self._bundle(name)
+            protocols[name] = _told(own if bundle == published else merge(shared, own))
         return {**base.model_dump(), "methods": methods, "protocols": protocols}
 
 

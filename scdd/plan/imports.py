@@ -4,6 +4,8 @@ without torch."""
 from collections.abc import Sequence
 from pathlib import Path
 
+from PIL import Image
+
 from scdd.artifacts.contents import kept_path
 from scdd.artifacts.files import sha256_of, write_text
 from scdd.data.fkd_files import epoch_count, epoch_files
@@ -13,6 +15,7 @@ from scdd.data.folders import (
     check_names,
     class_folders,
     image_files,
+    of_other_size,
     set_files,
     tensor_files,
 )
@@ -42,6 +45,7 @@ def check_set(
     count: int,
     ipc: int,
     *,
+    resolution: int,
     in_order: bool,
     labelled: bool,
 ) -> str:
@@ -50,7 +54,7 @@ def check_set(
     classes: the dataset's, None where only their number `count` is known; in_order: class i is
     also the dataset's own class i; labelled: there are FKD labels, which are of all images in
     ImageFolder's order. Raises ScddError, naming the key `where`, for what no job could take; of
-    tensors only the job sees more than their names.
+    tensors only the job sees more than their names, of images more than the first's size.
     """
     try:
         files = set_files(path)
@@ -84,9 +88,21 @@ def check_set(
                     "images, in their order. Set ipc to their number."
                 )
             check_names(images, index)
+        check_size(image_files(folders[0])[0], resolution)
     except ScddError as error:
         raise ScddError(f"{where}: {error}") from None
     return contents_of(path, [files])[0]
+
+
+def check_size(file: Path, resolution: int) -> None:
+    """Raises ScddError, naming it, for an image file of another size, or none."""
+    try:
+        with Image.open(file) as opened:
+            size = opened.size
+    except OSError as error:
+        raise ScddError(f"{file} cannot be read as an image ({error}).") from None
+    if size != (resolution, resolution):
+        raise of_other_size(file, *size, resolution)
 
 
 def check_labels(where: str, folder: Path, images: int, *, batch: int, epochs: int) -> list[str]:
