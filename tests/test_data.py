@@ -5,6 +5,7 @@ import math
 import os
 import pickle
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -284,11 +285,10 @@ def test_every_dataset_has_facts_and_a_loader() -> None:
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason=f"the real data sets are not in {SHARED}")
 def test_tiny_imagenets_images_are_read(tmp_path: Path) -> None:
-    import tarfile
-
+    (tmp_path / "tiny").mkdir()
     for part in ("train-00-of-04.tar", "val.tar"):
-        with tarfile.open(SHARED / "tiny-imagenet" / part) as tar:
-            tar.extractall(tmp_path / "tiny", filter="data")
+        archive = SHARED / "tiny-imagenet" / part
+        subprocess.run(["tar", "-xf", archive, "-C", tmp_path / "tiny"], check=True)
     wnids = sorted(folder.name for folder in (tmp_path / "tiny" / "train").iterdir())
     for folder in (tmp_path / "tiny" / "val").iterdir():
         if folder.name not in wnids:
