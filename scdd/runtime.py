@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, get_args
 
 import torch
 
@@ -24,6 +24,7 @@ from scdd.artifacts.config import Frozen, read_frozen
 from scdd.artifacts.costs import Cost, cost_path, job_name, save_cost
 from scdd.artifacts.files import sha256
 from scdd.artifacts.saved import Saved, Stopped, Unsaved
+from scdd.capture import Compiled
 from scdd.errors import ScddError, reported
 from scdd.progress import say
 
@@ -44,6 +45,12 @@ def parser(description: str | None) -> argparse.ArgumentParser:
         "--config", type=Path, required=True, help="the frozen config.json of this artifact"
     )
     made.add_argument("--device", default="auto", help="auto (a GPU if there is one), cpu, cuda")
+    made.add_argument(
+        "--compile",
+        choices=get_args(Compiled),
+        default="none",
+        help="how steps get to the device: kernel by kernel, as CUDA graphs, or compiled as well",
+    )
     return made
 
 

@@ -25,6 +25,7 @@ from scdd.artifacts.labels import LabelStore, open_store
 from scdd.artifacts.network import Architecture
 from scdd.artifacts.saved import Snapshot, Unsaved
 from scdd.average import Average
+from scdd.capture import Compiled, captured, captures
 from scdd.data.dsa import draw_dsa, dsa
 from scdd.data.labelling import Labelling, labelling_of
 from scdd.data.mixing import batch_count, views
@@ -201,6 +202,34 @@ def parameter_groups(network: nn.Module, training: Training) -> list[dict[str, A
     ]
 
 
+def optimizer_of(network: nn.Module, training: Training) -> torch.optim.Optimizer:
+    """Fused: one call a step in place of several for each of the many small tensors."""
+    groups, decay = parameter_groups(network, training), training.weight_decay
+    if training.optimizer == "adamw":
+        return torch.optim.AdamW(groups, training.lr, weight_decay=decay, fused=True)
+    return torch.optim.SGD(
+        groups, training.lr, momentum=training.momentum, weight_decay=decay, fused=True
+    )
+
+
+class Rate:
+    """The learning rate of an optimiser, a tensor on the device where a captured step reads it."""
+
+    def __init__(
+        self, optimizer: torch.optim.Optimizer, device: torch.device, captured: bool
+    ) -> None:
+        self.optimizer, self.captured = optimizer, captured
+        self.tensor = torch.zeros((), device=device)
+
+    def set(self, rate: float) -> None:
+        """Also after the optimiser has loaded a state, which brings settings of its own."""
+        self.tensor.fill_(rate)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.tensor if self.captured else rate
+            if "capturable" in group:
+                group["capturable"] = self.captured
+
+
 def fit(
     network: nn.Module,
     feed: Feed[T],
@@ -210,33 +239,20 @@ def fit(
     images: int,
     device: torch.device,
     saved: Unsaved | None = None,
-    compiled: bool = False,
+    compiled: Compiled = "none",
 ) -> list[Row]:
     """Train `network` in place for all epochs, each of so many images; returns the history.
 
     `evaluate` is called some twenty times and after the last epoch. saved: where to go on from, and
-    where to leave the state. compiled: by torch.compile, which rounds otherwise. Raises ScddError,
-    naming the epoch, where the loss is not finite.
+    where to leave the state. compiled: see `scdd.capture`; torch.compile rounds otherwise. Raises
+    ScddError, naming the epoch, where the loss is not finite.
     """
     saved = saved or Unsaved()
-    groups = parameter_groups(network, training)
     average = Average(network, training.ema)
-    # fused: one call a step in place of several for each of the many small tensors
-    optimizer: torch.optim.Optimizer
-    if training.optimizer == "adamw":
-        optimizer = torch.optim.AdamW(
-            groups, training.lr, weight_decay=training.weight_decay, fused=True
-        )
-    else:
-        optimizer = torch.optim.SGD(
-            groups,
-            training.lr,
-            momentum=training.momentum,
-            weight_decay=training.weight_decay,
-            fused=True,
-        )
+    optimizer = optimizer_of(network, training)
+    rates = Rate(optimizer, device, captures(compiled, device))
     half = training.precision == "bf16"
-    forward = torch.compile(network, dynamic=False) if compiled else network
+    forward = torch.compile(network, dynamic=False) if compiled == "full" else network
     # dropout and stochastic depth draw from torch's own numbers
     torch.manual_seed(generator(training.seed, "dropout").initial_seed())
     watched = evaluation_epochs(training.epochs)
@@ -264,21 +280,24 @@ def fit(
             }
         )
 
+    def step(inputs: Tensor, targets: T) -> None:
+        with torch.autocast(device.type, torch.bfloat16, enabled=half):
+            outputs = forward(inputs)
+        loss = criterion(outputs.float(), targets)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        average.update()
+        total.add_(loss.detach() * len(inputs))
+
+    step = captured(step, device, compiled)
     network.train()
     with Progress("validate", training.epochs * per_epoch, done) as progress:
         for epoch in range(done // per_epoch, training.epochs):
             rate = learning_rate(training, epoch)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
+            rates.set(rate)
             for inputs, targets in feed(epoch, done - epoch * per_epoch):
-                with torch.autocast(device.type, torch.bfloat16, enabled=half):
-                    outputs = forward(inputs)
-                loss = criterion(outputs.float(), targets)
-                optimizer.zero_grad(set_to_none=True)
-                loss.backward()
-                optimizer.step()
-                average.update()
-                total += loss.detach() * len(inputs)
+                step(inputs, targets)
                 done += 1
                 progress.advance()
                 if done % per_epoch:
@@ -380,9 +399,6 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--root", type=Path, required=True, help="where the dataset's files lie")
     parser.add_argument("--images", type=Path, help="set.json; without it the whole training set")
     parser.add_argument("--labels", type=Path, help="the folder of the soft labels")
-    parser.add_argument(
-        "--compile", action="store_true", help="compile the student: a minute or more, once"
-    )
     parser.add_argument("--out", dest="metrics", type=Path, required=True, help="metrics.json")
     parser.add_argument("--history", type=Path, required=True, help="history.csv")
     return runtime.run_long("validate", parser, work, argv, outputs=("metrics", "history"))

@@ -4,12 +4,16 @@ Within `gpu()`, tensors that are made on, or moved to, GPU are known by their st
 that is computed of them. What a GPU would refuse (tensors of both devices, a generator of the
 CPU's) raises Mixed. What would wait for it is counted: copies to and fro but those that are
 `non_blocking`, reading values, results whose shape depends on values.
+
+Within `graphs()`, torch's CUDA graphs are pretended as well: a capture computes nothing, and a
+replay does its operations again, on the tensors and with the numbers that they had.
 """
 
 import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
@@ -27,6 +31,7 @@ READS = (
 )
 SHAPED = ("nonzero", "masked_select", "_unique2", "unique_dim", "bincount", "equal")
 _storages: dict[int, Any] = {}  # of the GPU by address, and kept, so that none has it again
+_waits: list[str] = []  # of the `gpu()` that is open
 
 
 class Mixed(Exception):
@@ -132,6 +137,108 @@ class _Calls(TorchFunctionMode):
 @contextlib.contextmanager
 def gpu() -> Iterator[list[str]]:
     """What waits for the GPU, by name, as it comes."""
+    global _waits  # noqa: PLW0603
     operations = _Operations([])
+    _waits = operations.waits
     with _Calls(operations), operations:
         yield operations.waits
+
+
+class Graph:
+    """torch.cuda.CUDAGraph."""
+
+    def __init__(self) -> None:
+        self.steps: list[tuple[Any, Any, Any, Any]] = []
+        self.replays = 0
+
+    def replay(self) -> None:
+        self.replays += 1
+        with torch._C._AutoDispatchBelowAutograd(), torch._C.DisableTorchFunction():
+            for operation, args, kwargs, results in self.steps:
+                again = operation(*args, **kwargs)
+                for old, new in zip(tree_leaves(results), tree_leaves(again), strict=True):
+                    if isinstance(old, Tensor) and _storage(old) != _storage(new):
+                        old.copy_(new)
+
+
+class Capture(TorchDispatchMode):
+    """torch.cuda.graph."""
+
+    def __init__(self, graph: Graph, **_: Any) -> None:
+        super().__init__()
+        self.graph, self.waited = graph, len(_waits)
+        self.made = set[int]()  # storages of the capture's own
+        self.before: list[tuple[Tensor, Tensor]] = []  # what was there, and its content
+
+    def __exit__(self, *error: Any) -> None:
+        super().__exit__(*error)
+        for tensor, content in self.before:
+            tensor.copy_(content)
+        if len(_waits) > self.waited and error[0] is None:
+            raise RuntimeError(f"{_waits[-1]} waits, which no captured step may")
+
+    def __torch_dispatch__(
+        self, operation: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        given = [x for x in tree_leaves((args, kwargs)) if isinstance(x, Tensor)]
+        with torch._C.DisableTorchFunction():
+            for tensor in given:
+                if _storage(tensor) not in self.made:
+                    # all of the storage, whatever part of it this is a view of
+                    whole = tensor.new_empty(0).set_(tensor.untyped_storage())
+                    self.before.append((whole, whole.clone()))
+                    self.made.add(_storage(tensor))
+        results = operation(*args, **kwargs)
+        fresh = [x for x in tree_leaves(results) if isinstance(x, Tensor)]
+        known = {_storage(x) for x in given}
+        self.made |= {_storage(x) for x in fresh}
+        returns = operation._schema.returns
+        views = returns and all(r.alias_info and not r.alias_info.is_write for r in returns)
+        if not (views and {_storage(x) for x in fresh} <= known):
+            self.graph.steps.append((operation, args, kwargs, results))
+        return results
+
+
+class _Stream:
+    """torch.cuda.Stream."""
+
+    device = GPU
+
+    def __init__(self, *_: Any) -> None:
+        """Of any device."""
+
+    def wait_stream(self, _: Any) -> None:
+        """All streams are one."""
+
+
+def _storage(tensor: Tensor) -> int:
+    with torch._C.DisableTorchFunction():
+        return tensor.untyped_storage().data_ptr()
+
+
+@contextlib.contextmanager
+def graphs(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Graph]]:
+    """The graphs that are captured within."""
+    captured: list[Graph] = []
+
+    def graph() -> Graph:
+        captured.append(Graph())
+        return captured[-1]
+
+    grouped = torch.optim.Optimizer._group_tensors_by_device_and_dtype
+
+    def grouped_there(tensors: Any, with_indices: bool = False) -> Any:
+        """An optimiser's tensors: torch's own look at where they are is beneath this pretence."""
+        groups = grouped(tensors, with_indices)
+        return {(GPU, dtype): group for (_, dtype), group in groups.items()}
+
+    with monkeypatch.context() as patch:
+        group_tensors = staticmethod(grouped_there)
+        patch.setattr(torch.optim.Optimizer, "_group_tensors_by_device_and_dtype", group_tensors)
+        patch.setattr(torch.cuda, "CUDAGraph", graph)
+        patch.setattr(torch.cuda, "graph", Capture)
+        patch.setattr(torch.cuda, "Stream", _Stream)
+        patch.setattr(torch.cuda, "current_stream", _Stream)
+        patch.setattr(torch.cuda, "stream", lambda _: contextlib.nullcontext())
+        yield captured

@@ -727,7 +727,7 @@ def test_a_compiled_pass_is_the_same_but_for_rounding(network, monkeypatch):
     draw, key = functools.partial(unit_of, CROPPED), {"width": 2}
     plain, compiled = (
         recover_units(network, CLASSES, draw, range(3), CROPPED, VALID, compiled=yes, **key)
-        for yes in (False, True)
+        for yes in ("none", "full")
     )
     torch.testing.assert_close(compiled.losses[:, 0], plain.losses[:, 0], rtol=1e-5, atol=0)
     torch.testing.assert_close(compiled.images, plain.images, rtol=0, atol=1e-3)

@@ -92,9 +92,10 @@ def test_loss_and_queue_equal_a_naive_loop() -> None:
 
 def test_the_queue_waits_for_its_epoch() -> None:
     method = make(queue_from=1)
-    method.loss(views(0), torch.zeros(8), engine.Now(1, 2, 2))
-    assert not method.queue.any()
-    method.loss(views(0), torch.zeros(8), engine.Now(2, 2, 2))
+    for step in (1, 2):
+        assert not method.queue.any()
+        method.loss(views(0), torch.zeros(8), engine.Now(step, 2, 2))
+        method.after_step(engine.Now(step, 2, 2))
     assert method.queue[:, :8].any()
     assert not method.queue[:, 8:].any()
 

@@ -827,6 +827,10 @@ class Figures(Section):
     dpi: Count = Field(120, description="of the PNG figures")
 
 
+def _compiled(value: Any) -> Any:
+    return {True: "full", False: "none"}.get(value, value) if isinstance(value, bool) else value
+
+
 class Machine(Section):
     """How this machine runs the jobs. In no digest, but in every header."""
 
@@ -840,10 +844,11 @@ class Machine(Section):
         description="images of a class in one pass of a recovery; null: one on the CPU, what fits "
         "on a GPU",
     )
-    compile: bool = Field(
-        False,
-        description="compile a recovery's pass through the teacher, and students (torch.compile): "
-        "costs a minute or more a job; changes float rounding",
+    compile: Annotated[Literal["none", "graphs", "full"], BeforeValidator(_compiled)] = Field(
+        "none",
+        description="how steps get to a GPU: none: kernel by kernel; graphs: all kernels at once "
+        "(CUDA graphs); full, or true: also compiled (torch.compile), on the CPU too, which takes "
+        "a minute or more a job and changes float rounding",
     )
 
 

@@ -220,9 +220,6 @@ def main(argv: list[str] | None = None) -> int:
         help="units in one pass through the teacher; not given: one on the CPU, on a GPU as many "
         "as its memory holds",
     )
-    parser.add_argument(
-        "--compile", action="store_true", help="compile the pass through the teacher: minutes, once"
-    )
     parser.add_argument("--out", type=Path, required=True, help="the folder of the shards")
     return runtime.run_long("recover", parser, work, argv, outputs=("out",))
 

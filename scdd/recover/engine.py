@@ -17,10 +17,11 @@ import torch
 from torch import Tensor, nn
 
 from scdd.artifacts.saved import Snapshot, Unsaved
+from scdd.capture import Compiled, captured
 from scdd.errors import ScddError
 from scdd.progress import Progress, say
 from scdd.recover.matching import BatchNormLoss, frozen, objective
-from scdd.recover.units import Settings, Unit, Views
+from scdd.recover.units import Settings, Statistics, Unit, Views
 
 CHECK_EVERY = 100  # iterations between looks at the losses
 EPSILON = 1e-8  # Adam's
@@ -116,10 +117,11 @@ class _Job:
         valid: tuple[Tensor, Tensor],
         frames: Sequence[int],
         framed: tuple[int, int],
-        compiled: bool,
+        compiled: Compiled,
         saved: Unsaved,
     ) -> None:
         self.draw, self.settings, self.valid, self.saved = draw, settings, valid, saved
+        self.compiled = compiled
         self.frames, self.framed = frames, framed[1]
         self.device = valid[0].device
         self.width: int | None = None
@@ -139,7 +141,9 @@ class _Job:
         first = settings.first_bn_multiplier
         self.teachers = [(network, BatchNormLoss(network, first)) for network in networks]
         # anew for each width: the measured one's, all passes', the last one's
-        self.objective = torch.compile(objective, fullgraph=True) if compiled else objective
+        full = compiled == "full"
+        self.objective = torch.compile(objective, fullgraph=True) if full else objective
+        self.slopes = self.fresh_slopes()
 
     def done(self) -> int:
         """Iterations of units."""
@@ -158,18 +162,34 @@ class _Job:
         }
         return Snapshot(state, new)
 
+    def fresh_slopes(self) -> list[Callable[..., tuple[Tensor, Tensor]]]:
+        """Of each teacher: losses by unit, [units, 3], and the gradient of their sum with respect
+        to the views. Captures are of one pass: they hold its memory."""
+
+        def slope_of(network: nn.Module, bn: BatchNormLoss) -> Callable[..., tuple[Tensor, Tensor]]:
+            def slope(
+                views: Tensor, labels: Tensor, targets: Statistics | None
+            ) -> tuple[Tensor, Tensor]:
+                leaf = views.detach().requires_grad_()
+                parts = self.objective(network, bn, leaf, labels, self.settings, targets)
+                parts = parts / len(self.teachers)
+                # no unit's loss depends on another's images
+                return parts.detach(), torch.autograd.grad(parts[:, 0].sum(), leaf)[0]
+
+            return captured(slope, self.device, self.compiled)
+
+        return [slope_of(network, bn) for network, bn in self.teachers]
+
     def gradient(self, now: Pass, views: Views) -> Tensor:
         """Of each unit's own loss, which is recorded, with respect to its images; the mean over
         the teachers, one after the other, so that one's activations are in memory."""
         leaf = now.images.detach().requires_grad_()
         losses, gradient = now.losses[:, now.done].zero_(), torch.zeros_like(leaf)
-        for number, (network, bn) in enumerate(self.teachers):
+        for number, slope in enumerate(self.slopes):
             seen, targets = views.of(leaf, now.done), views.targets and views.targets[number]
-            parts = self.objective(network, bn, seen, views.labels, self.settings, targets)
-            parts = parts / len(self.teachers)
-            losses += parts.detach()
-            # no unit's loss depends on another's images
-            gradient += torch.autograd.grad(parts[:, 0].sum(), leaf)[0]
+            parts, of_seen = slope(seen.detach(), views.labels, targets)
+            losses += parts
+            gradient += torch.autograd.grad(seen, leaf, of_seen)[0]
         return gradient
 
     def fitting(self) -> int:
@@ -206,6 +226,7 @@ class _Job:
         settings = self.settings
         units = [self.draw(key) for key in now.keys]
         views = Views(units, self.device)
+        self.slopes = self.fresh_slopes()
         while now.done < settings.iterations:
             self.picture(now)
             now.step(self.gradient(now, views), settings, self.valid)
@@ -238,6 +259,7 @@ class _Job:
         """Give back the memory of the pass that ran out of it: its frames and what the layers saw
         hold its graph, that of a later teacher through the first ones' next passes."""
         traceback.clear_frames(error.__traceback__)
+        self.slopes = self.fresh_slopes()
         for _, bn in self.teachers:
             bn.begin(0)
         torch.cuda.empty_cache()
@@ -267,7 +289,7 @@ def recover_units(
     width: int | None = None,
     frames: Sequence[int] = (),
     framed: tuple[int, int] = (1, sys.maxsize),
-    compiled: bool = False,
+    compiled: Compiled = "none",
     what: str = "recover",
     saved: Unsaved | None = None,
 ) -> Recovered:
@@ -276,11 +298,11 @@ def recover_units(
     valid: lower and upper end of the pixels, normalised, [3, 1, 1] on the networks' device;
     committee: teachers beside `network`, of whose losses the mean is taken; width: units a pass,
     None: one on the CPU, on a GPU what its memory holds; frames: iterations, ascending, after which
-    images are kept, of the first framed[0] units the first framed[1]; compiled: by torch.compile,
-    which rounds otherwise; saved: where to go on from, and where to leave the state. The networks
-    are set to eval mode and frozen. Nothing waits for the device but a look at the losses now and
-    then: one that is not finite is an ScddError naming unit and iteration, and the finished units
-    are saved. A pass that the GPU's memory does not hold is halved, and goes on where it was.
+    images are kept, of the first framed[0] units the first framed[1]; compiled: see `scdd.capture`,
+    torch.compile rounds otherwise; saved: where to go on from, and where to leave the state. The
+    networks are set to eval mode and frozen. Nothing waits for the device but a look at the losses
+    now and then: one that is not finite is an ScddError naming unit and iteration, and the finished
+    units are saved. A pass that the GPU's memory does not hold is halved, and goes on where it was.
     """
     networks = [frozen(one, settings.precision) for one in (network, *committee)]
     job = _Job(networks, draw, keys, settings, valid, frames, framed, compiled, saved or Unsaved())

@@ -57,7 +57,14 @@ def work(args: Namespace, config: Frozen, device: torch.device, saved: Unsaved) 
         recipe = engine.recipe_of(params, method.views, dataset.info.resolution)
         try:
             history = engine.train(
-                method, network, dataset.train, dataset.info, recipe, device, saved
+                method,
+                network,
+                dataset.train,
+                dataset.info,
+                recipe,
+                device,
+                saved,
+                args.compile,
             )
         except engine.Diverged as error:
             # beside the outputs it would be deleted by Snakemake

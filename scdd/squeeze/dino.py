@@ -10,6 +10,7 @@ The backbone that is exported is the teacher's, which the paper evaluates; its B
 large views only.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -107,6 +108,10 @@ class DINO(Method):
             return last
         return first + (last - first) * now.epoch / max(1, self.warmup_epochs - 1)
 
+    def phase(self, now: Now) -> Now:
+        """The temperature changes by epoch, until the end of the warm-up."""
+        return replace(now, step=min(now.epoch, self.warmup_epochs) * now.per_epoch)
+
     def loss(self, views: list[Tensor], labels: Tensor, now: Now) -> Tensor:
         """Labels are not looked at. The centre moves after the teacher's outputs were used."""
         size = len(labels)
@@ -123,7 +128,7 @@ class DINO(Method):
             )
             mean = wanted.mean(0)
             processes.average([mean])
-            self.centre = torch.lerp(mean, self.centre, self.momentum)
+            self.centre.copy_(torch.lerp(mean, self.centre, self.momentum))
         return loss
 
     def after_backward(self, now: Now) -> None:

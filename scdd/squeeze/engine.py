@@ -3,7 +3,8 @@ end of an epoch, when the losses are read."""
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from scdd.artifacts.dataset import DatasetInfo
 from scdd.artifacts.saved import Snapshot, Unsaved
+from scdd.capture import Compiled, captured
 from scdd.data.source import Split
 from scdd.errors import ScddError
 from scdd.models import ResNet, backbone_state
@@ -58,7 +60,15 @@ class Method(nn.Module, ABC):
 
     @abstractmethod
     def loss(self, views: list[Tensor], labels: Tensor, now: Now) -> Tensor:
-        """Scalar loss of normalised views, each float32 [b, 3, R, R], and labels int64 [b]."""
+        """Scalar loss of normalised views, each float32 [b, 3, R, R], and labels int64 [b].
+
+        It may be captured (see `scdd.capture`): it must change tensors in place, and take nothing
+        else that changes from step to step than what `phase` tells apart.
+        """
+
+    def phase(self, now: Now) -> Now:
+        """The first of all steps whose loss is computed as this one's."""
+        return replace(now, step=0)
 
     def after_backward(self, now: Now) -> None:
         """Called before each optimiser step, to change or remove gradients."""
@@ -133,20 +143,46 @@ def steps_an_epoch(split: Split, recipe: Recipe) -> int:
     return len(split) // recipe.batch
 
 
+# of views, labels and phase: the loss, a scalar, and the gradients of the trained weights
+Slope = Callable[[list[Tensor], Tensor, Now], tuple[Tensor, list[Tensor | None]]]
+
+
+def trained(method: Method) -> list[nn.Parameter]:
+    return [weight for weight in method.parameters() if weight.requires_grad]
+
+
+def slope_of(
+    method: Method, precision: str, device: torch.device, compiled: Compiled = "none"
+) -> Slope:
+    """The forward and the backward pass of a step. Several processes, which exchange tensors within
+    the loss, do not capture it."""
+    weights = trained(method)
+    loss_of = torch.compile(method.loss, dynamic=False) if compiled == "full" else method.loss
+
+    def slope(views: list[Tensor], labels: Tensor, now: Now) -> tuple[Tensor, list[Tensor | None]]:
+        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+            loss = loss_of(views, labels, now)
+        for weight in weights:
+            weight.grad = None
+        loss.backward()
+        return loss.detach(), [weight.grad for weight in weights]
+
+    return captured(slope, device, compiled if processes.count() == 1 else "none")
+
+
 def take_step(
     method: Method,
     optimize: torch.optim.Optimizer,
+    slope: Slope,
     views: list[Tensor],
     labels: Tensor,
     now: Now,
-    precision: str,
 ) -> Tensor:
     """One step on this process's share of a batch; returns its loss before it, a scalar."""
-    with torch.autocast(labels.device.type, torch.bfloat16, enabled=precision == "bf16"):
-        loss = method.loss(views, labels, now)
-    optimize.zero_grad()
-    loss.backward()
-    processes.average([w.grad for w in method.parameters() if w.grad is not None])
+    loss, gradients = slope(views, labels, method.phase(now))
+    for weight, gradient in zip(trained(method), gradients, strict=True):
+        weight.grad = gradient
+    processes.average([gradient for gradient in gradients if gradient is not None])
     method.after_backward(now)
     optimize.step()
     method.after_step(now)
@@ -154,9 +190,8 @@ def take_step(
     seen = [
         b for name, b in method.named_buffers() if name.endswith(("running_mean", "running_var"))
     ]
-    found = loss.detach()
-    processes.average([*seen, found])
-    return found
+    processes.average([*seen, loss])
+    return loss
 
 
 def looked_at(
@@ -181,13 +216,14 @@ def train(
     recipe: Recipe,
     device: torch.device,
     saved: Unsaved | None = None,
+    compiled: Compiled = "none",
 ) -> list[Row]:
     """Train `method`, of which `network` is a part, in place on the device.
 
     Returns (epoch from 1, its first learning rate, mean loss, k-NN accuracy if looked at) of each
     epoch. A last batch that is not full is dropped. saved: where to go on from, and where to leave
-    the state. Raises Diverged, and ScddError where the split has not one full batch, or the
-    processes cannot share a batch evenly.
+    the state. compiled: see `scdd.capture`; torch.compile rounds otherwise. Raises Diverged, and
+    ScddError where the split has not one full batch, or the processes cannot share a batch evenly.
     """
     saved = saved or Unsaved()
     if processes.count() > 1:
@@ -208,6 +244,7 @@ def train(
         recipe.weight_decay,
         method.decay_vectors,
     )
+    slope = slope_of(method, recipe.precision, device, compiled)
     losses = torch.zeros(per_epoch, device=device)
     history: list[Row] = []
     good = {key: tensor.clone() for key, tensor in backbone_state(network).items()}
@@ -246,7 +283,7 @@ def train(
                     group["lr"] = rate(done)
                 own = [view.to(memory_format=memory_format) for view in views]
                 now = Now(done, per_epoch, recipe.epochs)
-                losses[step] = take_step(method, optimize, own, labels, now, recipe.precision)
+                losses[step] = take_step(method, optimize, slope, own, labels, now)
                 done += 1
                 progress.advance()
                 if step + 1 < per_epoch:

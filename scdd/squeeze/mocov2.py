@@ -42,6 +42,10 @@ class MoCoV2(Method):
         queue = torch.randn(params["queue"], params["dim"], generator=draw)
         self.register_buffer("queue", functional.normalize(queue, dim=1))
         self.oldest = 0
+        # a step's keys, which join the queue after it
+        both = 2 if self.symmetric else 1
+        fresh = torch.zeros(both * params["batch"], params["dim"])
+        self.register_buffer("fresh", fresh, persistent=False)
         # Keys are grouped otherwise than queries, or shared statistics would give the pairs away:
         # neighbours in the batch (whose order is random) instead of every groups-th image.
         shuffle = torch.arange(params["batch"]).view(self.groups, -1).T.reshape(-1)
@@ -73,7 +77,7 @@ class MoCoV2(Method):
                 contrast(query, key[processes.own()], self.queue, self.temperature)
                 for query, key in zip(queries, keys, strict=True)
             ]
-        self.fresh = torch.cat(keys)
+        self.fresh.copy_(torch.cat(keys))
         return sum(losses[1:], losses[0])
 
     @torch.no_grad()

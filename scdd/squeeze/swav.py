@@ -6,6 +6,7 @@ of embeddings joins a small batch from some epoch on, once it is full (section 4
 code). Networks are exported with running BatchNorm statistics of the views of both sizes.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -67,34 +68,53 @@ class SwAV(Method):
         initialise(self.prototypes, draw)
         self.channels_last = not group_batch_norms(self, params["bn_groups"])
         self.register_buffer("queue", torch.zeros(self.views, params["queue"], dim))
+        # a step's embeddings of the large views, which join the queue after it
+        fresh = torch.zeros(self.views, self.batch, dim)
+        self.register_buffer("fresh", fresh, persistent=False)
+
+    def joined(self, now: Now) -> int:
+        """How many images have joined the queue before this step; negative before the first may."""
+        return (now.step - self.queue_from * now.per_epoch) * self.batch
+
+    def in_use(self, now: Now) -> bool:
+        """Whether there is a queue, and it is full."""
+        return 0 < self.queue.shape[1] <= self.joined(now)
+
+    def phase(self, now: Now) -> Now:
+        """The queue takes part in the codes from when it is full."""
+        filling = -(-self.queue.shape[1] // self.batch)
+        full = self.queue_from * now.per_epoch + filling
+        return replace(now, step=full if self.in_use(now) else 0)
 
     def loss(self, views: list[Tensor], labels: Tensor, now: Now) -> Tensor:
-        """Labels are not looked at. The embeddings join the queue, if there is one by now."""
+        """Labels are not looked at."""
         with torch.no_grad():
             self.prototypes.weight.copy_(unit(self.prototypes.weight))
         embeddings = unit(self.encoder.multi(views)).split(len(labels))
         with torch.autocast(labels.device.type, enabled=False):
-            scores = [self.prototypes(one) for one in embeddings]
+            scores = [self.prototypes(each) for each in embeddings]
             assigned = [self.assign(place, embeddings[place], now) for place in range(self.views)]
             return swapped(scores, assigned, self.temperature)
 
     @torch.no_grad()
     def assign(self, place: int, embeddings: Tensor, now: Now) -> Tensor:
         """Codes of this process's rows of large view number `place`, among all processes' and the
-        queue's."""
+        queue's, if that is in use."""
         everyone = processes.gathered(embeddings)
-        queue = self.queue[place]
-        joined = (now.step - self.queue_from * now.per_epoch) * self.batch
-        known = torch.cat([everyone, queue]) if 0 < len(queue) <= joined else everyone
-        if len(queue) and joined >= 0:
-            start = joined % len(queue)
-            queue[start : start + self.batch] = everyone
-        found = codes(known @ self.prototypes.weight.T, self.epsilon, self.iterations)
-        return found[: len(everyone)][processes.own()]
+        self.fresh[place].copy_(everyone)
+        known = torch.cat([everyone, self.queue[place]]) if self.in_use(now) else everyone
+        shares = codes(known @ self.prototypes.weight.T, self.epsilon, self.iterations)
+        return shares[: len(everyone)][processes.own()]
 
     def after_backward(self, now: Now) -> None:
         if now.step < self.freeze_steps:
             self.prototypes.weight.grad = None
+
+    def after_step(self, now: Now) -> None:
+        size, joined = self.queue.shape[1], self.joined(now)
+        if size and joined >= 0:
+            start = joined % size
+            self.queue[:, start : start + self.batch] = self.fresh
 
 
 def make(params: dict[str, Any], network: ResNet, draw: torch.Generator) -> SwAV:
