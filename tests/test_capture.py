@@ -1,6 +1,7 @@
 """Steps captured as CUDA graphs, which are pretended: they do what plain steps do."""
 
 from dataclasses import replace
+from functools import partial
 
 import pretended
 import pytest
@@ -140,7 +141,7 @@ SQUEEZES = {
 }
 
 
-def squeezed(name, compiled):
+def squeezed(name, compiled, device=GPU):
     """Losses and weights after six epochs of five steps."""
     draw = torch.Generator().manual_seed(0)
     params = {"ema": 0.9, "batch": 8, "bn_groups": 2, **SQUEEZES[name]}
@@ -151,7 +152,7 @@ def squeezed(name, compiled):
     crops = (*[large] * method.views, *small)
     recipe = squeezing.Recipe(6, 8, "sgd", 0.05, 0.0, 0.9, 1e-4, 1.0, 0, "float32", crops, 0)
     split = image_set(40, SIZE)
-    history = squeezing.train(method, network, split, info(SIZE), recipe, GPU, compiled=compiled)
+    history = squeezing.train(method, network, split, info(SIZE), recipe, device, compiled=compiled)
     return [row[2] for row in history], method.state_dict()
 
 
@@ -164,6 +165,15 @@ def test_a_squeeze_of_captured_steps_is_the_plain_one(name, graphs):
     assert len(graphs) == {"dino": 3, "swav": 2}.get(name, 1)
     assert captured_losses == losses
     torch.testing.assert_close(captured_state, state, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("name", ["mocov2", "swav"])
+def test_a_compiled_squeeze_is_the_same_but_for_rounding(name, monkeypatch):
+    """In whole graphs, by a backend that needs no C++ compiler."""
+    whole = partial(torch.compile, backend="aot_eager", fullgraph=True)
+    monkeypatch.setattr(torch, "compile", whole)
+    losses, compiled = (squeezed(name, way, torch.device("cpu"))[0] for way in ("none", "full"))
+    assert compiled == pytest.approx(losses, rel=1e-3)
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
