@@ -15,7 +15,7 @@ from scdd.artifacts.run import NAME as RUN, RESULTS
 from scdd.artifacts.slots import range_name
 from scdd.errors import ScddError
 from scdd.plan import cluster, code, load
-from scdd.plan.stages import VERSIONS
+from scdd.plan.stages import STAGES
 
 try:
     plan = load.for_run(config, workflow.is_main_process)
@@ -44,7 +44,11 @@ THREADS = plan.machine["threads"]
 DEVICE = plan.machine["device"]
 SAVE_EVERY = plan.machine["save_every"]
 PASS_WIDTH = plan.machine["pass_width"]
-COMPILE = plan.machine["compile"]
+# the arguments that tell a job how to use the machine
+MACHINE = (
+    f"--device {DEVICE} --jobs-per-gpu {plan.machine['jobs_per_gpu']}"
+    f" --compile {plan.machine['compile']}"
+)
 
 
 wildcard_constraints:
@@ -59,7 +63,7 @@ def on_slurm():
     return plugin is not None and plugin.name.startswith("slurm")
 
 
-def needs(stage, gpu=0, work=None):
+def needs(stage, work=None):
     """The resources of a job of `stage`. A run without Slurm heeds `gpu` alone.
 
     `work`, with wildcards, is where the job keeps its state: it waits for a job that an earlier,
@@ -77,10 +81,10 @@ def needs(stage, gpu=0, work=None):
         "mem_mb": lambda wildcards, attempt: slurm.mem(stage, attempt),
         "slurm_extra": options,
     }
-    if gpu and DEVICE != "cpu":
+    if STAGES[stage].gpu and DEVICE != "cpu":
         by_gres = slurm.gpu == "gres"
-        asked["gpu"] = lambda wildcards: 0 if by_gres and on_slurm() else gpu
-        asked["gres"] = lambda wildcards: f"gpu:{gpu}" if by_gres and on_slurm() else None
+        asked["gpu"] = lambda wildcards: 0 if by_gres and on_slurm() else 1
+        asked["gres"] = lambda wildcards: "gpu:1" if by_gres and on_slurm() else None
     return asked
 
 

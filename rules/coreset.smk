@@ -14,16 +14,16 @@ rule coreset:
         "../envs/scdd.yaml"
     threads: THREADS
     resources:
-        **needs("coreset", gpu=1, work="work/coreset/{node}"),
+        **needs("coreset", work="work/coreset/{node}"),
     params:
-        device=DEVICE,
+        machine=MACHINE,
         every=SAVE_EVERY,
         work="work/coreset/{node}",
         root=root_of("coreset"),
     shell:
         "exec python -m scdd.coreset --config {input.config} --code {input.code}"
         " --work {params.work} --save-every {params.every} --data {input.data[0]}"
-        " --root {params.root:q} --teacher {input.teacher} --device {params.device}"
+        " --root {params.root:q} --teacher {input.teacher} {params.machine}"
         " --out {output} 2> {log}"
 
 
@@ -40,13 +40,13 @@ rule forgetting:
         "../envs/scdd.yaml"
     threads: THREADS
     resources:
-        **needs("forgetting", gpu=1, work="work/forgetting/{node}"),
+        **needs("forgetting", work="work/forgetting/{node}"),
     params:
-        device=DEVICE,
+        machine=MACHINE,
         every=SAVE_EVERY,
         work="work/forgetting/{node}",
         root=root_of("forgetting"),
     shell:
         "exec python -m scdd.forgetting --config {input.config} --code {input.code}"
         " --work {params.work} --save-every {params.every} --data {input.data[0]}"
-        " --root {params.root:q} --device {params.device} --out {output} 2> {log}"
+        " --root {params.root:q} {params.machine} --out {output} 2> {log}"

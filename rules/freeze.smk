@@ -5,7 +5,7 @@ rule freeze:
     log:
         "logs/{stage}/{node}/freeze.log",
     wildcard_constraints:
-        stage="|".join(VERSIONS),
+        stage="|".join(STAGES),
     localrule: True
     conda:
         "../envs/scdd.yaml"

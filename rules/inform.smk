@@ -12,9 +12,9 @@ rule inform:
         "../envs/scdd.yaml"
     threads: THREADS
     resources:
-        **needs("inform", gpu=1),
+        **needs("inform"),
     params:
-        device=DEVICE,
+        machine=MACHINE,
     shell:
         "exec python -m scdd.inform --config {input.config} --data {input.data[0]}"
-        " --teacher {input.teacher} --device {params.device} --out {output} 2> {log}"
+        " --teacher {input.teacher} {params.machine} --out {output} 2> {log}"

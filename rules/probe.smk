@@ -13,14 +13,14 @@ rule probe:
         "../envs/scdd.yaml"
     threads: THREADS
     resources:
-        **needs("probe", gpu=1, work="work/probe/{node}"),
+        **needs("probe", work="work/probe/{node}"),
     params:
-        device=DEVICE,
+        machine=MACHINE,
         every=SAVE_EVERY,
         work="work/probe/{node}",
         root=root_of("probe"),
     shell:
         "exec python -m scdd.probe --config {input.config} --code {input.code}"
         " --work {params.work} --save-every {params.every} --data {input.data[0]}"
-        " --root {params.root:q} --device {params.device} --backbone {input.backbone}"
+        " --root {params.root:q} {params.machine} --backbone {input.backbone}"
         " --out {output.probe} --metrics {output.metrics} 2> {log}"

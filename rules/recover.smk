@@ -31,9 +31,9 @@ for block in sorted({b for node in plan.of("recover") for b in plan.class_blocks
             "../envs/scdd.yaml"
         threads: THREADS
         resources:
-            **needs("recover", gpu=1, work=state),
+            **needs("recover", work=state),
         params:
-            device=DEVICE,
+            machine=MACHINE,
             every=SAVE_EVERY,
             work=state,
             classes="{}:{}".format(*block),
@@ -41,11 +41,10 @@ for block in sorted({b for node in plan.of("recover") for b in plan.class_blocks
             root=root_of("recover"),
             inform=lambda w, input: f"--inform {input.inform}" if input.inform else "",
             width=f"--pass-width {PASS_WIDTH}" if PASS_WIDTH else "",
-            compile="--compile" if COMPILE else "",
             folder=lambda w, output: Path(output[0]).parents[1],
         shell:
             "exec python -m scdd.recover --config {input.config} --code {input.code}"
             " --work {params.work} --save-every {params.every} --data {input.data[0]}"
-            " --root {params.root:q} --teacher {input.teacher} {params.inform} {params.width} {params.compile}"
-            " --classes {params.classes} --slots {params.slots} --device {params.device}"
+            " --root {params.root:q} --teacher {input.teacher} {params.inform} {params.width}"
+            " --classes {params.classes} --slots {params.slots} {params.machine}"
             " --out {params.folder} 2> {log}"

@@ -13,9 +13,9 @@ rule relabel:
         "../envs/scdd.yaml"
     threads: THREADS
     resources:
-        **needs("relabel", gpu=1, work="work/relabel/{node}/epochs_{epochs}"),
+        **needs("relabel", work="work/relabel/{node}/epochs_{epochs}"),
     params:
-        device=DEVICE,
+        machine=MACHINE,
         every=SAVE_EVERY,
         work="work/relabel/{node}/epochs_{epochs}",
         epochs=lambda w: half_open(w.epochs),
@@ -23,4 +23,4 @@ rule relabel:
         "exec python -m scdd.relabel --config {input.config} --code {input.code}"
         " --work {params.work} --save-every {params.every} --data {input.data[0]}"
         " --images {input.images} --teacher {input.teacher} --epochs {params.epochs}"
-        " --device {params.device} --out {output} 2> {log}"
+        " {params.machine} --out {output} 2> {log}"

@@ -12,9 +12,9 @@ rule squeeze:
         "../envs/scdd.yaml"
     threads: THREADS
     resources:
-        **needs("squeeze", gpu=1, work="work/squeeze/{node}"),
+        **needs("squeeze", work="work/squeeze/{node}"),
     params:
-        device=DEVICE,
+        machine=MACHINE,
         every=SAVE_EVERY,
         work="work/squeeze/{node}",
         root=root_of("squeeze"),
@@ -22,5 +22,5 @@ rule squeeze:
     shell:
         "exec python -m scdd.squeeze --config {input.config} --code {input.code}"
         " --work {params.work} --save-every {params.every} --data {input.data[0]}"
-        " --root {params.root:q} {params.checkpoint} --device {params.device}"
+        " --root {params.root:q} {params.checkpoint} {params.machine}"
         " --out {output.backbone} --history {output.history} 2> {log}"

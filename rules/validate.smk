@@ -15,19 +15,18 @@ rule validate:
         "../envs/scdd.yaml"
     threads: THREADS
     resources:
-        **needs("validate", gpu=1, work="work/validate/{node}"),
+        **needs("validate", work="work/validate/{node}"),
     params:
-        device=DEVICE,
+        machine=MACHINE,
         every=SAVE_EVERY,
         work="work/validate/{node}",
         root=root_of("validate"),
         images=lambda w, input: f"--images {input.images}" if "images" in input.keys() else "",
-        compile="--compile" if COMPILE else "",
         labels=lambda w, input: (
             f"--labels {Path(input.labels[0]).parent}" if "labels" in input.keys() else ""
         ),
     shell:
         "exec python -m scdd.validate --config {input.config} --code {input.code}"
         " --work {params.work} --save-every {params.every} --data {input.data[0]}"
-        " --root {params.root:q} {params.images} {params.labels} {params.compile} --device {params.device}"
+        " --root {params.root:q} {params.images} {params.labels} {params.machine}"
         " --out {output.metrics} --history {output.history} 2> {log}"

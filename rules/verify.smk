@@ -13,10 +13,10 @@ rule verify:
         "../envs/scdd.yaml"
     threads: THREADS
     resources:
-        **needs("verify", gpu=1),
+        **needs("verify"),
     params:
-        device=DEVICE,
+        machine=MACHINE,
     shell:
         "exec python -m scdd.verify --config {input.config} --data {input.data[0]}"
-        " --images {input.images} --teacher {input.teacher} --device {params.device}"
+        " --images {input.images} --teacher {input.teacher} {params.machine}"
         " --out {output} 2> {log}"

@@ -9,7 +9,6 @@ from pathlib import Path
 import yaml
 from pydantic_core import PydanticUndefined
 
-from scdd.artifacts import report
 from scdd.artifacts.files import sha256
 from scdd.artifacts.run import RESULTS, WORK
 from scdd.errors import ScddError, reported
@@ -17,33 +16,7 @@ from scdd.plan import schema
 from scdd.plan.config import keys_of, read_yaml
 from scdd.plan.identity import DIGITS
 from scdd.plan.load import plan_of
-from scdd.plan.stages import VERSIONS, Node, Plan
-
-
-def targets(plan: Plan, node: Node) -> list[Path]:
-    """The files by which one sees that an artifact is finished."""
-    match node.stage:
-        case "data":
-            return [node.folder / "dataset.json"]
-        case "squeeze":
-            return [node.folder / "backbone.safetensors"]
-        case "probe":
-            return [node.folder / "probe.safetensors"]
-        case "coreset" | "forgetting":
-            return [node.folder / "order.safetensors"]
-        case "inform":
-            return [node.folder / "inform.json"]
-        case "imageset":
-            return [node.folder / "set.json"]
-        case "validate" | "verify":
-            return [node.folder / "metrics.json"]
-        case "tables":
-            return [node.folder / page for page in report.pages(node.params)]
-        case "relabel" | "fkd":
-            return plan.label_shards(node, plan.store_epochs(node))
-        case _:
-            users = [n for n in plan.of("imageset") if node.key in n.parents.values()]
-            return plan.shards(max(users, key=lambda n: n.params["ipc"]))
+from scdd.plan.stages import STAGES
 
 
 def show_plan(args: argparse.Namespace) -> None:
@@ -51,9 +24,9 @@ def show_plan(args: argparse.Namespace) -> None:
     images and soft labels also the bytes."""
     plan = plan_of(read_yaml(args.configfile))
     sizes = {"imageset": plan.set_bytes, "relabel": plan.store_bytes, "fkd": plan.store_bytes}
-    for stage in VERSIONS:
+    for stage in STAGES:
         for node in plan.of(stage):
-            files = targets(plan, node)
+            files = plan.targets(node)
             there = sum(file.exists() for file in files)
             state = "done" if there == len(files) else f"{there}/{len(files)}" if there else "-"
             size = sizes[stage](node) if stage in sizes else None
@@ -63,7 +36,7 @@ def show_plan(args: argparse.Namespace) -> None:
         if total := sum(sizes[stage](node) for stage in stages for node in plan.of(stage)):
             print(f"{what}: {total} bytes ({total / 2**20:.1f} MiB)")
     counts = Counter(node.stage for node in plan.nodes.values())
-    print(", ".join(f"{counts[stage]} {stage}" for stage in VERSIONS if counts[stage]))
+    print(", ".join(f"{counts[stage]} {stage}" for stage in STAGES if counts[stage]))
 
 
 def show_keys(_: argparse.Namespace) -> None:
@@ -149,7 +122,7 @@ def collect_garbage(args: argparse.Namespace) -> None:
     lost = [
         folder
         for root in (RESULTS, WORK)
-        for stage in VERSIONS
+        for stage in STAGES
         for folder in sorted((root / stage).glob(artifact))
         if f"{stage}/{folder.name}" not in named
     ]

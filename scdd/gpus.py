@@ -1,22 +1,25 @@
-"""One job a GPU on a machine with several, without a scheduler that hands them out.
+"""Which GPU a job has, on a machine with several and no scheduler that hands them out.
 
-Snakemake counts GPUs (`--resources gpu=4`) but does not say which one a job has. Each job takes
-the first device whose lock file is free; the kernel frees a lock when its process ends, however.
+Snakemake counts GPUs (`--resources gpu=4`) but does not say which one a job has. Each device has as
+many places, which are lock files, as jobs may share it. A job takes a place on the device with the
+most free ones; the kernel frees it when the process ends, however.
 """
 
+import contextlib
 import fcntl
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
 
 from scdd.progress import say
 
-LOOK = 0.5  # seconds between looks for a free device
+LOOK = 0.5  # seconds between looks for a free place
 REMIND = 60.0  # seconds between the lines that say why a job waits
 
-_held: list[TextIO] = []  # open until the process ends, and with it the lock
+_taken: list[TextIO] = []  # open until the process ends, and with it the lock
+_jobs = 1  # that share the device of this process
 
 
 def folder() -> Path:
@@ -31,29 +34,59 @@ def visible(count: int) -> list[str]:
     return [name.strip() for name in names][:count]
 
 
-def take(names: Sequence[str]) -> int:
-    """The index of a device that no other job has, which is this process's until it ends.
+def share() -> float:
+    """The part of its GPU's memory that this job may fill."""
+    return 1 / _jobs
 
-    Waits until there is one. A single device is taken without a lock: whoever made it the only
-    one, Slurm or the user, has handed it out.
+
+def take(names: Sequence[str], jobs: int = 1) -> int:
+    """The index of the device on which this process has one of `jobs` places until it ends.
+
+    Waits until there is one. A single device is taken without a lock if it is for one job, or if
+    Slurm handed it out: there, each job may call a GPU of its own by the same name.
     """
-    if len(names) == 1:
+    global _jobs  # noqa: PLW0603
+    _jobs = jobs
+    if len(names) == 1 and (jobs == 1 or "SLURM_JOB_ID" in os.environ):
         return 0
     folder().mkdir(exist_ok=True)
-    files = [(folder() / f"{name}.lock").open("a") for name in names]
     reminded = float("-inf")
     while True:
-        for index, file in enumerate(files):
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                continue
-            _held.append(file)
+        with _alone():
+            free = [_lock_free_places(name, jobs) for name in names]
+            index = max(range(len(names)), key=lambda index: len(free[index]))
+            place = free[index].pop() if free[index] else None
+            for file in (file for files in free for file in files):
+                file.close()
+        if place is not None:
+            _taken.append(place)
             return index
         if time.monotonic() - reminded > REMIND:
             reminded = time.monotonic()
             say(
-                f"all {len(names)} GPUs are taken; waiting for one. With --resources "
-                f"gpu={len(names)} snakemake starts no more jobs than that."
+                f"all {jobs * len(names)} places on {len(names)} GPUs are taken; waiting for one. "
+                f"With --resources gpu={jobs * len(names)} snakemake starts no more jobs than that."
             )
         time.sleep(LOOK)
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """No other process looks for a place meanwhile: a look locks all free ones for a moment."""
+    with (folder() / "look.lock").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _lock_free_places(name: str, jobs: int) -> list[TextIO]:
+    """Of a device, locked."""
+    free = []
+    for place in range(jobs):
+        file = (folder() / f"{name}.{place}.lock").open("a")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+        else:
+            free.append(file)
+    return free

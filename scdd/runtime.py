@@ -46,6 +46,9 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     )
     made.add_argument("--device", default="auto", help="auto (a GPU if there is one), cpu, cuda")
     made.add_argument(
+        "--jobs-per-gpu", type=int, default=1, help="how many jobs share a GPU of this machine"
+    )
+    made.add_argument(
         "--compile",
         choices=get_args(Compiled),
         default="none",
@@ -88,7 +91,7 @@ def run(
 
     def job() -> None:
         config = read_frozen(args.config, stage)
-        device = pick_device(args.device)
+        device = pick_device(args.device, args.jobs_per_gpu)
         introduce(args, config, device)
         started = time.monotonic()
         work(args, config, device)
@@ -122,7 +125,7 @@ def run_long(
             if files := done.finished(args.work, key):
                 say(f"finished by an earlier attempt: linked from {args.work}")
             else:
-                device = pick_device(args.device)
+                device = pick_device(args.device, args.jobs_per_gpu)
                 introduce(args, config, device)
                 staging = done.start(args.work)
                 inside = {name: staging / getattr(args, name).name for name in outputs}
@@ -152,7 +155,7 @@ def run_long(
             contextlib.redirect_stderr(nowhere),
             contextlib.suppress(Stopped),
         ):
-            work(args, config, pick_device(args.device), Unsaved())
+            work(args, config, pick_device(args.device, args.jobs_per_gpu), Unsaved())
 
     several = torch.distributed.is_available() and torch.distributed.is_initialized()
     if several and torch.distributed.get_rank() > 0:
@@ -227,14 +230,17 @@ def _asked_to_leave(saved: Saved) -> Iterator[None]:
             signal.signal(each, handler)
 
 
-def pick_device(name: str) -> torch.device:
-    """The device of that name. 'auto' and 'cuda' take a GPU that no other job of ours has."""
+def pick_device(name: str, jobs_per_gpu: int = 1) -> torch.device:
+    """The device of that name. 'auto' and 'cuda' take a GPU that fewer than so many of our jobs
+    have."""
     if name == "auto" and not torch.cuda.is_available():
         return torch.device("cpu")
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise ScddError(f"device {name} is asked for, but torch sees no GPU on {platform.node()}.")
     if name in {"auto", "cuda"}:
-        device = torch.device("cuda", gpus.take(gpus.visible(torch.cuda.device_count())))
+        device = torch.device(
+            "cuda", gpus.take(gpus.visible(torch.cuda.device_count()), jobs_per_gpu)
+        )
     else:
         device = torch.device(name)
     if device.type == "cuda":

@@ -15,8 +15,8 @@ from conftest import ROOT, TINY, Checkout, new_checkout
 from scdd import cluster
 from scdd.artifacts.lock import myself
 from scdd.errors import ScddError
-from scdd.plan.cluster import NEEDS, Cluster, for_run, read
-from scdd.plan.stages import VERSIONS
+from scdd.plan.cluster import Cluster, for_run, read
+from scdd.plan.stages import STAGES
 
 EXAMPLE = ROOT / "slurm" / "cluster.example.yaml"
 
@@ -40,8 +40,21 @@ def resources(printed: str) -> dict[str, dict[str, str]]:
     return found
 
 
-def test_every_stage_has_its_needs() -> None:
-    assert NEEDS.keys() == VERSIONS.keys()
+def test_the_documentation_tells_what_every_stage_asks_for() -> None:
+    page = (ROOT / "docs" / "cluster.md").read_text()
+    rows = [
+        f"| {name} | {stage.minutes} | {stage.mem // 1000} | {stage.job}{', GPU' * stage.gpu} |"
+        for name, stage in STAGES.items()
+    ]
+    assert "\n".join(rows) in page
+    example = EXAMPLE.read_text()
+    assert dict(re.findall(r"(\w+) (\d+/\d+)\b", example)) == {
+        name: f"{stage.minutes}/{stage.mem}" for name, stage in STAGES.items()
+    }
+    without = re.search(r"# (.*) need no GPU", example)
+    assert without and re.split(", | and ", without[1]) == [
+        name for name, stage in STAGES.items() if not stage.gpu
+    ]
 
 
 def test_a_new_try_asks_for_more_memory_up_to_thrice_and_for_no_more_time() -> None:

@@ -510,7 +510,7 @@ def test_labels_of_others_take_the_place_of_a_teachers(config: dict[str, Any]) -
     (student,) = (n for n in plan.of("validate") if n.parents == {"labels": node.key})
     shards = plan.label_shards(node, student.params["epochs"])
     assert [shard.name for shard in shards] == ["epochs_0000-0001.safetensors"]
-    assert cli.targets(plan, node) == shards
+    assert plan.targets(node) == shards
     assert plan.store_bytes(node) == 2 * 3 * (25 + 2 * 3)
     cells = plan.of("tables")[0].params["cells"]
     assert [cell["teacher"] for cell in cells] == ["scdd", "imported"]

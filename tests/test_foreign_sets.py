@@ -21,7 +21,7 @@ from scdd.errors import ScddError
 from scdd.exports import export_set
 from scdd.plan.code import print_path
 from scdd.plan.load import plan_of
-from scdd.plan.stages import Node
+from scdd.plan.plan import Node
 
 Config = dict[str, Any]
 SIZE = 8

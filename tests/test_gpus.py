@@ -1,6 +1,5 @@
-"""One job a device, without a scheduler that hands devices out. The devices are pretended."""
+"""Jobs on devices, without a scheduler that hands them out. The devices are pretended."""
 
-import itertools
 import os
 import signal
 import subprocess
@@ -8,6 +7,7 @@ import sys
 import textwrap
 import time
 from collections import defaultdict
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,31 +15,39 @@ import torch
 from conftest import ROOT
 
 from scdd import gpus, runtime
+from scdd.data import placement
 
 BODY = """
 import sys, time
 from pathlib import Path
 from scdd import gpus
 gpus.folder = lambda: Path({folder!r})
-device = gpus.take(gpus.visible(4))
+device = gpus.take(gpus.visible({devices}), {jobs})
 """
 
 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    for name in ("CUDA_VISIBLE_DEVICES", "SLURM_JOB_ID"):
+        monkeypatch.delenv(name, raising=False)
     return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 
 
-def test_twelve_jobs_share_four_devices_one_each(
-    tmp_path: Path, environment: dict[str, str]
+def most_at_once(spans: list[tuple[float, float]]) -> int:
+    """How many of these times overlap, at most."""
+    return max(sum(start <= at < end for start, end in spans) for at, _ in spans)
+
+
+@pytest.mark.parametrize(("devices", "jobs"), [(4, 1), (2, 3), (1, 3)])
+def test_twelve_jobs_fill_all_places_and_no_more(
+    devices: int, jobs: int, tmp_path: Path, environment: dict[str, str]
 ) -> None:
-    body = BODY.format(folder=str(tmp_path / "locks"))
+    body = BODY.format(folder=str(tmp_path / "locks"), devices=devices, jobs=jobs)
     (tmp_path / "job.py").write_text(
         body
         + textwrap.dedent("""
             start = time.time()
-            time.sleep(0.5)
+            time.sleep(0.8)
             Path(sys.argv[1]).write_text(f"{device} {start} {time.time()}")
         """)
     )
@@ -53,8 +61,9 @@ def test_twelve_jobs_share_four_devices_one_each(
                 shell: "exec {sys.executable} job.py {{output}}"
         """)
     )
+    places = f"gpu={devices * jobs}"
     subprocess.run(
-        [sys.executable, "-m", "snakemake", "--cores", "16", "--resources", "gpu=4", "-q", "all"],
+        [sys.executable, "-m", "snakemake", "--cores", "16", "--resources", places, "-q", "all"],
         cwd=tmp_path,
         env=environment,
         check=True,
@@ -64,34 +73,93 @@ def test_twelve_jobs_share_four_devices_one_each(
     for file in tmp_path.glob("*.txt"):
         device, start, end = file.read_text().split()
         spans[device].append((float(start), float(end)))
-    assert sorted(spans) == ["0", "1", "2", "3"]
+    assert sorted(spans) == [str(device) for device in range(devices)]
     assert sum(map(len, spans.values())) == 12
-    for held in spans.values():
-        held.sort()
-        assert all(first[1] <= second[0] for first, second in itertools.pairwise(held))
+    assert [most_at_once(times) for times in spans.values()] == [jobs] * devices
 
 
-def test_a_killed_jobs_device_is_free_at_once(
+@pytest.fixture
+def locks(
+    tmp_path: Path, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[int, int], tuple[subprocess.Popen[str], int]]]:
+    """Starts a job that takes a place and keeps it: the process, and its device."""
+    monkeypatch.setattr(gpus, "folder", lambda: tmp_path)
+    running = []
+
+    def start(devices: int, jobs: int) -> tuple[subprocess.Popen[str], int]:
+        body = BODY.format(folder=str(tmp_path), devices=devices, jobs=jobs)
+        process = subprocess.Popen(
+            [sys.executable, "-c", body + "print(device, flush=True); time.sleep(60)"],
+            env=environment,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        running.append(process)
+        assert process.stdout
+        return process, int(process.stdout.readline())
+
+    yield start
+    for process in running:
+        process.kill()
+        process.wait()
+
+
+Start = Callable[[int, int], tuple[subprocess.Popen[str], int]]
+
+
+@pytest.mark.parametrize(("devices", "jobs"), [(4, 1), (2, 2), (1, 2)])
+def test_a_killed_jobs_place_is_free_at_once(devices: int, jobs: int, locks: Start) -> None:
+    running = [locks(devices, jobs) for _ in range(devices * jobs)]
+    killed, device = running[-1]
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    started = time.monotonic()
+    assert gpus.take([str(index) for index in range(devices)], jobs) == device
+    assert time.monotonic() - started < gpus.LOOK
+
+
+def test_jobs_spread_over_the_devices_before_they_share_one(locks: Start) -> None:
+    running = [locks(2, 2) for _ in range(4)]
+    assert running[0][1] != running[1][1]
+    assert sorted(device for _, device in running) == [0, 0, 1, 1]
+    for process, device in running:
+        if device == 0:
+            process.kill()
+            process.wait()
+    assert [locks(2, 2)[1] for _ in range(2)] == [0, 0]
+
+
+def test_who_waits_for_a_place_says_what_to_ask_for(
+    locks: Start, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    holder, _ = locks(1, 2)
+    locks(1, 2)
+    monkeypatch.setattr(time, "sleep", lambda _: (holder.kill(), holder.wait()))
+    assert gpus.take(["0"], 2) == 0
+    assert "all 2 places on 1 GPUs are taken" in (said := capsys.readouterr().err)
+    assert "--resources gpu=2" in said
+
+
+def test_slurms_only_device_is_not_locked(
     tmp_path: Path, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    body = BODY.format(folder=str(tmp_path)) + "print(device, flush=True); time.sleep(60)"
-    running = [
-        subprocess.Popen(
-            [sys.executable, "-c", body], env=environment, stdout=subprocess.PIPE, text=True
-        )
-        for _ in range(4)
-    ]
-    devices = [each.stdout.readline().strip() for each in running if each.stdout]
-    assert sorted(devices) == ["0", "1", "2", "3"]
-    running[2].send_signal(signal.SIGKILL)
-    running[2].wait()
     monkeypatch.setattr(gpus, "folder", lambda: tmp_path)
-    started = time.monotonic()
-    assert gpus.take(["0", "1", "2", "3"]) == int(devices[2])
-    assert time.monotonic() - started < gpus.LOOK
-    for each in running:
-        each.kill()
-        each.wait()
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    assert [gpus.take(["0"], 2) for _ in range(3)] == [0, 0, 0]
+    assert not list(tmp_path.iterdir())
+
+
+def test_jobs_that_share_a_gpu_fill_a_part_of_its_memory(
+    tmp_path: Path, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gpus, "folder", lambda: tmp_path)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (9_000, 12_000))
+    gpu = torch.device("cuda", 0)
+    gpus.take(["0"])
+    assert placement.room(gpu) == 9_000 // placement.PART_OF_GPU
+    gpus.take(["0"], 4)
+    assert placement.room(gpu) == 3_000 // placement.PART_OF_GPU
+    gpus.take(["0"])
 
 
 def test_a_single_device_needs_no_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from scdd.errors import ScddError
 from scdd.models import backbone_state, build
 from scdd.plan.code import print_path
 from scdd.plan.load import plan_of
-from scdd.plan.stages import Node
+from scdd.plan.plan import Node
 from scdd.rng import generator
 from scdd.squeeze import __main__ as squeeze
 

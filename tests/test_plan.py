@@ -18,6 +18,7 @@ from scdd.plan import load
 from scdd.plan.config import merge, parse, preset, preset_names
 from scdd.plan.identity import canonical, digest
 from scdd.plan.load import freeze, plan_of, thaw
+from scdd.plan.plan import Node, Plan
 from scdd.plan.schema import (
     ARCHITECTURES,
     SQUEEZES,
@@ -28,7 +29,7 @@ from scdd.plan.schema import (
     Section,
     View,
 )
-from scdd.plan.stages import VERSIONS, Node, Plan
+from scdd.plan.stages import STAGES
 
 Config = dict[str, Any]
 
@@ -160,7 +161,7 @@ LOOK = {
 
 def test_an_experiment_may_have_backbones_alone() -> None:
     plan = plan_of(LOOK)
-    counts = {stage: len(plan.of(stage)) for stage in VERSIONS if plan.of(stage)}
+    counts = {stage: len(plan.of(stage)) for stage in STAGES if plan.of(stage)}
     assert counts == {"data": 1, "squeeze": 3, "probe": 3, "inform": 3, "tables": 1}
     (table,) = plan.of("tables")
     assert report.pages(table.params) == ["backbones.md"]
@@ -295,9 +296,9 @@ def test_a_coresets_teacher_gives_its_features_too(tiny: Config) -> None:
 def test_ipcs_of_a_coreset_share_its_order_and_images(tiny: Config) -> None:
     tiny["methods"], tiny["ipc"] = ["scdd", "herding", "kcenter", "forgetting"], [1, 10]
     plan = plan_of(tiny)
-    counts = {stage: len(plan.of(stage)) for stage in VERSIONS}
+    counts = {stage: len(plan.of(stage)) for stage in STAGES}
     assert [counts[s] for s in ("coreset", "forgetting", "baselines", "imageset")] == [2, 1, 3, 8]
-    orders = [cli.targets(plan, node) for s in ("coreset", "forgetting") for node in plan.of(s)]
+    orders = [plan.targets(node) for s in ("coreset", "forgetting") for node in plan.of(s)]
     assert {file.name for files in orders for file in files} == {"order.safetensors"}
 
 
@@ -457,7 +458,6 @@ def test_every_published_squeeze_is_a_valid_one(name: str, family: str) -> None:
     assert parse(SQUEEZES[name], found, name).model_dump()["lr"] == found["lr"]
 
 
-STAGES = list(VERSIONS)
 PROTOCOLS = [name for name in preset_names("protocol") if name != "whole"]
 SOURCES = {"paper", "code", "assumed"}
 
@@ -512,11 +512,11 @@ def test_a_later_key_of_a_protocol_changes_its_stage_alone(
     tiny: Config, key: str, value: Any, first: str
 ) -> None:
     """And leaves the digests alone while it is as before: tests/digests.yaml."""
-    before, own = plan_of(tiny), tiny["protocol"]["scdd-paper"]
+    before, own, order = plan_of(tiny), tiny["protocol"]["scdd-paper"], list(STAGES)
     plan = plan_of({**tiny, "protocol": {"scdd-paper": {**own, key: value}}})
     for stage in ("imageset", "relabel", "validate"):
         same = digests(plan, stage) == digests(before, stage)
-        assert same == (STAGES.index(stage) < STAGES.index(first)), stage
+        assert same == (order.index(stage) < order.index(first)), stage
 
 
 def test_what_a_loss_does_not_use_is_not_in_its_students_digests(tiny: Config) -> None:

@@ -4,13 +4,14 @@ from pathlib import Path
 
 import torch
 
+from scdd import gpus
 from scdd.artifacts.dataset import DatasetInfo
 from scdd.artifacts.images import SetInfo, labels_of, load_set, map_set, open_set
 from scdd.data.source import Split
 from scdd.progress import say
 
 # bytes of images that are held: at most so many in the CPU's memory, which other jobs share, and
-# this part of a GPU's free memory, for training needs the rest
+# this part of the GPU memory that a job may have, for training needs the rest
 ON_CPU = 4 * 2**30
 PART_OF_GPU = 3
 TOGETHER = 256  # images in a batch that is decoded to be held
@@ -18,7 +19,10 @@ TOGETHER = 256  # images in a batch that is decoded to be held
 
 def room(device: torch.device) -> int:
     """Bytes of images that may live on the device."""
-    return torch.cuda.mem_get_info(device)[0] // PART_OF_GPU if device.type == "cuda" else ON_CPU
+    if device.type != "cuda":
+        return ON_CPU
+    free, whole = torch.cuda.mem_get_info(device)
+    return int(min(free, whole * gpus.share())) // PART_OF_GPU
 
 
 def fit(count: int, resolution: int, device: torch.device) -> bool:

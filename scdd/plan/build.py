@@ -16,6 +16,7 @@ from scdd.plan.checkpoints import WHERE, settle
 from scdd.plan.config import S, flatten, merge, nearest, parse, preset, preset_names
 from scdd.plan.imports import check_labels, check_set
 from scdd.plan.methods import METHODS, SQUEEZE_TITLES, Kind
+from scdd.plan.plan import Node, Plan
 from scdd.plan.schema import (
     ARCHITECTURES,
     SQUEEZES,
@@ -36,7 +37,6 @@ from scdd.plan.schema import (
     Train,
     Whole,
 )
-from scdd.plan.stages import Node, Plan
 from scdd.plan.students import STUDENTS, TIMM, settled
 
 

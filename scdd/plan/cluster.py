@@ -5,45 +5,19 @@ None of it stands in a digest: changing it never makes an artifact anew.
 
 import os
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from pydantic import Field, field_validator
 
 from scdd.errors import ScddError
 from scdd.plan.config import parse, read_yaml
 from scdd.plan.schema import Count, Section
+from scdd.plan.stages import STAGES
 
 VARIABLE = "SCDD_CLUSTER"  # hands the settings of a run to its jobs
 
 
-class Needs(NamedTuple):
-    """Minutes until Slurm ends a job, and MB of memory."""
-
-    runtime: int
-    mem: int
-
-
-# assumed, not measured
-NEEDS = {
-    "data": Needs(240, 16_000),
-    "squeeze": Needs(1440, 32_000),
-    "probe": Needs(720, 32_000),
-    "inform": Needs(60, 32_000),
-    "recover": Needs(240, 32_000),
-    "coreset": Needs(120, 32_000),
-    "forgetting": Needs(1440, 32_000),
-    "baselines": Needs(60, 16_000),
-    "importset": Needs(60, 16_000),
-    "imageset": Needs(60, 16_000),
-    "verify": Needs(60, 32_000),
-    "relabel": Needs(240, 64_000),
-    "fkd": Needs(240, 64_000),
-    "validate": Needs(720, 64_000),
-    "tables": Needs(30, 8_000),
-}
-
-
-class Stage(Section):
+class Asked(Section):
     """What the jobs of one stage ask for, where it is not the usual."""
 
     runtime: Count | None = Field(None, description="minutes until Slurm ends a job")
@@ -61,25 +35,25 @@ class Cluster(Section):
     gpu: Literal["gpus", "gres"] = Field("gpus", description="--gpus=1, or --gres=gpu:1")
     max_runtime: Count | None = Field(None, description="minutes: no job asks for more")
     max_mem: Count | None = Field(None, description="MB: no job asks for more")
-    stages: dict[str, Stage] = Field({}, description="overrides by stage")
+    stages: dict[str, Asked] = Field({}, description="overrides by stage")
 
     @field_validator("stages")
     @classmethod
-    def _stages_are_known(cls, stages: dict[str, Stage]) -> dict[str, Stage]:
+    def _stages_are_known(cls, stages: dict[str, Asked]) -> dict[str, Asked]:
         for name in stages:
-            if name not in NEEDS:
-                raise ValueError(f"{name} is none of the stages {', '.join(NEEDS)}")
+            if name not in STAGES:
+                raise ValueError(f"{name} is none of the stages {', '.join(STAGES)}")
         return stages
 
     def runtime(self, stage: str) -> int:
         """Minutes. They do not grow with the tries: what was stopped goes on where it was."""
-        wanted = self._of(stage).runtime or NEEDS[stage].runtime
+        wanted = self._of(stage).runtime or STAGES[stage].minutes
         return min(wanted, self.max_runtime or wanted)
 
     def mem(self, stage: str, attempt: int) -> int:
         """MB. They grow, for Slurm may have ended the last try for its memory; thrice is the end,
         for there are many other reasons and as many tries."""
-        wanted = min(attempt, 3) * (self._of(stage).mem or NEEDS[stage].mem)
+        wanted = min(attempt, 3) * (self._of(stage).mem or STAGES[stage].mem)
         return min(wanted, self.max_mem or wanted)
 
     def placement(self, stage: str) -> dict[str, str]:
@@ -92,8 +66,8 @@ class Cluster(Section):
         }
         return {name: value for name, value in asked.items() if value is not None}
 
-    def _of(self, stage: str) -> Stage:
-        return self.stages.get(stage, Stage())
+    def _of(self, stage: str) -> Asked:
+        return self.stages.get(stage, Asked())
 
 
 def for_run(path: Path, is_driver: bool) -> Cluster:

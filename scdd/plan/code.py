@@ -12,21 +12,13 @@ from typing import Any
 
 from scdd.artifacts.files import sha256, write_text
 from scdd.artifacts.run import RESULTS
-from scdd.plan.stages import Node
+from scdd.plan.plan import Node
+from scdd.plan.stages import STAGES
 
-# How files are laid out and what is printed does not change results; where it does, raise VERSIONS.
-# Nor does the package's own module, with its version and `scdd.load`.
+# How files are laid out and what is printed does not change results; where it does, raise the
+# stage's version. Nor does the package's own module, with its version and `scdd.load`.
 NEUTRAL = ("scdd.artifacts", "scdd.runtime", "scdd.progress", "scdd.gpus", "scdd.errors")
 PACKAGE = Path(__file__).parents[1]
-# What a program reads beside its modules.
-FILES = {"tables": (PACKAGE / "published.csv",)}
-# Stages whose program loads a module by name: the parameter that names it.
-BY_NAME = {
-    "data": ("scdd.data.sets", "name"),
-    "squeeze": ("scdd.squeeze", "method"),
-    "coreset": ("scdd.coreset", "method"),
-    "baselines": ("scdd.baselines", "method"),
-}
 
 
 def print_path(node: Node) -> Path:
@@ -35,18 +27,19 @@ def print_path(node: Node) -> Path:
 
 
 def _chosen(node: Node) -> list[str]:
-    if node.stage not in BY_NAME:
-        return []
-    return [node.params[BY_NAME[node.stage][1]].replace("-", "_")]
+    plugins = STAGES[node.stage].plugins
+    return [node.params[plugins[1]].replace("-", "_")] if plugins else []
 
 
 def write_prints(nodes: list[Node]) -> None:
     """Write the prints that changed, and leave the others' times alone."""
     for path, node in {print_path(node): node for node in nodes}.items():
-        roots = [f"scdd.{node.stage}", f"scdd.{node.stage}.__main__"]
-        roots += [f"{BY_NAME[node.stage][0]}.{name}" for name in _chosen(node)]
+        stage = STAGES[node.stage]
+        roots = [stage.program, f"{stage.program}.__main__"]
+        if stage.plugins:
+            roots += [f"{stage.plugins[0]}.{name}" for name in _chosen(node)]
         lines = [f"{name} {tree_hash(_file(name))}" for name in sorted(reach(roots))]
-        lines += [f"{file.name} {sha256(file)}" for file in FILES.get(node.stage, ())]
+        lines += [f"{name} {sha256(PACKAGE / name)}" for name in stage.reads]
         text = "\n".join(lines) + "\n"
         if not path.exists() or path.read_text() != text:
             write_text(path, text)

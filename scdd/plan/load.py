@@ -14,8 +14,8 @@ from scdd.errors import ScddError
 from scdd.plan.build import build
 from scdd.plan.config import parse, read_yaml
 from scdd.plan.identity import digest
+from scdd.plan.plan import Node, Plan
 from scdd.plan.schema import Experiment
-from scdd.plan.stages import Node, Plan
 
 VARIABLE = "SCDD_PLAN"  # names the frozen plan to the jobs of a run
 

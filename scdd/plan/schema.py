@@ -844,6 +844,11 @@ class Machine(Section):
         description="images of a class in one pass of a recovery; null: one on the CPU, what fits "
         "on a GPU",
     )
+    jobs_per_gpu: Count = Field(
+        1,
+        description="jobs that share a GPU of this machine; --resources gpu=N then counts places, "
+        "this many a GPU; Slurm's jobs have their GPUs to themselves",
+    )
     compile: Annotated[Literal["none", "graphs", "full"], BeforeValidator(_compiled)] = Field(
         "none",
         description="how steps get to a GPU: none: kernel by kernel; graphs: all kernels at once "

@@ -1,241 +1,156 @@
-"""Artifacts: what each is made with, from what, and where it lies."""
+"""The stages, in the order of the data: one row each. Everything that must know what stages there
+are reads it here."""
 
-import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
-from scdd.artifacts.config import teacher_roles
-from scdd.artifacts.costs import cost_path
-from scdd.artifacts.run import RESULTS
-from scdd.artifacts.sizes import image_bytes, label_bytes
-from scdd.artifacts.slots import (
-    Range,
-    blocks,
-    checksums_path,
-    frames_path,
-    losses_path,
-    range_name,
-    shard_path,
-    slot_ranges,
-)
-from scdd.plan.identity import digest
-from scdd.plan.schema import Section
-
-# Raised by hand when a stage's results would change: everything made by it is then made anew.
-VERSIONS = {
-    "data": 1,
-    "squeeze": 1,
-    "probe": 1,
-    "inform": 1,
-    "recover": 1,
-    "coreset": 1,
-    "forgetting": 1,
-    "baselines": 1,
-    "importset": 1,
-    "imageset": 1,
-    "verify": 1,
-    "relabel": 1,
-    "fkd": 1,
-    "validate": 1,
-    "tables": 1,
-}
-IMPORTS = ("importset", "fkd")  # stages that only read what others made
+# what `done` says where the files follow from the artifact: `Plan.targets` has them
+IMAGES, LABELS, PAGES = "<image shards>", "<label shards>", "<pages>"
 
 
 @dataclass(frozen=True)
-class Node:
-    """One artifact. `parents` maps a role ('data', 'teacher', ...) to another node's `key`."""
+class Stage:
+    """A stage.
 
-    stage: str
-    label: str
-    digest: str
-    params: dict[str, Any]
-    parents: dict[str, str]
-
-    @property
-    def name(self) -> str:
-        return f"{self.label}-{self.digest}"
-
-    @property
-    def key(self) -> str:
-        return f"{self.stage}/{self.name}"
-
-    @property
-    def folder(self) -> Path:
-        return RESULTS / self.stage / self.name
-
-    def frozen(self) -> dict[str, Any]:
-        """The content of the artifact's config.json: `scdd.artifacts.config.Frozen`."""
-        parents = {role: key.rpartition("-")[2] for role, key in self.parents.items()}
-        return {**asdict(self), "parents": parents, "version": VERSIONS[self.stage]}
-
-
-@dataclass
-class Plan:
-    """Everything that is to be made, by key; the tables' nodes are the targets.
-
-    `roots` and `classes` tell, for each dataset, where its files are and how many classes it has;
-    `imports`, where the files of others are that an artifact is made of.
+    program: the module that a job runs; done: the files in an artifact's folder that show that it
+    is finished; job: what one job makes; minutes: until Slurm ends a job, and mem: MB of memory,
+    both assumed, not measured; gpu: whether a job needs one; version: raised by hand when the
+    stage's results would change: everything it made is then made anew; plugins: the package of
+    which the program loads a module, and the parameter that names it; reads: files of scdd that the
+    program reads beside its modules; imports: whether it only reads what others made.
     """
 
-    nodes: dict[str, Node] = field(default_factory=dict)
-    roots: dict[str, dict[str, Any]] = field(default_factory=dict)
-    classes: dict[str, int] = field(default_factory=dict)
-    imports: dict[str, str] = field(default_factory=dict)
-    machine: dict[str, Any] = field(default_factory=dict)
-
-    def add(
-        self,
-        stage: str,
-        label: str,
-        params: Mapping[str, Any],
-        parents: Mapping[str, Node],
-        identity: Mapping[str, Any] | None = None,
-    ) -> Node:
-        """The node with this identity: a new one, or the one that another experiment made."""
-        name = digest(
-            {
-                "stage": stage,
-                "version": VERSIONS[stage],
-                "params": params if identity is None else identity,
-                "parents": {role: node.digest for role, node in parents.items()},
-            }
-        )
-        keys = {role: node.key for role, node in parents.items()}
-        as_read_back: dict[str, Any] = json.loads(json.dumps(params))
-        node = Node(stage, label, name, as_read_back, keys)
-        return self.nodes.setdefault(node.key, node)
-
-    def add_section(
-        self, stage: str, label: str, section: Section, parents: Mapping[str, Node], **more: Any
-    ) -> Node:
-        """`add` with the parameters of a checked section of the configuration."""
-        params = {**section.model_dump(mode="json"), **more}
-        return self.add(stage, label, params, parents, {**section.identity(), **more})
-
-    def of(self, stage: str) -> list[Node]:
-        return [node for node in self.nodes.values() if node.stage == stage]
-
-    def parent(self, node: Node, role: str) -> Node:
-        return self.nodes[node.parents[role]]
-
-    def teachers(self, node: Node) -> list[Node]:
-        """The probes that images are recovered from, or labelled by: the first, then the others."""
-        return [self.parent(node, role) for role in teacher_roles(node.parents)]
-
-    def data_of(self, node: Node) -> Node:
-        """The dataset that `node` descends from."""
-        while node.stage != "data":
-            node = self.nodes[next(iter(node.parents.values()))]
-        return node
-
-    def class_count(self, node: Node) -> int:
-        return self.classes[self.data_of(node).key]
-
-    def class_blocks(self, source: Node) -> list[Range]:
-        """The class blocks whose images are made together; a baseline has one block."""
-        count = self.class_count(source)
-        return blocks(count, source.params.get("block", count))
-
-    def shards(self, images: Node) -> list[Path]:
-        """The image files of an image set."""
-        folder = self.parent(images, "source").folder
-        return [
-            shard_path(folder, slots, index)
-            for slots in slot_ranges(images.params["ipc"])
-            for index in range(self.class_count(images))
-        ]
-
-    def checksums(self, images: Node) -> list[Path]:
-        """The jobs that an image set waits for, each by its one file of checksums.
-
-        All shards of all jobs would be tens of thousands of inputs, which cost a dry run of
-        ImageNet half a minute.
-        """
-        source = self.parent(images, "source")
-        return [
-            checksums_path(source.folder, slots, block)
-            for slots in slot_ranges(images.params["ipc"])
-            for block in self.class_blocks(source)
-        ]
-
-    def losses(self, source: Node, ipc: int) -> list[Path]:
-        """The loss histories of a recovery up to `ipc`."""
-        return [
-            losses_path(source.folder, slots, block)
-            for slots in slot_ranges(ipc)
-            for block in self.class_blocks(source)
-        ]
-
-    def frames(self, source: Node) -> Path:
-        """A recovery's first images on their way from noise."""
-        (slots,), first = slot_ranges(1), self.class_blocks(source)[0]
-        return frames_path(source.folder, slots, first)
-
-    def label_epochs(self, student: Node) -> int:
-        """How many epochs of its soft labels a student uses; after the last it begins anew."""
-        epochs: int = student.params.get("label_epochs") or student.params["epochs"]
-        return epochs
-
-    def label_shards(self, labels: Node, epochs: int) -> list[Path]:
-        """The soft-label files that hold the first `epochs` epochs."""
-        spans = _whole_shards(labels, epochs)
-        return [labels.folder / f"epochs_{range_name(span)}.safetensors" for span in spans]
-
-    def store_epochs(self, labels: Node) -> int:
-        """How many epochs a store will hold: whole shards, for whichever student uses most."""
-        students = [node for node in self.of("validate") if labels.key in node.parents.values()]
-        return _whole_shards(labels, max(map(self.label_epochs, students)))[-1][1]
-
-    def store_bytes(self, labels: Node) -> int:
-        """Of the tensors of a store's shards."""
-        images: int = self.class_count(labels) * self.parent(labels, "images").params["ipc"]
-        each = label_bytes(labels.params, self.class_count(labels))
-        return images * self.store_epochs(labels) * each
-
-    def set_bytes(self, images: Node) -> int:
-        """Of an image set's pixels."""
-        size = self.data_of(images).params["resolution"]
-        return image_bytes(self.class_count(images) * images.params["ipc"], size)
-
-    def costs(self, node: Node) -> dict[str, list[str]]:
-        """By stage, below results/, the cost files of all jobs that `node` came of, its own among
-        them. Imports are none: what they bring was made elsewhere."""
-        found: dict[str, list[str]] = {stage: [] for stage in VERSIONS}
-        waiting, seen = [(node, [node.stage])], set[str]()
-        while waiting:
-            one, jobs = waiting.pop()
-            if one.key in seen:
-                continue
-            seen.add(one.key)
-            parents = [self.nodes[key] for key in one.parents.values()]
-            waiting += [(parent, self._jobs(parent, one)) for parent in parents]
-            if one.stage not in IMPORTS and one.params.get("method") != "imported":
-                paths = [cost_path(one.folder, job).relative_to(RESULTS) for job in jobs]
-                found[one.stage] += map(str, paths)
-        return {stage: files for stage, files in found.items() if files}
-
-    def _jobs(self, node: Node, user: Node) -> list[str]:
-        """The jobs of `node` that its child `user` needs, named as scdd.artifacts.costs has it."""
-        slots = [f"slots_{range_name(span)}" for span in slot_ranges(user.params.get("ipc", 1))]
-        match node.stage:
-            case "recover":
-                of = [f"classes_{range_name(block)}" for block in self.class_blocks(node)]
-                return [f"{span}_{block}" for span in slots for block in of]
-            case "baselines":
-                return slots
-            case "relabel":
-                shards = self.label_shards(node, self.label_epochs(user))
-                return [path.stem for path in shards]
-            case _:
-                return [node.stage]
+    program: str
+    done: tuple[str, ...]
+    job: str
+    minutes: int
+    mem: int
+    gpu: bool = False
+    version: int = 1
+    plugins: tuple[str, str] | None = None
+    reads: tuple[str, ...] = ()
+    imports: bool = False
 
 
-def _whole_shards(labels: Node, epochs: int) -> list[Range]:
-    size = labels.params["epochs_per_shard"]
-    stop = -(-epochs // size) * size
-    if labels.stage == "fkd":  # no more than others made
-        stop = min(stop, len(labels.params["sha256"]))
-    return blocks(stop, size)
+STAGES = {
+    "data": Stage(
+        program="scdd.data",
+        done=("dataset.json",),
+        job="a dataset",
+        minutes=240,
+        mem=16_000,
+        plugins=("scdd.data.sets", "name"),
+    ),
+    "squeeze": Stage(
+        program="scdd.squeeze",
+        done=("backbone.safetensors",),
+        job="a backbone",
+        minutes=1440,
+        mem=32_000,
+        gpu=True,
+        plugins=("scdd.squeeze", "method"),
+    ),
+    "probe": Stage(
+        program="scdd.probe",
+        done=("probe.safetensors",),
+        job="a backbone's classifier",
+        minutes=720,
+        mem=32_000,
+        gpu=True,
+    ),
+    "inform": Stage(
+        program="scdd.inform",
+        done=("inform.json",),
+        job="a look at a backbone",
+        minutes=60,
+        mem=32_000,
+        gpu=True,
+    ),
+    "recover": Stage(
+        program="scdd.recover",
+        done=(IMAGES,),
+        job="one block of classes × one range of slots",
+        minutes=240,
+        mem=32_000,
+        gpu=True,
+    ),
+    "coreset": Stage(
+        program="scdd.coreset",
+        done=("order.safetensors",),
+        job="the order of real images by a backbone's features",
+        minutes=120,
+        mem=32_000,
+        gpu=True,
+        plugins=("scdd.coreset", "method"),
+    ),
+    "forgetting": Stage(
+        program="scdd.forgetting",
+        done=("order.safetensors",),
+        job="the order of real images by a training run",
+        minutes=1440,
+        mem=32_000,
+        gpu=True,
+    ),
+    "baselines": Stage(
+        program="scdd.baselines",
+        done=(IMAGES,),
+        job="a range of slots of a control or a coreset",
+        minutes=60,
+        mem=16_000,
+        plugins=("scdd.baselines", "method"),
+    ),
+    "importset": Stage(
+        program="scdd.importset",
+        done=(IMAGES,),
+        job="a range of slots of someone's distilled set",
+        minutes=60,
+        mem=16_000,
+        imports=True,
+    ),
+    "imageset": Stage(
+        program="scdd.imageset",
+        done=("set.json",),
+        job="an image set",
+        minutes=60,
+        mem=16_000,
+    ),
+    "verify": Stage(
+        program="scdd.verify",
+        done=("metrics.json",),
+        job="a look at an image set",
+        minutes=60,
+        mem=32_000,
+        gpu=True,
+    ),
+    "relabel": Stage(
+        program="scdd.relabel",
+        done=(LABELS,),
+        job="a range of epochs of one image set",
+        minutes=240,
+        mem=64_000,
+        gpu=True,
+    ),
+    "fkd": Stage(
+        program="scdd.fkd",
+        done=(LABELS,),
+        job="a range of epochs of an FKD folder",
+        minutes=240,
+        mem=64_000,
+        imports=True,
+    ),
+    "validate": Stage(
+        program="scdd.validate",
+        done=("metrics.json",),
+        job="one student",
+        minutes=720,
+        mem=64_000,
+        gpu=True,
+    ),
+    "tables": Stage(
+        program="scdd.tables",
+        done=(PAGES,),
+        job="an experiment",
+        minutes=30,
+        mem=8_000,
+        reads=("published.csv",),
+    ),
+}

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from scdd import gpus
 from scdd.artifacts.saved import Snapshot, Unsaved
 from scdd.capture import Compiled, captured
 from scdd.errors import ScddError
@@ -25,7 +26,7 @@ from scdd.recover.units import Settings, Statistics, Unit, Views
 
 CHECK_EVERY = 100  # iterations between looks at the losses
 EPSILON = 1e-8  # Adam's
-FILLED = 0.8  # of a GPU's free memory, by the units of a pass
+FILLED = 0.8  # of the GPU memory that a job may have, by the units of a pass
 
 
 class NotFinite(ScddError):
@@ -199,7 +200,7 @@ class _Job:
         if self.device.type != "cuda" or most <= 1:
             return 1
         torch.cuda.empty_cache()  # what earlier work left there does not count as free
-        free = torch.cuda.mem_get_info(self.device)[0]
+        free, whole = torch.cuda.mem_get_info(self.device)
         before = torch.cuda.memory_allocated(self.device)
         torch.cuda.reset_peak_memory_stats(self.device)
         unit = self.draw(self.todo[0])
@@ -210,7 +211,8 @@ class _Job:
             self.forget(error)
             return 1  # and will be told when it is tried
         need = torch.cuda.max_memory_allocated(self.device) - before
-        width = max(1, min(most, int(FILLED * free / need)))
+        room = FILLED * min(free, whole * gpus.share())
+        width = max(1, min(most, int(room / need)))
         return math.ceil(most / math.ceil(most / width))
 
     def next(self) -> Pass:
