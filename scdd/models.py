@@ -5,12 +5,16 @@ Written out rather than imported: torchvision's import costs a job more than a s
 
 import difflib
 import math
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from scdd.artifacts.network import Architecture
 from scdd.errors import ScddError
+
+
+N = TypeVar("N", bound=nn.Module)
 
 
 def conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Conv2d:
@@ -145,6 +149,22 @@ def build(architecture: Architecture, classes: int, draw: torch.Generator | None
     network = ResNet(block, depths, architecture.width, architecture.stem, classes)
     initialise(network, draw)
     return network
+
+
+def in_eval_mode(network: N, device: torch.device) -> N:
+    """The network, moved in place, for passes in which no convolution is trained. On a GPU it is
+    channels_last, which tensor cores work in; on the CPU results would round otherwise by that."""
+    on_gpu = device.type == "cuda"
+    memory_format = torch.channels_last if on_gpu else torch.preserve_format
+    return network.to(device, memory_format=memory_format).eval()
+
+
+def features_of(network: ResNet, images: Tensor, precision: str) -> Tensor:
+    """float32 [n, fc.in_features] of normalised float32 [n, 3, H, W]; precision: 'float32', or
+    'bf16' (autocast)."""
+    with torch.autocast(images.device.type, torch.bfloat16, enabled=precision == "bf16"):
+        seen = network.features(images)
+    return seen.float()
 
 
 def backbone_state(network: ResNet) -> dict[str, Tensor]:

@@ -29,7 +29,14 @@ from scdd.data.geometry import View
 from scdd.data.mixing import Transform, batch_count, draw_epoch, views
 from scdd.data.source import Split, normalise, open_dataset
 from scdd.errors import ScddError
-from scdd.models import ResNet, backbone_state, build, load_backbone
+from scdd.models import (
+    ResNet,
+    backbone_state,
+    build,
+    features_of,
+    in_eval_mode,
+    load_backbone,
+)
 from scdd.progress import Progress, say
 from scdd.rng import generator
 
@@ -38,7 +45,10 @@ CLEAN_BATCH = 256  # images a pass where no gradient is taken
 
 @dataclass(frozen=True)
 class Recipe:
-    """SGD on `fc` alone; lr falls to a tenth at each of the milestones, shares of the epochs."""
+    """SGD on `fc` alone; lr falls to a tenth at each of the milestones, shares of the epochs.
+
+    precision: of the passes through the backbone, 'float32' or 'bf16'; an older config lacks it.
+    """
 
     views: str
     view: View
@@ -49,6 +59,7 @@ class Recipe:
     weight_decay: float
     milestones: tuple[float, ...]
     seed: int
+    precision: str = "float32"
 
 
 def recipe_of(params: dict[str, Any]) -> Recipe:
@@ -59,11 +70,15 @@ def recipe_of(params: dict[str, Any]) -> Recipe:
 
 
 @torch.no_grad()
-def features(network: ResNet, split: Split, info: DatasetInfo, device: torch.device) -> Tensor:
+def features(
+    network: ResNet, split: Split, info: DatasetInfo, precision: str, device: torch.device
+) -> Tensor:
     """float32 [n, d] of the clean images in order, on the device; the network is in eval mode."""
     order = torch.arange(len(split))
     batches = split.batches(order, CLEAN_BATCH, device)
-    return torch.cat([network.features(normalise(images, info)) for _, images in batches])
+    return torch.cat(
+        [features_of(network, normalise(images, info), precision) for _, images in batches]
+    )
 
 
 def top(logits: Tensor, labels: Tensor, k: int) -> float:
@@ -96,7 +111,7 @@ def batches(
     draws = draw_epoch(transform, len(split), info.resolution, recipe.seed, epoch).to(device)
     for index, images in views(split, order, recipe.batch, draws, "none", info):
         with torch.no_grad():
-            seen = network.features(images)
+            seen = features_of(network, images, recipe.precision)
         yield index, seen
 
 
@@ -117,7 +132,7 @@ def train(
     saved = saved or Unsaved()
     nn.init.normal_(network.fc.weight, std=0.01, generator=generator(recipe.seed, "weights"))
     nn.init.zeros_(network.fc.bias)
-    network.to(device).eval()
+    in_eval_mode(network, device)
     before = {key: tensor.clone() for key, tensor in backbone_state(network).items()}
     split = split.to(device)
     optimizer = torch.optim.SGD(
@@ -127,7 +142,9 @@ def train(
         weight_decay=recipe.weight_decay,
     )
     labels = split.labels.to(device)
-    clean = features(network, split, info, device) if recipe.views == "clean" else None
+    clean = None
+    if recipe.views == "clean":
+        clean = features(network, split, info, recipe.precision, device)
     per_epoch = batch_count(len(split), recipe.batch)
     if clean is not None:
         per_epoch = math.ceil(len(split) / recipe.batch)
@@ -213,12 +230,12 @@ def work(args: Namespace, config: Frozen, device: torch.device, saved: Unsaved) 
     recipe = recipe_of(config.params)
     if recipe.views == "imported":
         take_classifier(network, backbone, args.backbone, info.classes, args.data)
-        network.to(device).eval()
+        in_eval_mode(network, device)
     else:
         train(network, dataset.train, info, recipe, device, saved)
     scores = {}
     for name, split in (("train", dataset.train), ("val", dataset.val)):
-        seen = features(network, split.to(device), info, device)
+        seen = features(network, split.to(device), info, recipe.precision, device)
         with torch.no_grad():
             scores[name] = network.fc(seen), split.labels.to(device)
     metrics = {"top1": top(*scores["val"], 1), "train_top1": top(*scores["train"], 1)}

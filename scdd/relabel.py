@@ -27,7 +27,7 @@ from scdd.data.mixing import Draws, batch_count, views
 from scdd.data.placement import open_images
 from scdd.data.source import Split
 from scdd.errors import ScddError
-from scdd.models import build
+from scdd.models import build, in_eval_mode
 from scdd.progress import Progress, say
 
 PASS = 256  # images a forward pass, always from one epoch: an epoch's labels fit any range
@@ -41,7 +41,8 @@ class Averaged(nn.Module):
         self.networks = nn.ModuleList(networks)
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.stack([network(x) for network in self.networks]).mean(0)
+        # in float32 under autocast too
+        return torch.stack([network(x).float() for network in self.networks]).mean(0)
 
 
 def use_batch_statistics(network: nn.Module) -> None:
@@ -64,14 +65,18 @@ def label_passes(
     size: int,
     mix: str,
     info: DatasetInfo,
+    precision: str,
 ) -> Iterator[Tensor]:
     """Logits float16 [b, classes] of passes of `size` images, in the given order.
 
-    The teacher must be in eval mode.
+    The teacher must be in eval mode. precision: 'float32', or 'bf16' (autocast).
     """
     order = order if split.pixels is None else order.to(split.pixels.device)
     for _, inputs in views(split, order, size, draws, mix, info):
-        yield teacher(inputs).half()
+        # the views themselves are not under autocast, which would round pixels
+        with torch.autocast(inputs.device.type, torch.bfloat16, enabled=precision == "bf16"):
+            logits = teacher(inputs)
+        yield logits.half()
 
 
 def label(
@@ -84,12 +89,13 @@ def label(
     info: DatasetInfo,
     device: torch.device,
     saved: Unsaved | None = None,
+    precision: str = "float32",
 ) -> dict[str, Tensor]:
     """A shard's tensors (CPU): draws of the half-open range `epochs`, and logits in their `form`.
 
     An epoch's content depends on (labelling, epoch), not on the range. temperature: of the
-    students, for `encode`. saved: where to go on from, and where to leave the state. Raises
-    ScddError where a logit is not finite in float16.
+    students, for `encode`. saved: where to go on from, and where to leave the state. precision: of
+    the teacher's passes. Raises ScddError where a logit is not finite in float16.
     """
     saved = saved or Unsaved()
     n, mix = len(split), labelling.transform.mix
@@ -136,7 +142,9 @@ def label(
             order = torch.arange(n) if order is None else order
             left = order[(done - row * passes) * size :]
             there = draws.to(device)
-            for logits in label_passes(teacher, split, there, left, size, mix, info):
+            for logits in label_passes(
+                teacher, split, there, left, size, mix, info, precision
+            ):
                 finite = torch.isfinite(logits).all(1)
                 held.append({**encode(logits, form, temperature), "finite": finite})
                 done += 1
@@ -193,8 +201,9 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: 
     labelling = labelling_of(params, params["seed"])
     if labelling.batch_bn:
         use_batch_statistics(teacher)
+    precision = params.get("label_precision", "float32")
     made = label(
-        teacher.to(device),
+        in_eval_mode(teacher, device),
         split,
         labelling,
         params["form"],
@@ -203,6 +212,7 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: 
         info,
         device,
         saved,
+        precision,
     )
     origin = Origin(
         digest=config.digest,
@@ -214,6 +224,7 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: 
         seed=params["seed"],
         resolution=info.resolution,
         views=params.get("views", "stored"),
+        precision=precision,
     )
     save_shard(args.out, made, origin, args.epochs, runtime.environment(device))
 

@@ -11,6 +11,7 @@ from scdd.artifacts.config import Frozen
 from scdd.artifacts.dataset import load_info
 from scdd.artifacts.files import write_json
 from scdd.data.placement import open_images
+from scdd.models import in_eval_mode
 from scdd.progress import say
 from scdd.recover.teacher import load_teacher
 from scdd.validate import accuracy
@@ -20,7 +21,7 @@ def _work(args: argparse.Namespace, config: Frozen, device: torch.device) -> Non
     info = load_info(args.data)
     _, split = open_images(args.images, info, args.data, config.parents["images"], device)
     network, verifier = load_teacher(args.teacher, config, info, args.data)
-    top1, top5 = accuracy(network.to(device), split, info, device)
+    top1, top5 = accuracy(in_eval_mode(network, device), split, info, device)
     say(f"top-1 of {len(split)} images: {top1:.1f} %")
     made = {"top1": top1, "top5": top5, "images": len(split), "verifier": verifier.digest}
     write_json(args.out, {**made, "digest": config.digest, "env": runtime.environment(device)})

@@ -44,6 +44,17 @@ def environment_stays() -> Iterator[None]:
 
 
 @pytest.fixture
+def torch_stays() -> Iterator[None]:
+    """What a GPU's job sets in torch, which the next test shall not find."""
+    import torch
+
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.benchmark
+    yield
+    torch.set_float32_matmul_precision(before[0])
+    torch.backends.cudnn.benchmark = before[1]
+
+
+@pytest.fixture
 def tiny() -> dict[str, Any]:
     """A copy of the small experiment, to be changed at will."""
     copy: dict[str, Any] = yaml.safe_load(yaml.safe_dump(TINY))

@@ -101,15 +101,16 @@ def test_an_unknown_method_is_refused_with_the_known_names() -> None:
         coreset.method("hurding")
 
 
-def test_ranks_are_by_class_on_clean_features_in_eval_mode() -> None:
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+def test_ranks_are_by_class_on_clean_features_in_eval_mode(precision: str) -> None:
     network, split = build(TEACHER, 3, generator(0)), image_set(31, 8)
-    found = program.ranks(herding, network, split, info(8), CPU)
+    found = program.ranks(herding, network, split, info(8), CPU, precision=precision)
     assert split.pixels is not None
-    with torch.no_grad():
-        seen = network.eval().features(normalise(split.pixels, info(8)))
     for label in range(3):
         members = (split.labels == label).nonzero().flatten()
-        order = naive_herding(seen[members].double().tolist())
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+            seen = network.eval().features(normalise(split.pixels[members], info(8)))
+        order = naive_herding(seen.double().tolist())
         assert found[members[order]].tolist() == list(range(len(members)))
 
 

@@ -10,9 +10,10 @@ from scdd.data.geometry import View
 from scdd.data.labelling import Labelling
 from scdd.data.mixing import Transform
 from scdd.data.source import valid_range
-from scdd.models import build
+from scdd.models import build, in_eval_mode
 from scdd.recover import engine as recovery
 from scdd.recover.units import Settings, draw_unit
+from scdd.relabel import Averaged, label, use_batch_statistics
 from scdd.squeeze import engine as squeezing
 from scdd.squeeze import mocov2
 from scdd.squeeze.views import Crop, Jitter
@@ -72,7 +73,17 @@ def validate(_, steps):
     fit(student, feed, criterion, training, lambda: (0.0, None), len(split), GPU)
 
 
-@pytest.mark.parametrize("work", [recover, squeeze, validate])
+def relabel(_, steps):
+    """A step is a pass of 8 images, whose batch statistics the teacher has."""
+    split = image_set(8 * steps, SIZE).to(GPU)
+    labelling = Labelling(Transform(VIEW, "cutmix", 1.0, 2, (2, 9)), 0, "batch", 8, batch_bn=True)
+    teacher = in_eval_mode(Averaged([network(), network()]), GPU)
+    use_batch_statistics(teacher)
+    made = label(teacher, split, labelling, "topk:2", 4.0, (0, 1), info(SIZE), GPU)
+    assert made["logits_top"].shape == (1, 8 * steps, 2)
+
+
+@pytest.mark.parametrize("work", [recover, squeeze, validate, relabel])
 def test_more_steps_do_not_wait_more_often(work, monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_rng_state", lambda _: torch.get_rng_state())
     counts = []

@@ -185,9 +185,29 @@ def test_devices_are_named_as_the_host_names_them(
     assert gpus.visible(count) == names
 
 
+@pytest.mark.usefixtures("torch_stays")
 def test_a_device_of_the_users_choice_is_torchs_own_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """Or the peak memory would be told of another."""
     chosen: list[torch.device] = []
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
     assert [runtime.pick_device("cuda:1")] == chosen == [torch.device("cuda", 1)]
+
+
+@pytest.mark.usefixtures("torch_stays")
+@pytest.mark.parametrize(
+    ("name", "gpus_there", "told"),
+    [
+        ("cuda:1", True, ("high", True)),
+        ("cpu", True, ("highest", False)),
+        ("auto", False, ("highest", False)),
+    ],
+)
+def test_products_in_tf32_and_cudnns_trials_are_for_gpus_alone(
+    name: str, gpus_there: bool, told: tuple[str, bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus_there)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda _: None)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "a GPU")
+    environment = runtime.environment(runtime.pick_device(name))
+    assert (environment["float32_matmul_precision"], environment["cudnn_benchmark"]) == told

@@ -1,12 +1,22 @@
 """The networks equal torchvision's, whatever is written out by hand."""
 
+import pretended
 import pytest
 import torch
 import torchvision
+from pretended import CPU, GPU
 
 from scdd.artifacts.network import Architecture
 from scdd.errors import ScddError
-from scdd.models import RESNETS, ResNet, backbone_state, build, load_backbone
+from scdd.models import (
+    RESNETS,
+    ResNet,
+    backbone_state,
+    build,
+    features_of,
+    in_eval_mode,
+    load_backbone,
+)
 from scdd.rng import generator
 
 
@@ -78,3 +88,29 @@ def test_unknown_names_are_refused_with_the_nearest() -> None:
         build(Architecture("resnet81", 1.0, "small"), 3)
     with pytest.raises(ScddError, match="imagenet, small"):
         build(Architecture("resnet18", 1.0, "cifar"), 3)
+
+
+def test_a_network_that_is_looked_through_is_channels_last_on_a_gpu_alone() -> None:
+    architecture = Architecture("resnet10", 0.25, "small")
+    with pretended.gpu():
+        there = in_eval_mode(build(architecture, 3), GPU)
+        assert pretended.on_gpu(there.layer1[0].conv1.weight)
+    here = in_eval_mode(build(architecture, 3), CPU)
+    assert not there.training and not here.training
+    formats = torch.channels_last, torch.contiguous_format
+    for network, own in zip((there, here), formats, strict=True):
+        weight = network.layer1[0].conv1.weight
+        assert [weight.is_contiguous(memory_format=one) for one in formats] == [
+            one == own for one in formats
+        ]
+
+
+def test_features_in_bf16_come_back_in_float32() -> None:
+    network = build(Architecture("resnet10", 0.25, "small"), 3, generator(0)).eval()
+    images = torch.randn(4, 3, 16, 16, generator=generator(1))
+    exact, rounded = (features_of(network, images, one) for one in ("float32", "bf16"))
+    assert torch.equal(exact, network.features(images))
+    assert rounded.dtype == torch.float32
+    assert torch.equal(rounded, rounded.bfloat16().float())
+    assert not torch.equal(rounded, exact)
+    torch.testing.assert_close(rounded, exact, rtol=0.05, atol=0.05 * exact.max().item())

@@ -277,7 +277,7 @@ def test_a_coreset_is_chosen_by_the_network_that_labels_it_or_by_another(
     assert [plan.parent(node, "teacher") for node in plan.of("coreset")] == [mocov2, supervised]
     own, by_other = plan.of("baselines")
     assert own.params == {"method": name}
-    assert plan.parent(own, "order").params == {"method": name}
+    assert plan.parent(own, "order").params["method"] == name
     assert plan.data_of(by_other) == plan.of("data")[0]
     # the third has the second's images, but labels of its own
     labels = {plan.parent(node, "teacher").key for node in plan.of("relabel")}
@@ -291,6 +291,21 @@ def test_a_coresets_teacher_gives_its_features_too(tiny: Config) -> None:
     plan = plan_of(tiny)
     (order,), (_, supervised) = plan.of("coreset"), plan.of("probe")
     assert plan.parent(order, "teacher") == supervised
+
+
+def test_a_look_in_float32_is_as_before_and_one_in_bf16_another(tiny: Config) -> None:
+    tiny["methods"] = ["scdd", "herding"]
+    before = plan_of(tiny)
+
+    def changed(**keys: Any) -> set[str]:
+        merged = {key: {**tiny.get(key, {}), **value} for key, value in keys.items()}
+        new = plan_of({**tiny, **merged}).nodes.keys() - before.nodes.keys()
+        return {key.partition("/")[0] for key in new}
+
+    assert not changed(probe={"precision": "float32"}, coreset={"precision": "float32"})
+    chosen = {"coreset", "baselines", "imageset", "relabel", "validate", "tables"}
+    assert changed(coreset={"precision": "bf16"}) == chosen
+    assert changed(probe={"precision": "bf16"}) == chosen | {"probe", "recover"}
 
 
 def test_ipcs_of_a_coreset_share_its_order_and_images(tiny: Config) -> None:
@@ -949,6 +964,7 @@ def relabelled(config: Config, **protocol: Any) -> tuple[Plan, Any, Any]:
     "keys",
     [
         {"mix_by": "set", "teacher_bn": "eval", "views": "stored", "label_epochs": None},
+        {"label_precision": "float32"},
         {"form": "float16", "label_epochs": 1},  # of one epoch
     ],
 )
@@ -964,6 +980,7 @@ def test_the_ways_of_labelling_as_before_change_nothing(tiny: Config, keys: Conf
         {"views": "drawn"},
         {"form": "int8"},
         {"form": "topk:2"},
+        {"label_precision": "bf16"},
     ],
 )
 def test_ways_of_labelling_are_in_the_stores_identity(tiny: Config, keys: Config) -> None:

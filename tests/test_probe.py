@@ -50,10 +50,12 @@ def trained(**changes: Any) -> tuple[ResNet, dict[str, torch.Tensor]]:
     return network, before
 
 
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
 @pytest.mark.parametrize("views", ["clean", "augmented"])
-def test_separable_classes_are_learnt_and_the_backbone_stays(views: str) -> None:
-    network, before = trained(views=views)
-    seen = probe.features(network, colours(), INFO, CPU)
+def test_separable_classes_are_learnt_and_the_backbone_stays(views: str, precision: str) -> None:
+    network, before = trained(views=views, precision=precision)
+    seen = probe.features(network, colours(), INFO, precision, CPU)
+    assert seen.dtype == network.fc.weight.dtype == torch.float32
     assert probe.top(network.fc(seen), colours().labels, 1) == 100
     after = backbone_state(network)
     assert before.keys() == after.keys()
@@ -71,7 +73,7 @@ def test_clean_equals_augmented_where_views_change_nothing() -> None:
 def test_sgd_follows_the_milestones() -> None:
     """Against a plain loop over the whole batch: one batch an epoch needs no order."""
     network, _ = trained(batch=40, epochs=5, milestones=(0.4, 0.8), momentum=0.0)
-    seen = probe.features(network, colours(), INFO, CPU).double()
+    seen = probe.features(network, colours(), INFO, "float32", CPU).double()
     start, _ = trained(epochs=0)
     weight, bias = start.fc.weight.detach().double(), start.fc.bias.detach().double()
     target = torch.eye(5).double()[colours().labels]
@@ -80,6 +82,18 @@ def test_sgd_follows_the_milestones() -> None:
         weight, bias = weight - rate * error.T @ seen, bias - rate * error.sum(0)
     torch.testing.assert_close(network.fc.weight.double(), weight, atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(network.fc.bias.double(), bias, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("views", ["clean", "augmented"])
+def test_bf16_rounds_the_passes_through_the_backbone(views: str) -> None:
+    exact, rounded = (trained(views=views, precision=one)[0] for one in ("float32", "bf16"))
+    assert not torch.equal(exact.fc.weight, rounded.fc.weight)
+
+
+def test_a_config_from_before_there_was_a_precision_is_in_float32() -> None:
+    params = {**vars(RECIPE), "view": vars(RECIPE.view)}
+    del params["precision"]
+    assert probe.recipe_of(params) == RECIPE
 
 
 def test_a_backbone_that_moves_is_caught() -> None:

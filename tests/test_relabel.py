@@ -271,6 +271,57 @@ def test_batch_statistics_leave_the_teacher_as_it_is() -> None:
     assert all(torch.equal(before[name], now) for name, now in teacher.state_dict().items())
 
 
+HALF = 2**-9  # bf16, of 8 bits, rounds by so much of a value at most
+
+
+def off(teacher: nn.Module, split: Split, labelling: Labelling) -> tuple[Tensor, Tensor]:
+    """Labels in float32, and how far those in bf16 are off, float64 [n, 3] each."""
+    exact, rounded = (
+        label(teacher, split, labelling, (0, 1), precision=one)["logits"][0]
+        for one in ("float32", "bf16")
+    )
+    assert exact.dtype == rounded.dtype == torch.float16
+    assert not torch.equal(exact, rounded)
+    return exact.double(), (rounded.double() - exact.double()).abs()
+
+
+def test_bf16_rounds_inputs_weights_and_logits_and_nothing_else() -> None:
+    """A sum of few terms, whose rounding is known: bf16 rounds both factors of each term, the bias,
+    and the sum; and float16 the logits of either by 2^-11."""
+    split, labelling = image_set(11, 16), Labelling(Transform(PADDED, "mixup", 0.8), 0)
+    linear = nn.Linear(3, 3)
+    teacher = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), linear).eval()
+    seen: list[Tensor] = []
+    teacher.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    draws = labelling.draw(11, 16, 0)
+    means = naive(split, draws, "mixup").double().mean((2, 3))
+    terms = means.abs() @ linear.weight.double().abs().T + linear.bias.double().abs()
+    _, found = off(teacher, split, labelling)
+    assert bool((found <= ((1 + HALF) ** 3 - 1 + 2 * 2**-11) * terms).all())
+    assert all(torch.equal(pixels, run(split, draws, "mixup", 11)) for pixels in seen)
+
+
+@pytest.mark.parametrize("batch_bn", [False, True])
+def test_labels_in_bf16_are_those_in_float32_but_for_rounding(batch_bn: bool) -> None:
+    """To first order each of the 10 layers adds the rounding of its input, its weights, its sums
+    and what BatchNorm makes of these."""
+    split, labelling = image_set(11, 16), Labelling(Transform(PADDED, "cutmix", 1.0), 0)
+    teacher = build(TEACHER, 3, generator(1)).eval()
+    if batch_bn:
+        labelling = by_batch("cutmix", 4)
+        relabel.use_batch_statistics(teacher)
+    exact, found = off(teacher, split, labelling)
+    assert found.max() <= 10 * 4 * HALF * exact.abs().max()
+
+
+def test_several_teachers_are_averaged_in_float32() -> None:
+    draw = torch.Generator().manual_seed(0)
+    pair, x = [nn.Linear(4, 3) for _ in range(2)], torch.randn(5, 4, generator=draw)
+    with torch.autocast("cpu", torch.bfloat16):
+        found, each = relabel.Averaged(list(pair))(x), [one(x).double() for one in pair]
+    torch.testing.assert_close(found.double(), (each[0] + each[1]) / 2, rtol=1e-6, atol=0)
+
+
 @pytest.mark.parametrize("form", ["int8", "topk:2"])
 def test_forms_are_of_the_logits_that_float16_keeps(form: str) -> None:
     split, labelling = image_set(11, 16), Labelling(Transform(PADDED, "mixup", 0.8), 0)
@@ -331,6 +382,20 @@ def test_the_program_writes_a_shard_and_says_its_size_first(
     )
     assert (store.origin.teacher, store.origin.transform) == ("t1", transform)
     assert store.epoch(1)["logits"].shape == (6, 3)
+
+
+@pytest.mark.parametrize(
+    ("more", "told"), [({}, "float32"), ({"label_precision": "bf16"}, "bf16")]
+)
+def test_a_store_tells_its_teachers_precision(
+    folder: Path, more: dict[str, Any], told: str
+) -> None:
+    freeze(folder / "relabel.json", "relabel", PARAMS | more, images="s1", teacher="t1")
+    assert relabel.main(program(folder, 0, 1)) == 0
+    content = open_set(folder / "images" / "set.json").content
+    store = open_store(folder / "labels", epochs=1, images=content, classes=CLASSES)
+    assert store.origin.precision == told
+    assert store.epoch(0)["logits"].dtype == torch.float16
 
 
 def test_a_store_tells_the_later_keys_of_its_transform_where_they_change_something() -> None:

@@ -35,7 +35,8 @@ class Origin:
     digest: the store's own; images: the image set's content hash; teacher: the checkpoint's
     digest, of several joined by '+'; transform: view, mix and alpha, and where labels depend on
     batches also `mix_by`, `teacher_bn` and `batch`, their size; form: how logits are stored;
-    resolution: pixels a side, None in old stores; views: 'stored' or 'drawn'.
+    resolution: pixels a side, None in old stores; views: 'stored' or 'drawn'; precision: of the
+    teacher's passes, 'float32' or 'bf16', None in old stores and in those of others' labels.
     """
 
     digest: str
@@ -47,6 +48,7 @@ class Origin:
     seed: int
     resolution: int | None = None
     views: str = "stored"
+    precision: str | None = None
 
 
 @dataclass(frozen=True)
@@ -168,7 +170,7 @@ class LabelStore:
 
 
 def _same_origin(one: Origin, other: Origin) -> bool:
-    """Whether two shards are of one store; an old one does not tell its resolution."""
+    """Whether two shards are of one store; an old one does not tell all."""
     pairs = [(getattr(one, f.name), getattr(other, f.name)) for f in fields(Origin)]
     return all(a == b or None in (a, b) for a, b in pairs)
 

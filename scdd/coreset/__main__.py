@@ -19,7 +19,7 @@ from scdd.artifacts.order import save_order
 from scdd.artifacts.saved import Snapshot, Unsaved
 from scdd.coreset import Method, method
 from scdd.data.source import Split, normalise, open_dataset
-from scdd.models import ResNet
+from scdd.models import ResNet, features_of, in_eval_mode
 from scdd.progress import Progress
 from scdd.recover.teacher import load_teacher
 
@@ -28,13 +28,20 @@ BATCH = 512  # images a pass
 
 @torch.inference_mode()
 def features(
-    network: ResNet, split: Split, rows: Tensor, info: DatasetInfo, device: torch.device
+    network: ResNet,
+    split: Split,
+    rows: Tensor,
+    info: DatasetInfo,
+    precision: str,
+    device: torch.device,
 ) -> Tensor:
     """float32 [len(rows), d] of the clean images `rows`, on the device; the network is in eval
     mode."""
     rows = rows if split.pixels is None else rows.to(split.pixels.device)
     read = split.batches(rows, BATCH, device)
-    return torch.cat([network.features(normalise(images, info)) for _, images in read])
+    return torch.cat(
+        [features_of(network, normalise(images, info), precision) for _, images in read]
+    )
 
 
 def ranks(
@@ -44,13 +51,15 @@ def ranks(
     info: DatasetInfo,
     device: torch.device,
     saved: Unsaved | None = None,
+    precision: str = "float32",
 ) -> Tensor:
     """int64 [n]: the place of each training image in the order of its class, from 0.
 
-    saved: where to go on from, and where to leave the state after each class.
+    saved: where to go on from, and where to leave the state after each class. precision: of the
+    passes through the network, 'float32' or 'bf16'.
     """
     saved = saved or Unsaved()
-    network.to(device).eval()
+    in_eval_mode(network, device)
     split = split.to(device)
     rank, done = torch.empty(len(split), dtype=torch.int64), 0
     if saved.content is not None:
@@ -63,7 +72,7 @@ def ranks(
     with Progress("coreset, classes", len(info.classes), done) as progress:
         for label in range(done, len(info.classes)):
             members = (split.labels == label).nonzero().flatten()
-            order = chosen.order(features(network, split, members, info, device))
+            order = chosen.order(features(network, split, members, info, precision, device))
             rank[members[order.cpu()]] = torch.arange(len(members))
             done += 1
             progress.advance()
@@ -76,7 +85,8 @@ def work(args: Namespace, config: Frozen, device: torch.device, saved: Unsaved) 
     info = dataset.info
     network, _ = load_teacher(args.teacher, config, info, args.data)
     chosen = method(config.params["method"])
-    rank = ranks(chosen, cast(ResNet, network), dataset.train, info, device, saved)
+    precision = config.params.get("precision", "float32")
+    rank = ranks(chosen, cast(ResNet, network), dataset.train, info, device, saved, precision)
     save_order(args.out, rank, info.classes, config.digest, runtime.environment(device))
 
 

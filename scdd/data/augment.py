@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from scdd.products import exact_products
+
 BRIGHTNESS, CONTRAST, SATURATION, HUE, GREY = range(5)
 SIGMAS = (0.1, 2.0)  # of the blur, in pixels: SimCLR, arXiv 2002.05709, appendix A
 REACH = 6  # pixels to each side that the blur looks at: three of its largest sigmas
@@ -108,6 +110,7 @@ def _neighbours(size: int, device: torch.device) -> Tensor:
     return functional.one_hot(places, size).float().flatten(1).to(device)
 
 
+@exact_products()
 def blur(images: Tensor, sigmas: Tensor) -> Tensor:
     """Gaussian blur of float [n, 3, R, R], each with its own sigma [n] (0: as it was).
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from scdd.data.geometry import crop_resize
+from scdd.products import exact_products
 
 STRATEGIES = ("color", "crop", "cutout", "flip", "scale", "rotate")
 BRIGHTNESS, SATURATION, CONTRAST = 1.0, 2.0, 0.5
@@ -73,6 +74,7 @@ def _with_hole(images: Tensor, chances: Tensor) -> Tensor:
     return images * ~(hit[:, 0, :, None] & hit[:, 1, None, :])[:, None]
 
 
+@exact_products()
 def _resampled(images: Tensor, matrix: Tensor) -> Tensor:
     """Bilinear samples at `matrix` [n, 2, 2] times each pixel's place around the centre."""
     theta = functional.pad(matrix, (0, 1))

@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from scdd.products import exact_products
+
 # torchvision's RandomResizedCrop: tries to find a box that fits, and its range of width / height
 TRIES = 10
 RATIO = (3 / 4, 4 / 3)
@@ -32,6 +34,7 @@ def _axis_weights(start: Tensor, length: Tensor, extent: int, size: int, antiali
     return weights / weights.sum(-1, keepdim=True).clamp(min=1e-12)
 
 
+@exact_products()
 def crop_resize(
     images: Tensor,
     boxes: Tensor,

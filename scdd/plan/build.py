@@ -519,9 +519,9 @@ class _Builder:
             )
         self._note(f"{kind.title}: chosen by the features of {name}'s backbone.")
         teacher = self.probes[name]
-        params = {"method": kind.images}
-        return self.plan.add(
-            "coreset", f"{teacher.label}-{kind.images}", params, {"teacher": teacher}
+        label, parents = f"{teacher.label}-{kind.images}", {"teacher": teacher}
+        return self.plan.add_section(
+            "coreset", label, self.config.coreset, parents, method=kind.images
         )
 
     def _images(self, method: Method, kind: Kind, source: Node, ipc: int) -> Node:

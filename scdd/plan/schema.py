@@ -388,6 +388,11 @@ class Probe(Section):
     weight_decay: NotNegative = Field(0.0, description="L2 penalty")
     milestones: tuple[Share, ...] = Field((0.6, 0.8), description="when lr falls, as shares")
     seed: Seed = Field(0, description="of the classifier's weights and batch order")
+    precision: Precision = Field(
+        "float32",
+        description="of the passes through the backbone; bf16: autocast",
+        json_schema_extra={"as_before": "float32"},
+    )
 
 
 M = TypeVar("M", bound="Recover | Import")
@@ -516,6 +521,16 @@ class Sampling(Section):
     seed: Seed = Field(0, description="of the choice of images")
 
 
+class Coreset(Section):
+    """The features by which real images are chosen."""
+
+    precision: Precision = Field(
+        "float32",
+        description="of the passes through the backbone; bf16: autocast",
+        json_schema_extra={"as_before": "float32"},
+    )
+
+
 class Forgetting(Section):
     """The training run in which forgetting events are counted: SGD with Nesterov's momentum."""
 
@@ -588,6 +603,11 @@ class Relabel(Section):
         json_schema_extra={"as_before": "stored"},
     )
     epochs_per_shard: Count = Field(100, description="epochs in one label file")
+    label_precision: Precision = Field(
+        "float32",
+        description="of the teacher's passes; bf16: autocast",
+        json_schema_extra={"as_before": "float32"},
+    )
 
     @property
     def by_batch(self) -> bool:
@@ -898,6 +918,7 @@ class Experiment(Section):
     probe: dict[str, Any] = Field({}, description="overrides for every probe")
     recover: dict[str, Any] = Field({}, description="overrides for every recovery")
     inform: Inform = Inform()
+    coreset: Coreset = Coreset()
     forgetting: dict[str, Any] = Field({}, description="overrides for the training run")
     sampling: Sampling = Sampling()
     protocol: dict[str, dict[str, Any]] = Field({}, description="overrides by protocol name")

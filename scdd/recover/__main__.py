@@ -25,6 +25,7 @@ from scdd.artifacts.saved import Unsaved
 from scdd.artifacts.slots import Range, blocks, frames_path, losses_path
 from scdd.data.source import Dataset, denormalise, normalise, open_dataset, valid_range
 from scdd.errors import ScddError
+from scdd.models import in_eval_mode
 from scdd.progress import say, track
 from scdd.recover.engine import recover_units
 from scdd.recover.pixels import as_normalised, real_starts, stored
@@ -140,7 +141,7 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: 
     seed, size = params["seed"], params["block"]
     block = block_index(args.classes, size, len(info.classes))
     own, teacher, others = teachers(args, config, info)
-    network, *committee = (one.to(device) for one in (own, *others))
+    network, *committee = (in_eval_mode(each, device) for each in (own, *others))
     indices, start = range(*args.classes), starts(args, config, info)
     frames = moments(settings.iterations) if block == 0 else []
     by_class = params.get("statistics", "dataset") == "class"

@@ -11,6 +11,7 @@ from torch.nn import functional
 from scdd.artifacts.dataset import DatasetInfo
 from scdd.data.source import Split, normalise
 from scdd.models import ResNet
+from scdd.products import exact_products
 from scdd.rng import generator
 
 NEIGHBOURS, TEMPERATURE = 20, 0.07
@@ -18,6 +19,7 @@ MOST = 20_000  # training images looked at, a tenth of which is asked for
 BATCH = 256
 
 
+@exact_products()
 def vote(bank: Tensor, labels: Tensor, asked: Tensor, classes: int) -> Tensor:
     """Predicted classes int64 [m] of unit vectors `asked` [m, d] by `bank` [n, d] of int64
     `labels` [n]."""
