@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from scdd.artifacts.network import Architecture
 from scdd.errors import ScddError
 
-
 N = TypeVar("N", bound=nn.Module)
 
 

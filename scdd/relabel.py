@@ -6,7 +6,7 @@ as SC-DD's released code does. Of several teachers the logits are averaged.
 """
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
@@ -21,6 +21,7 @@ from scdd.artifacts.network import load_checkpoint
 from scdd.artifacts.saved import Snapshot, Unsaved
 from scdd.artifacts.sizes import label_bytes
 from scdd.artifacts.slots import Range
+from scdd.capture import Compiled, captured
 from scdd.data.forms import encode
 from scdd.data.labelling import Labelling, labelling_of, transform_told
 from scdd.data.mixing import Draws, batch_count, views
@@ -58,25 +59,34 @@ def use_batch_statistics(network: nn.Module) -> None:
 
 @torch.inference_mode()
 def label_passes(
-    teacher: nn.Module,
+    answer: Callable[[Tensor], Tensor],
     split: Split,
     draws: Draws,
     order: Tensor,
     size: int,
     mix: str,
     info: DatasetInfo,
-    precision: str,
 ) -> Iterator[Tensor]:
-    """Logits float16 [b, classes] of passes of `size` images, in the given order.
-
-    The teacher must be in eval mode. precision: 'float32', or 'bf16' (autocast).
-    """
+    """Logits float16 [b, classes] of passes of `size` images, in the given order, as `answer` gives
+    them for views float32 [b, 3, R, R]."""
     order = order if split.pixels is None else order.to(split.pixels.device)
     for _, inputs in views(split, order, size, draws, mix, info):
-        # the views themselves are not under autocast, which would round pixels
-        with torch.autocast(inputs.device.type, torch.bfloat16, enabled=precision == "bf16"):
-            logits = teacher(inputs)
-        yield logits.half()
+        yield answer(inputs).half()
+
+
+def answer_of(
+    teacher: nn.Module, precision: str, device: torch.device, compiled: Compiled
+) -> Callable[[Tensor], Tensor]:
+    """Views to logits. The teacher must be in eval mode; precision: 'float32', or 'bf16'
+    (autocast, which the views themselves must not be made under: it would round pixels)."""
+    forward = torch.compile(teacher, dynamic=False) if compiled == "full" else teacher
+
+    def answer(inputs: Tensor) -> Tensor:
+        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+            logits: Tensor = forward(inputs)
+        return logits
+
+    return captured(answer, device, compiled)
 
 
 def label(
@@ -90,18 +100,21 @@ def label(
     device: torch.device,
     saved: Unsaved | None = None,
     precision: str = "float32",
+    compiled: Compiled = "none",
 ) -> dict[str, Tensor]:
     """A shard's tensors (CPU): draws of the half-open range `epochs`, and logits in their `form`.
 
     An epoch's content depends on (labelling, epoch), not on the range. temperature: of the
     students, for `encode`. saved: where to go on from, and where to leave the state. precision: of
-    the teacher's passes. Raises ScddError where a logit is not finite in float16.
+    the teacher's passes; compiled: see `scdd.capture`. Raises ScddError where a logit is not finite
+    in float16.
     """
     saved = saved or Unsaved()
     n, mix = len(split), labelling.transform.mix
     # a batch whose statistics count is a pass of its own
     size = labelling.batch if labelling.batch_bn and labelling.batch else PASS
     passes = batch_count(n, size)
+    answer = answer_of(teacher, precision, device, compiled)
     made: dict[str, Tensor] = {}
     # passes done; parts saved; of each pass of the epoch under way the tensors of its logits
     done, parts, held = 0, 0, list[dict[str, Tensor]]()
@@ -142,9 +155,7 @@ def label(
             order = torch.arange(n) if order is None else order
             left = order[(done - row * passes) * size :]
             there = draws.to(device)
-            for logits in label_passes(
-                teacher, split, there, left, size, mix, info, precision
-            ):
+            for logits in label_passes(answer, split, there, left, size, mix, info):
                 finite = torch.isfinite(logits).all(1)
                 held.append({**encode(logits, form, temperature), "finite": finite})
                 done += 1
@@ -213,6 +224,7 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: 
         device,
         saved,
         precision,
+        args.compile,
     )
     origin = Origin(
         digest=config.digest,

@@ -18,6 +18,7 @@ from scdd.data.source import valid_range
 from scdd.models import build
 from scdd.recover.engine import recover_units
 from scdd.recover.units import Settings, draw_unit
+from scdd.relabel import PASS, label, use_batch_statistics
 from scdd.squeeze import engine as squeezing
 from scdd.squeeze import module
 from scdd.squeeze.views import Crop
@@ -234,3 +235,20 @@ def test_a_recovery_of_captured_steps_is_the_plain_one(graphs, monkeypatch):
     assert len(graphs) == 4  # two passes, two teachers
     assert plain.images.equal(other.images)
     assert plain.losses.equal(other.losses)
+
+
+@pytest.mark.parametrize("batch", [None, 8])
+def test_captured_labels_are_the_plain_ones(batch, graphs):
+    """Also of the last pass, which is shorter; one by one, or with the statistics of batches."""
+    scope = ("batch", batch) if batch else ()
+    labelling = Labelling(Transform(VIEW, "cutmix", 1.0), 0, *scope, batch_bn=bool(batch))
+    split = image_set(20 if batch else PASS + 20, SIZE).to(GPU)
+    results = []
+    for compiled in ("none", "graphs"):
+        teacher = build(TEACHER, len(CLASSES), torch.Generator().manual_seed(0)).to(GPU).eval()
+        if batch:
+            use_batch_statistics(teacher)
+        where = {"form": "float16", "temperature": 4.0, "info": info(SIZE), "device": GPU}
+        results.append(label(teacher, split, labelling, epochs=(0, 6), compiled=compiled, **where))
+    assert len(graphs) == 2
+    torch.testing.assert_close(results[1], results[0], rtol=0, atol=0)

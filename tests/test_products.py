@@ -1,4 +1,4 @@
-"""Products that are exact on a GPU where all others are in TF32; here it is looked which they are."""
+"""Which products are exact on a GPU where all others are in TF32."""
 
 from collections.abc import Callable
 from typing import Any

@@ -384,9 +384,7 @@ def test_the_program_writes_a_shard_and_says_its_size_first(
     assert store.epoch(1)["logits"].shape == (6, 3)
 
 
-@pytest.mark.parametrize(
-    ("more", "told"), [({}, "float32"), ({"label_precision": "bf16"}, "bf16")]
-)
+@pytest.mark.parametrize(("more", "told"), [({}, "float32"), ({"label_precision": "bf16"}, "bf16")])
 def test_a_store_tells_its_teachers_precision(
     folder: Path, more: dict[str, Any], told: str
 ) -> None:
