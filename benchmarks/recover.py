@@ -22,12 +22,12 @@ import argparse
 import itertools
 import math
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, get_args
 
 import torch
-from timing import timed
+from timing import side_of, timed
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -35,6 +35,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from scdd.artifacts.network import Architecture
+from scdd.capture import Compiled
 from scdd.models import build
 from scdd.recover.engine import recover_units
 from scdd.recover.units import Settings, Unit, draw_unit
@@ -119,15 +120,25 @@ def plain(network: nn.Module, labels: Tensor, units: list[Unit], settings: Setti
             images.data.clamp_(-2, 2)
 
 
+@dataclass(frozen=True)
+class Speed:
+    """What each side makes of a case: image iterations a second, and the most memory, in bytes,
+    that torch had on a GPU meanwhile. gflop: of an image and iteration."""
+
+    gflop: float
+    rates: dict[str, float]
+    peaks: dict[str, int]
+
+
 def measure(
     name: str,
     device: torch.device,
     slots: int,
     iterations: int,
-    classes: int | None,
-    peak: float,
-    compiled: bool,
-) -> None:
+    classes: int | None = None,
+    ways: Sequence[Compiled] = ("none",),
+) -> Speed:
+    """The plain loop, and the engine in float32, and in bf16 in each of the `ways`."""
     case = CASES[name]
     classes, settings = classes or case.classes, replace(case.settings, iterations=iterations)
     labels = torch.arange(classes, device=device)
@@ -138,10 +149,10 @@ def measure(
     ]
 
     def network() -> nn.Module:
-        made = build(case.architecture, classes, generator(0))
-        return made.to(device).eval().requires_grad_(False)
+        teacher = build(case.architecture, classes, generator(0))
+        return teacher.to(device).eval().requires_grad_(False)
 
-    def ours(precision: str, compiled: bool = False) -> Callable[[], object]:
+    def ours(precision: str, compiled: Compiled) -> Callable[[], object]:
         teacher, own = network(), replace(settings, precision=precision)
         return lambda: recover_units(
             teacher,
@@ -161,19 +172,19 @@ def measure(
     teacher = network()
     jobs = {
         "plain": lambda: plain(teacher, labels, units, settings),
-        "float32": ours("float32"),
-        "bf16": ours("bf16"),
+        "float32": ours("float32", "none"),
+        **{side_of("bf16", way): ours("bf16", way) for way in ways},
     }
-    if compiled:
-        jobs["bf16, compiled"] = ours("bf16", compiled=True)
-    images = slots * classes
-    print(f"{name}: {slots} units of {classes} images, {iterations} iterations")
-    print(f"{each / 1e9:.2f} GFLOP an image and iteration")
-    seconds = timed(jobs, device, ROUNDS)
-    for side, took in seconds.items():
-        rate = images * iterations / took
-        share = f", {100 * rate * each / peak / 1e12:.0f} % of {peak:g} TFLOP/s" if peak else ""
-        ratio = seconds["plain"] / took
+    seconds, peaks = timed(jobs, device, ROUNDS)
+    done = slots * classes * iterations
+    return Speed(each / 1e9, {side: done / took for side, took in seconds.items()}, peaks)
+
+
+def show(name: str, speed: Speed, peak: float) -> None:
+    print(f"{name}: {speed.gflop:.2f} GFLOP an image and iteration")
+    for side, rate in speed.rates.items():
+        share = f", {rate * speed.gflop / peak / 10:.0f} % of {peak:g} TFLOP/s" if peak else ""
+        ratio = rate / speed.rates["plain"]
         print(f"{side}: {rate:.0f} image iterations/s, {ratio:.2f} times as fast as plain{share}")
 
 
@@ -236,7 +247,8 @@ class Alive(TorchDispatchMode):
         self.now -= size
 
 
-def memory(name: str, precision: str) -> None:
+def memory(name: str, precision: str) -> tuple[float, float]:
+    """Bytes that an image takes, and a pass of one unit with the network."""
     case = CASES[name]
     settings = replace(case.settings, iterations=2, precision=precision)
     valid = torch.full((3, 1, 1), -2.0), torch.full((3, 1, 1), 2.0)
@@ -251,11 +263,7 @@ def memory(name: str, precision: str) -> None:
         peaks.append(alive.peak)
     each = (peaks[1] - peaks[0]) / (more - few)
     weights = sum(w.nbytes for w in network.parameters())
-    total = peaks[0] + (case.classes - few) * each + weights
-    print(
-        f"{name}, {precision}: {each / 2**20:.1f} MiB an image, "
-        f"{total / 2**30:.2f} GiB for {case.classes}, counted"
-    )
+    return each, peaks[0] + (case.classes - few) * each + weights
 
 
 def main() -> None:
@@ -270,7 +278,7 @@ def main() -> None:
     parser.add_argument("--classes", type=int, help="of a unit, where memory is short")
     parser.add_argument("--memory", action="store_true", help="count it, and time nothing")
     parser.add_argument("--packing", action="store_true", help="compare widths of a pass")
-    parser.add_argument("--compile", action="store_true", help="also with torch.compile")
+    parser.add_argument("--compile", action="store_true", help="also graphs and torch.compile")
     parser.add_argument("--peak", type=float, default=0.0, help="the device's TFLOP/s in bf16")
     args = parser.parse_args()
     device = torch.device(args.device)
@@ -281,10 +289,16 @@ def main() -> None:
         return
     for name in args.case:
         if args.memory:
-            memory(name, "float32")
-            memory(name, "bf16")
+            for precision in PRECISIONS:
+                each, total = memory(name, precision)
+                print(
+                    f"{name}, {precision}: {each / 2**20:.1f} MiB an image, "
+                    f"{total / 2**30:.2f} GiB for {CASES[name].classes}, counted"
+                )
             continue
-        measure(name, device, args.slots, args.iterations, args.classes, args.peak, args.compile)
+        ways = get_args(Compiled) if args.compile else ("none",)
+        speed = measure(name, device, args.slots, args.iterations, args.classes, ways)
+        show(name, speed, args.peak)
 
 
 if __name__ == "__main__":

@@ -10,16 +10,17 @@ sides of each ratio are timed in turn, and the medians are taken.
 """
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
-from timing import timed
+from timing import side_of, timed
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms.v2 import functional
 
 from scdd.artifacts.network import Architecture
+from scdd.capture import Compiled
 from scdd.data.augment import BRIGHTNESS, CONTRAST, GREY, HUE, REACH, SATURATION, Jitter
 from scdd.data.geometry import View
 from scdd.models import build
@@ -28,7 +29,7 @@ from scdd.squeeze import engine, mocov2
 from scdd.squeeze.optimizers import optimizer
 from scdd.squeeze.views import Crop, Draws
 
-ROUNDS = 5
+ROUNDS, STEPS = 3, 5  # a round is of so many steps: the first captures
 ADJUST = {
     BRIGHTNESS: functional.adjust_brightness,
     CONTRAST: functional.adjust_contrast,
@@ -111,7 +112,8 @@ def augmentation(device: torch.device, resolution: int, batch: int) -> None:
         (one.cpu() - other).abs().max().item()
         for one, other in zip(batched(), tensors(), strict=True)
     )
-    seconds = timed({"batched": batched, "PIL": by_image(True), "tensors": tensors}, device, ROUNDS)
+    jobs = {"batched": batched, "PIL": by_image(True), "tensors": tensors}
+    seconds, _ = timed(jobs, device, ROUNDS)
     for name, each in seconds.items():
         print(f"augmentation, {name}: {2 * count / each:.0f} views/s")
     ratio = min(seconds["PIL"], seconds["tensors"]) / seconds["batched"]
@@ -148,37 +150,44 @@ def plain_step(method: mocov2.MoCoV2, optimize: torch.optim.Optimizer, views: li
 
 
 def steps(
-    device: torch.device, resolution: int, batch: int, network: Architecture, precision: str
-) -> None:
+    device: torch.device,
+    resolution: int,
+    batch: int,
+    network: Architecture,
+    precision: str,
+    ways: Sequence[Compiled] = ("none",),
+) -> dict[str, float]:
+    """Images a second of MoCo v2's step, plain and as the workflow has it in each of the `ways`."""
     views = list(torch.randn(2, batch, 3, resolution, resolution, generator=generator(0)))
     views = [view.to(device) for view in views]
     labels = torch.zeros(batch, dtype=torch.long, device=device)
     now = engine.Now(0, 1, 1)
 
-    def made(groups: int) -> mocov2.MoCoV2:
+    def method(groups: int) -> mocov2.MoCoV2:
         draw = generator(0)
         params = {**MOCO, "batch": batch, "bn_groups": groups}
         return mocov2.make(params, build(network, 10, draw), draw).to(device).train()
 
-    ours = made(8)
-    theirs = made(1)
+    def ours(compiled: Compiled) -> Callable[[], object]:
+        own = method(8)
+        if device.type == "cuda" and own.channels_last:
+            own.to(memory_format=torch.channels_last)
+        optimize = optimizer("sgd", own, 0.01, 0.9, 5e-4, True)
+        slope = engine.slope_of(own, precision, device, compiled)
+        return lambda: [
+            engine.take_step(own, optimize, slope, views, labels, now) for _ in range(STEPS)
+        ]
+
+    theirs = method(1)
     theirs.groups = 8
-    if device.type == "cuda" and ours.channels_last:
-        ours.to(memory_format=torch.channels_last)
-    optimize = optimizer("sgd", ours, 0.01, 0.9, 5e-4, True)
     weights = [weight for weight in theirs.parameters() if weight.requires_grad]
     plainly = torch.optim.SGD(weights, lr=0.01, momentum=0.9, weight_decay=5e-4, foreach=False)
-    seconds = timed(
-        {
-            "ours": lambda: engine.take_step(ours, optimize, views, labels, now, precision),
-            "plain": lambda: plain_step(theirs, plainly, views),
-        },
-        device,
-        ROUNDS,
-    )
-    for name, each in seconds.items():
-        print(f"step, {name}: {batch / each:.0f} images/s")
-    print(f"step: {seconds['plain'] / seconds['ours']:.2f} times as fast in {precision}")
+    jobs = {
+        **{side_of(precision, way): ours(way) for way in ways},
+        "plain": lambda: [plain_step(theirs, plainly, views) for _ in range(STEPS)],
+    }
+    seconds, _ = timed(jobs, device, ROUNDS)
+    return {side: STEPS * batch / took for side, took in seconds.items()}
 
 
 def main() -> None:
@@ -199,7 +208,10 @@ def main() -> None:
     network = Architecture(args.arch, args.width, stem)
     print(f"{device}, torch {torch.__version__}, {torch.get_num_threads()} threads")
     augmentation(device, args.resolution, args.batch)
-    steps(device, args.resolution, args.batch, network, args.precision)
+    rates = steps(device, args.resolution, args.batch, network, args.precision)
+    for side, rate in rates.items():
+        ratio = rate / rates["plain"]
+        print(f"step, {side}: {rate:.0f} images/s, {ratio:.2f} times as fast as plain")
 
 
 if __name__ == "__main__":

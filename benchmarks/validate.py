@@ -17,12 +17,13 @@ import argparse
 import multiprocessing
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from timing import timed
+from timing import side_of, timed
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader
@@ -34,6 +35,7 @@ from scdd import relabel, students, validate
 from scdd.artifacts.dataset import DatasetInfo
 from scdd.artifacts.labels import LabelStore, Origin, open_store, save_shard, shard_file
 from scdd.artifacts.network import Architecture
+from scdd.capture import Compiled
 from scdd.data.geometry import View
 from scdd.data.labelling import Labelling
 from scdd.data.mixing import Transform, draw_epoch
@@ -50,17 +52,18 @@ MIB = 2**20
 
 @dataclass(frozen=True)
 class Case:
-    """What is trained on what."""
+    """What is trained on what. epochs: of ours in a round, in the first of which a GPU captures."""
 
     network: Architecture
     classes: int
     ipc: int
     batch: int
+    epochs: int = 1
 
 
 CASES = {
     "cpu": Case(Architecture("resnet10", 0.25, "small"), 10, 100, 64),
-    "cuda": Case(Architecture("resnet18", 1.0, "small"), 100, 50, 64),
+    "cuda": Case(Architecture("resnet18", 1.0, "small"), 100, 50, 64, epochs=8),
 }
 OF_MEMORY = Case(CASES["cpu"].network, 1000, 50, 64)
 
@@ -79,7 +82,7 @@ def photos(case: Case) -> Tensor:
 def training(case: Case, precision: str) -> validate.Training:
     return validate.Training(
         batch=case.batch,
-        epochs=1,
+        epochs=case.epochs,
         optimizer="adamw",
         lr=LR,
         momentum=0.9,
@@ -159,47 +162,72 @@ def labelled(
 
 
 class Ours:
-    """The workflow's: one epoch a call, the next one of the store."""
+    """The workflow's: the store's next epochs, over and over."""
 
     def __init__(
-        self, split: Split, store: LabelStore, case: Case, device: torch.device, precision: str
+        self,
+        split: Split,
+        store: LabelStore,
+        case: Case,
+        device: torch.device,
+        precision: str,
+        compiled: Compiled = "none",
     ) -> None:
         self.count, self.device, self.epoch = len(split), device, 0
         self.recipe, info = training(case, precision), described(case, RESOLUTION)
         self.feed = validate.soft_feed(split, store, self.recipe, TRANSFORM.mix, info, device)
         self.student = network_of(case, device).to(memory_format=torch.channels_last)
 
+        self.compiled = compiled
+
     def __call__(self) -> None:
         validate.fit(
             self.student,
-            lambda _, skip: self.feed(self.epoch, skip),
+            lambda epoch, skip: self.feed(self.epoch + epoch, skip),
             soft_criterion({"temperature": TEMPERATURE}),
             self.recipe,
             lambda: (0.0, None),
             self.count,
             self.device,
+            compiled=self.compiled,
         )
-        self.epoch += 1
+        self.epoch += self.recipe.epochs
 
 
-def speed(case: Case, device: torch.device) -> None:
+@dataclass(frozen=True)
+class Speed:
+    """Images a second of each side's training, and of labelling."""
+
+    rates: dict[str, float]
+    labels: float
+
+
+def measure(case: Case, device: torch.device, ways: Sequence[Compiled] = ("none",)) -> Speed:
+    """The plain way, and ours in float32, and in bf16 in each of the `ways`."""
     images = photos(case)
     labels = torch.arange(case.classes).repeat_interleave(case.ipc)
     split = Split(labels, images, (), RESOLUTION).to(device)
     with tempfile.TemporaryDirectory() as folder:
         store, relabel_seconds = labelled(Path(folder) / "labels", split, case, device)
-        sides = {name: Ours(split, store, case, device, name) for name in ("float32", "bf16")}
+        sides = {"float32": Ours(split, store, case, device, "float32")}
+        for way in ways:
+            sides[side_of("bf16", way)] = Ours(split, store, case, device, "bf16", way)
         plain = Plain(Path(folder) / "photos", images, case, device)
-        seconds = timed({**sides, "plain": plain}, device, ROUNDS)
-    name = f"{case.network.arch}-w{case.network.width:g}"
-    print(f"{name}, {len(images)} images of {RESOLUTION} pixels, batch {case.batch}")
-    print(f"labels, once for all students: {len(images) / relabel_seconds:.0f} images/s")
-    print(f"plain, float32: {len(images) / seconds['plain']:.0f} images/s")
-    for side in sides:
-        ratio = seconds["plain"] / seconds[side]
-        alone = seconds["plain"] / (seconds[side] + relabel_seconds)
+        seconds, _ = timed({**sides, "plain": plain}, device, ROUNDS)
+    epochs = {side: 1 if side == "plain" else case.epochs for side in seconds}
+    rates = {side: epochs[side] * len(images) / took for side, took in seconds.items()}
+    return Speed(rates, len(images) / relabel_seconds)
+
+
+def show(case: Case, speed: Speed) -> None:
+    name, count = f"{case.network.arch}-w{case.network.width:g}", case.classes * case.ipc
+    print(f"{name}, {count} images of {RESOLUTION} pixels, batch {case.batch}")
+    print(f"labels, once for all students: {speed.labels:.0f} images/s")
+    plain = speed.rates["plain"]
+    for side, rate in speed.rates.items():
+        alone = 1 / (1 / rate + 1 / speed.labels) / plain
         print(
-            f"ours, {side}: {len(images) / seconds[side]:.0f} images/s, {ratio:.2f} times as fast; "
+            f"{side}: {rate:.0f} images/s, {rate / plain:.2f} times as fast as plain; "
             f"{alone:.2f} where the labels are made for one student alone"
         )
 
@@ -264,7 +292,8 @@ def main() -> None:
     if args.memory:
         memory(epochs=3)
     else:
-        speed(CASES[device.type], device)
+        case = CASES[device.type]
+        show(case, measure(case, device))
 
 
 if __name__ == "__main__":

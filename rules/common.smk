@@ -37,7 +37,8 @@ envvars:
 
 # Jobs must find this checkout's programs wherever the run takes place. The rules start them by
 # `exec`: a shell in between would die of Slurm's SIGTERM while its program is still saving.
-shell.prefix(f"export PYTHONPATH='{workflow.basedir}'${{PYTHONPATH:+:$PYTHONPATH}}; ")
+# Snakemake formats the prefix as it does a command: four braces are one for the shell.
+shell.prefix(f"export PYTHONPATH='{workflow.basedir}'${{{{PYTHONPATH:+:$PYTHONPATH}}}}; ")
 
 
 THREADS = plan.machine["threads"]
