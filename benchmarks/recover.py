@@ -130,6 +130,45 @@ class Speed:
     peaks: dict[str, int]
 
 
+class Job:
+    """A case's units, and how each side recovers them."""
+
+    def __init__(
+        self, name: str, device: torch.device, slots: int, iterations: int, classes: int | None
+    ) -> None:
+        self.name, self.device, case = name, device, CASES[name]
+        self.architecture = case.architecture
+        self.classes = classes or case.classes
+        self.settings = replace(case.settings, iterations=iterations)
+        self.labels = torch.arange(self.classes, device=device)
+        self.units = [
+            draw_unit(self.settings, self.labels.cpu(), case.resolution, seed=0, block=0, slot=slot)
+            for slot in range(slots)
+        ]
+
+    def network(self) -> nn.Module:
+        teacher = build(self.architecture, self.classes, generator(0))
+        return teacher.to(self.device).eval().requires_grad_(False)
+
+    def plain(self) -> Callable[[], object]:
+        teacher = self.network()
+        return lambda: plain(teacher, self.labels, self.units, self.settings)
+
+    def ours(self, precision: str, compiled: Compiled = "none") -> Callable[[], object]:
+        teacher, own = self.network(), replace(self.settings, precision=precision)
+        ends = torch.full((3, 1, 1), 2.0, device=self.device)
+        return lambda: recover_units(
+            teacher,
+            self.classes,
+            self.units.__getitem__,
+            range(len(self.units)),
+            own,
+            (-ends, ends),
+            compiled=compiled,
+            what=self.name,
+        )
+
+
 def measure(
     name: str,
     device: torch.device,
@@ -139,44 +178,17 @@ def measure(
     ways: Sequence[Compiled] = ("none",),
 ) -> Speed:
     """The plain loop, and the engine in float32, and in bf16 in each of the `ways`."""
-    case = CASES[name]
-    classes, settings = classes or case.classes, replace(case.settings, iterations=iterations)
-    labels = torch.arange(classes, device=device)
-    valid = (torch.full((3, 1, 1), -2.0, device=device), torch.full((3, 1, 1), 2.0, device=device))
-    units = [
-        draw_unit(settings, labels.cpu(), case.resolution, seed=0, block=0, slot=slot)
-        for slot in range(slots)
-    ]
-
-    def network() -> nn.Module:
-        teacher = build(case.architecture, classes, generator(0))
-        return teacher.to(device).eval().requires_grad_(False)
-
-    def ours(precision: str, compiled: Compiled) -> Callable[[], object]:
-        teacher, own = network(), replace(settings, precision=precision)
-        return lambda: recover_units(
-            teacher,
-            classes,
-            lambda slot: units[slot],
-            range(slots),
-            own,
-            valid,
-            compiled=compiled,
-            what=name,
-        )
-
-    teacher = network()
+    job = Job(name, device, slots, iterations, classes)
     with FlopCounterMode(display=False) as counter:
-        plain(teacher, labels, units[:1], replace(settings, iterations=1))
-    each = counter.get_total_flops() / classes
-    teacher = network()
-    jobs = {
-        "plain": lambda: plain(teacher, labels, units, settings),
-        "float32": ours("float32", "none"),
-        **{side_of("bf16", way): ours("bf16", way) for way in ways},
+        plain(job.network(), job.labels, job.units[:1], replace(job.settings, iterations=1))
+    each = counter.get_total_flops() / job.classes
+    sides = {
+        "plain": job.plain(),
+        "float32": job.ours("float32"),
+        **{side_of("bf16", way): job.ours("bf16", way) for way in ways},
     }
-    seconds, peaks = timed(jobs, device, ROUNDS)
-    done = slots * classes * iterations
+    seconds, peaks = timed(sides, device, ROUNDS)
+    done = slots * job.classes * iterations
     return Speed(each / 1e9, {side: done / took for side, took in seconds.items()}, peaks)
 
 

@@ -194,6 +194,11 @@ class Ours:
         self.epoch += self.recipe.epochs
 
 
+def images_of(case: Case, device: torch.device) -> Split:
+    labels = torch.arange(case.classes).repeat_interleave(case.ipc)
+    return Split(labels, photos(case), (), RESOLUTION).to(device)
+
+
 @dataclass(frozen=True)
 class Speed:
     """Images a second of each side's training, and of labelling."""
@@ -204,9 +209,7 @@ class Speed:
 
 def measure(case: Case, device: torch.device, ways: Sequence[Compiled] = ("none",)) -> Speed:
     """The plain way, and ours in float32, and in bf16 in each of the `ways`."""
-    images = photos(case)
-    labels = torch.arange(case.classes).repeat_interleave(case.ipc)
-    split = Split(labels, images, (), RESOLUTION).to(device)
+    split, images = images_of(case, device), photos(case)
     with tempfile.TemporaryDirectory() as folder:
         store, relabel_seconds = labelled(Path(folder) / "labels", split, case, device)
         sides = {"float32": Ours(split, store, case, device, "float32")}

@@ -5,13 +5,13 @@ import hashlib
 import importlib
 import json
 import signal
-import subprocess
 import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
 
 import torch
+
 from gpu.place import ROOT, Place
 from gpu.report import Outcome, Report, file_name
 from gpu.running import run, tail
@@ -35,12 +35,14 @@ def code_key() -> str:
 
 def limit_of(step: Step, total: float, left: float, small: bool) -> float | None:
     """Seconds that a step may take; None if that is too little to begin it."""
-    limit = min(step.share * total, left - SPARE)
+    limit = left - SPARE if small else min(step.share * total, left - SPARE)
     return limit if limit >= (1 if small else step.least) else None
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="benchmarks/gpu.sh", description=sys.modules["gpu"].__doc__)
+    parser = argparse.ArgumentParser(
+        prog="benchmarks/gpu.sh", description=sys.modules["gpu"].__doc__
+    )
     parser.add_argument("seconds", nargs="?", type=float, default=TOTAL)
     parser.add_argument("--small", action="store_true", help="all of it in small, on a CPU")
     parser.add_argument("--out", type=Path, default=ROOT / "gpu", help="folder of the reports")

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
-from gpu.steps import PARTS, STEPS
 
+from gpu.steps import PARTS, STEPS
 from scdd.artifacts.files import write_json, write_text
 
 

@@ -21,7 +21,7 @@ def die_with_parent() -> None:
 
 
 def run(command: Sequence[str], log: Path, limit: float, **options: object) -> int | None:
-    """The exit code of a command with its output in `log`; None: it was ended after `limit` seconds.
+    """The exit code of a command with its output in `log`; None: ended after `limit` seconds.
 
     It is the first of a process group, which is asked to leave, and killed after a while.
     """
@@ -33,7 +33,7 @@ def run(command: Sequence[str], log: Path, limit: float, **options: object) -> i
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
             process_group=0,
-            preexec_fn=die_with_parent,
+            preexec_fn=die_with_parent,  # noqa: PLW1509
             **options,  # type: ignore[call-overload]
         )
         try:
@@ -45,7 +45,7 @@ def run(command: Sequence[str], log: Path, limit: float, **options: object) -> i
 
 
 def end(process: "subprocess.Popen[bytes]") -> None:
-    """Interrupt what still runs of its group, as Ctrl-C does, and kill what is left after a while."""
+    """Interrupt its group, as Ctrl-C does, and kill what is left of it after a while."""
     for number, patience in ((signal.SIGINT, GRACE), (signal.SIGKILL, 5.0)):
         try:
             os.killpg(process.pid, number if process.poll() is None else signal.SIGKILL)
