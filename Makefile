@@ -1,11 +1,12 @@
 # make run         set up here and run the default experiment (handwritten digits, minutes on a CPU)
-# make test        set up here and run every check but the next
+# make test        set up here and run every check but the next two
 # make test-slurm  set up here and run the workflow on a Slurm of its own (as root)
+# make test-gpu-script  set up here and run what measures a GPU in small, on the CPU (six minutes)
 CORES ?= 2
 VENV := $(CURDIR)/.venv
 export PATH := $(VENV)/bin:$(PATH)
 
-.PHONY: run test test-slurm setup
+.PHONY: run test test-slurm test-gpu-script setup
 
 run: setup
 	snakemake --cores $(CORES)
@@ -20,6 +21,10 @@ test: setup
 
 test-slurm: setup
 	pytest -rs tests/slurm
+
+test-gpu-script: setup
+	rm -rf gpu/cpu-small*
+	benchmarks/gpu.sh --small
 
 setup: $(VENV)/.installed
 

@@ -176,6 +176,7 @@ def measure(
     iterations: int,
     classes: int | None = None,
     ways: Sequence[Compiled] = ("none",),
+    rounds: int = ROUNDS,
 ) -> Speed:
     """The plain loop, and the engine in float32, and in bf16 in each of the `ways`."""
     job = Job(name, device, slots, iterations, classes)
@@ -187,7 +188,7 @@ def measure(
         "float32": job.ours("float32"),
         **{side_of("bf16", way): job.ours("bf16", way) for way in ways},
     }
-    seconds, peaks = timed(sides, device, ROUNDS)
+    seconds, peaks = timed(sides, device, rounds)
     done = slots * job.classes * iterations
     return Speed(each / 1e9, {side: done / took for side, took in seconds.items()}, peaks)
 

@@ -135,12 +135,11 @@ def streams(place: Place) -> Outcome:
     before, again = load_file(shard), load_file(folder / shard.name)
     off = (before["logits"].float() - again["logits"].float()).abs().max().item()
     off /= before["logits"].float().abs().max().item()
-    top1 = [
-        json.loads((at / "metrics.json").read_text())["top1"] for at in (student.folder, folder)
-    ]
+    metrics = [json.loads((at / "metrics.json").read_text()) for at in (student.folder, folder)]
     lines = [
         f"Labels: off by {off:.1e} of the largest logit.",
-        f"Student: {top1[0]:.1f} % with the images on the device, {top1[1]:.1f} % from files.",
+        f"Student: {metrics[0]['top1']:.1f} % with the images on the device, "
+        f"{metrics[1]['top1']:.1f} % from files.",
     ]
     return Outcome("done" if off < BOUNDS["bf16"] else "failed", 0, lines)
 

@@ -56,7 +56,7 @@ def peak(place: Place) -> float:
 
 def _recovery(place: Place, case: str, slots: int, iterations: int) -> Outcome:
     if place.small:
-        speed = recover.measure(case, place.device, 1, 1, 2, ("none",))
+        speed = recover.measure(case, place.device, 1, 1, 2, rounds=1)
     else:
         speed = recover.measure(case, place.device, slots, iterations, None, WAYS)
     best, plain = max(speed.rates.values()), speed.rates["plain"]

@@ -25,7 +25,7 @@ SHORT = {
     "methods": ["scdd"],
     "ipc": [1],
     "seeds": [0],
-    "squeeze": {"mocov2": {"epochs": 1}},
+    "squeeze": {"mocov2": {"epochs": 2}},
     "probe": {"epochs": 5},
     "recover": {"iterations": 20},
     "protocol": {"scdd-paper": {"epochs": 10}},
