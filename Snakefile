@@ -20,15 +20,15 @@ include: "rules/freeze.smk"
 include: "rules/data.smk"
 include: "rules/squeeze.smk"
 include: "rules/probe.smk"
-include: "rules/inform.smk"
+include: "rules/informativeness.smk"
 include: "rules/recover.smk"
 include: "rules/coreset.smk"
-include: "rules/baselines.smk"
-include: "rules/importset.smk"
+include: "rules/select.smk"
+include: "rules/import_images.smk"
 include: "rules/imageset.smk"
 include: "rules/verify.smk"
 include: "rules/relabel.smk"
-include: "rules/fkd.smk"
+include: "rules/import_labels.smk"
 include: "rules/validate.smk"
 include: "rules/tables.smk"
 
@@ -45,7 +45,7 @@ rule all:
     conda:
         "envs/scdd.yaml"
     shell:
-        "python -m scdd.publish {input} 2> {log}"
+        "python -m scdd.report.publish {input} 2> {log}"
 
 
 # After a run that ended well nobody needs second copies of what it made.

@@ -34,11 +34,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from scdd.artifacts.network import Architecture
-from scdd.capture import Compiled
-from scdd.models import build
+from scdd.jobs.capture import Compiled
+from scdd.networks.resnet import build
+from scdd.params.network import Network
+from scdd.params.recover import Recover
 from scdd.recover.engine import recover_units
-from scdd.recover.units import Settings, Unit, draw_unit
+from scdd.recover.units import Unit, draw_unit
 from scdd.rng import generator
 
 ROUNDS = 3
@@ -49,13 +50,13 @@ PRECISIONS = ("float32", "bf16")
 class Case:
     """An architecture, images of `classes` classes (a unit) and their recovery."""
 
-    architecture: Architecture
+    architecture: Network
     classes: int
     resolution: int
-    settings: Settings
+    settings: Recover
 
 
-CIFAR = Settings(
+CIFAR = Recover(
     iterations=0,
     lr=0.4,
     betas=(0.5, 0.9),
@@ -63,16 +64,16 @@ CIFAR = Settings(
     first_bn_multiplier=10.0,
     tv_l2=0.0,
     l2_scale=0.0,
-    jitter=4,
+    shift=4,
     crop=None,
     flip=False,
     precision="float32",
 )
-IMAGENET = replace(CIFAR, lr=0.25, r_bn=0.01, jitter=32, crop=(0.08, 1.0), flip=True)
+IMAGENET = replace(CIFAR, lr=0.25, r_bn=0.01, shift=32, crop=(0.08, 1.0), flip=True)
 CASES = {
-    "cifar": Case(Architecture("resnet18", 1.0, "small"), 100, 32, CIFAR),
-    "imagenet-r18": Case(Architecture("resnet18", 1.0, "imagenet"), 100, 224, IMAGENET),
-    "imagenet-r50": Case(Architecture("resnet50", 1.0, "imagenet"), 100, 224, IMAGENET),
+    "cifar": Case(Network("resnet18", 1.0, "small"), 100, 32, CIFAR),
+    "imagenet-r18": Case(Network("resnet18", 1.0, "imagenet"), 100, 224, IMAGENET),
+    "imagenet-r50": Case(Network("resnet50", 1.0, "imagenet"), 100, 224, IMAGENET),
 }
 
 
@@ -92,7 +93,7 @@ class Statistics:
         )
 
 
-def plain(network: nn.Module, labels: Tensor, units: list[Unit], settings: Settings) -> None:
+def plain(network: nn.Module, labels: Tensor, units: list[Unit], settings: Recover) -> None:
     """One unit after the other."""
     hooks = [Statistics(part) for part in network.modules() if isinstance(part, nn.BatchNorm2d)]
     for unit in units:
@@ -210,13 +211,13 @@ def packing(device: torch.device) -> None:
         own = replace(settings, precision=precision)
 
         def unit(
-            slot: int, own: Settings = own, size: int = size, resolution: int = resolution
+            slot: int, own: Recover = own, size: int = size, resolution: int = resolution
         ) -> Unit:
             return draw_unit(own, torch.arange(size), resolution, seed=0, block=0, slot=slot)
 
         made = {}
         for width in (1, 2, 4):
-            network = build(Architecture(arch, 0.125, "small"), size, generator(0)).to(device)
+            network = build(Network(arch, 0.125, "small"), size, generator(0)).to(device)
             made[width] = recover_units(network, size, unit, range(4), own, valid, width=width)
         for width in (2, 4):
             loss = (made[width].losses[:, 0] / made[1].losses[:, 0] - 1).abs().max()

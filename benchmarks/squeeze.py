@@ -11,6 +11,7 @@ sides of each ratio are timed in turn, and the medians are taken.
 
 import argparse
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import torch
 from timing import side_of, timed
@@ -19,15 +20,17 @@ from torch.nn.functional import cross_entropy, normalize
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms.v2 import functional
 
-from scdd.artifacts.network import Architecture
-from scdd.capture import Compiled
-from scdd.data.augment import BRIGHTNESS, CONTRAST, GREY, HUE, REACH, SATURATION, Jitter
-from scdd.data.geometry import View
-from scdd.models import build
+from scdd.jobs.capture import Compiled
+from scdd.networks.resnet import build
+from scdd.params.network import Network
+from scdd.params.squeeze import MoCoV2
+from scdd.params.views import View
 from scdd.rng import generator
-from scdd.squeeze import engine, mocov2
+from scdd.squeeze import engine
+from scdd.squeeze.methods import mocov2
 from scdd.squeeze.optimizers import optimizer
 from scdd.squeeze.views import Crop, Draws
+from scdd.views.colour import BRIGHTNESS, CONTRAST, GREY, HUE, REACH, SATURATION, Jitter
 
 ROUNDS, STEPS = 3, 5  # a round is of so many steps: the first captures
 ADJUST = {
@@ -37,7 +40,7 @@ ADJUST = {
     HUE: functional.adjust_hue,
 }
 JITTER = Jitter((0.4, 0.4, 0.2, 0.1), 0.8, 0.2)
-MOCO = {"dim": 128, "ema": 0.99, "temperature": 0.1, "symmetric": True, "queue": 4096}
+MOCO = MoCoV2()
 
 
 def crops(resolution: int) -> list[Crop]:
@@ -125,7 +128,7 @@ def plain_step(method: mocov2.MoCoV2, optimize: torch.optim.Optimizer, views: li
     groups = method.groups
 
     def encode(encoder: nn.Module, images: Tensor) -> Tensor:
-        out = torch.empty(len(images), MOCO["dim"], device=images.device)
+        out = torch.empty(len(images), MOCO.dim, device=images.device)
         for group in range(groups):
             hidden = encoder.network.features(images[group::groups])
             out[group::groups] = normalize(encoder.head(hidden), dim=1)
@@ -137,7 +140,7 @@ def plain_step(method: mocov2.MoCoV2, optimize: torch.optim.Optimizer, views: li
         with torch.no_grad():
             key = encode(method.key, other)
         positive = (query * key).sum(1, keepdim=True)
-        logits = torch.cat([positive, query @ method.queue.T], dim=1) / MOCO["temperature"]
+        logits = torch.cat([positive, query @ method.queue.T], dim=1) / MOCO.temperature
         losses.append(cross_entropy(logits, torch.zeros_like(logits[:, 0], dtype=torch.long)))
         fresh.append(key)
     optimize.zero_grad()
@@ -145,7 +148,7 @@ def plain_step(method: mocov2.MoCoV2, optimize: torch.optim.Optimizer, views: li
     optimize.step()
     with torch.no_grad():
         for slow, fast in zip(method.key.parameters(), method.query.parameters(), strict=True):
-            slow.mul_(MOCO["ema"]).add_(fast, alpha=1 - MOCO["ema"])
+            slow.mul_(MOCO.target_momentum).add_(fast, alpha=1 - MOCO.target_momentum)
         method.enqueue(torch.cat(fresh))
 
 
@@ -153,7 +156,7 @@ def steps(
     device: torch.device,
     resolution: int,
     batch: int,
-    network: Architecture,
+    network: Network,
     precision: str,
     ways: Sequence[Compiled] = ("none",),
 ) -> dict[str, float]:
@@ -165,7 +168,7 @@ def steps(
 
     def method(groups: int) -> mocov2.MoCoV2:
         draw = generator(0)
-        params = {**MOCO, "batch": batch, "bn_groups": groups}
+        params = replace(MOCO, batch=batch, bn_groups=groups)
         return mocov2.make(params, build(network, 10, draw), draw).to(device).train()
 
     def ours(compiled: Compiled) -> Callable[[], object]:
@@ -205,7 +208,7 @@ def main() -> None:
     device = torch.device(args.device)
     torch.set_num_threads(args.threads)
     stem = "small" if args.resolution <= 64 else "imagenet"
-    network = Architecture(args.arch, args.width, stem)
+    network = Network(args.arch, args.width, stem)
     print(f"{device}, torch {torch.__version__}, {torch.get_num_threads()} threads")
     augmentation(device, args.resolution, args.batch)
     rates = steps(device, args.resolution, args.batch, network, args.precision)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import torch
 
-from scdd.capture import Compiled
+from scdd.jobs.capture import Compiled
 
 
 def side_of(precision: str, compiled: Compiled) -> str:

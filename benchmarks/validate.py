@@ -31,17 +31,20 @@ from torchvision import transforms
 from torchvision.datasets import ImageFolder
 from torchvision.transforms.functional import to_pil_image
 
-from scdd import relabel, students, validate
 from scdd.artifacts.dataset import DatasetInfo
 from scdd.artifacts.labels import LabelStore, Origin, open_store, save_shard, shard_file
-from scdd.artifacts.network import Architecture
-from scdd.capture import Compiled
-from scdd.data.geometry import View
-from scdd.data.labelling import Labelling
-from scdd.data.mixing import Transform, draw_epoch
 from scdd.data.source import Split
-from scdd.losses import soft_criterion
+from scdd.evaluate import validate
+from scdd.evaluate.losses import soft_criterion
+from scdd.jobs.capture import Compiled
+from scdd.labels import relabel
+from scdd.labels.labelling import Labelling
+from scdd.networks import students
+from scdd.params.network import Network
+from scdd.params.protocol import Loss, Student
+from scdd.params.views import Transform, View
 from scdd.rng import generator
+from scdd.views.mixing import draw_epoch
 
 ROUNDS = 5
 RESOLUTION = 32
@@ -54,7 +57,7 @@ MIB = 2**20
 class Case:
     """What is trained on what. epochs: of ours in a round, in the first of which a GPU captures."""
 
-    network: Architecture
+    network: Network
     classes: int
     ipc: int
     batch: int
@@ -62,8 +65,8 @@ class Case:
 
 
 CASES = {
-    "cpu": Case(Architecture("resnet10", 0.25, "small"), 10, 100, 64),
-    "cuda": Case(Architecture("resnet18", 1.0, "small"), 100, 50, 64, epochs=8),
+    "cpu": Case(Network("resnet10", 0.25, "small"), 10, 100, 64),
+    "cuda": Case(Network("resnet18", 1.0, "small"), 100, 50, 64, epochs=8),
 }
 OF_MEMORY = Case(CASES["cpu"].network, 1000, 50, 64)
 
@@ -79,8 +82,8 @@ def photos(case: Case) -> Tensor:
     return (functional.interpolate(coarse, RESOLUTION, mode="bicubic").clamp(0, 1) * 255).byte()
 
 
-def training(case: Case, precision: str) -> validate.Training:
-    return validate.Training(
+def training(case: Case, precision: str) -> Student:
+    return Student(
         batch=case.batch,
         epochs=case.epochs,
         optimizer="adamw",
@@ -184,7 +187,7 @@ class Ours:
         validate.fit(
             self.student,
             lambda epoch, skip: self.feed(self.epoch + epoch, skip),
-            soft_criterion({"temperature": TEMPERATURE}),
+            soft_criterion(Loss(temperature=TEMPERATURE)),
             self.recipe,
             lambda: (0.0, None),
             self.count,

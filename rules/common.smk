@@ -4,18 +4,17 @@ import shlex
 
 from snakemake.exceptions import WorkflowError
 
-from scdd import cluster as driver
-from scdd.artifacts import done
-from scdd.artifacts.report import (
+from scdd.artifacts.run import NAME as RUN, RESULTS
+from scdd.artifacts.slots import range_name
+from scdd.errors import ScddError
+from scdd.jobs import done, orphans as driver
+from scdd.plan import cluster, code, load
+from scdd.plan.stages import STAGES
+from scdd.report.pages import (
     inputs as report_inputs,
     outputs as report_outputs,
     pages as report_pages,
 )
-from scdd.artifacts.run import NAME as RUN, RESULTS
-from scdd.artifacts.slots import range_name
-from scdd.errors import ScddError
-from scdd.plan import cluster, code, load
-from scdd.plan.stages import STAGES
 
 try:
     plan = load.for_run(config, workflow.is_main_process)
@@ -131,12 +130,16 @@ def teachers(stage):
 def informed(wildcards):
     """What a recovery whose r_bn is `auto` reads it from; nothing for others."""
     node = node_of("recover", wildcards)
-    return plan.parent(node, "inform").folder / "inform.json" if "inform" in node.parents else []
+    return (
+        plan.parent(node, "informativeness").folder / "informativeness.json"
+        if "informativeness" in node.parents
+        else []
+    )
 
 
 def ordered(wildcards):
     """The order in which a coreset takes real images; nothing for other baselines."""
-    node = node_of("baselines", wildcards)
+    node = node_of("select", wildcards)
     if "order" not in node.parents:
         return []
     return plan.parent(node, "order").folder / "order.safetensors"

@@ -21,7 +21,7 @@ rule coreset:
         work="work/coreset/{node}",
         root=root_of("coreset"),
     shell:
-        "exec python -m scdd.coreset --config {input.config} --code {input.code}"
+        "exec python -m scdd.select.coreset --config {input.config} --code {input.code}"
         " --work {params.work} --save-every {params.every} --data {input.data[0]}"
         " --root {params.root:q} --teacher {input.teacher} {params.machine}"
         " --out {output} 2> {log}"
@@ -47,6 +47,6 @@ rule forgetting:
         work="work/forgetting/{node}",
         root=root_of("forgetting"),
     shell:
-        "exec python -m scdd.forgetting --config {input.config} --code {input.code}"
+        "exec python -m scdd.select.forgetting --config {input.config} --code {input.code}"
         " --work {params.work} --save-every {params.every} --data {input.data[0]}"
         " --root {params.root:q} {params.machine} --out {output} 2> {log}"

@@ -13,7 +13,7 @@ for block in sorted({b for node in plan.of("recover") for b in plan.class_blocks
             code=code_of("recover"),
             data=dataset("recover"),
             teacher=teachers("recover"),
-            inform=informed,
+            informativeness=informed,
             train=started,
         output:
             shards=[
@@ -39,12 +39,14 @@ for block in sorted({b for node in plan.of("recover") for b in plan.class_blocks
             classes="{}:{}".format(*block),
             slots=lambda w: half_open(w.slots),
             root=root_of("recover"),
-            inform=lambda w, input: f"--inform {input.inform}" if input.inform else "",
+            informativeness=lambda w, input: (
+                f"--informativeness {input.informativeness}" if input.informativeness else ""
+            ),
             width=f"--pass-width {PASS_WIDTH}" if PASS_WIDTH else "",
             folder=lambda w, output: Path(output[0]).parents[1],
         shell:
             "exec python -m scdd.recover --config {input.config} --code {input.code}"
             " --work {params.work} --save-every {params.every} --data {input.data[0]}"
-            " --root {params.root:q} --teacher {input.teacher} {params.inform} {params.width}"
+            " --root {params.root:q} --teacher {input.teacher} {params.informativeness} {params.width}"
             " --classes {params.classes} --slots {params.slots} {params.machine}"
             " --out {params.folder} 2> {log}"

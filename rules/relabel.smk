@@ -20,7 +20,7 @@ rule relabel:
         work="work/relabel/{node}/epochs_{epochs}",
         epochs=lambda w: half_open(w.epochs),
     shell:
-        "exec python -m scdd.relabel --config {input.config} --code {input.code}"
+        "exec python -m scdd.labels.relabel --config {input.config} --code {input.code}"
         " --work {params.work} --save-every {params.every} --data {input.data[0]}"
         " --images {input.images} --teacher {input.teacher} --epochs {params.epochs}"
         " {params.machine} --out {output} 2> {log}"

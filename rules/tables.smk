@@ -27,5 +27,5 @@ for node in plan.of("tables"):
         params:
             folder=lambda w, output: Path(output[0]).parent,
         shell:
-            "exec python -m scdd.tables --config {input.config} --results results"
+            "exec python -m scdd.report.tables --config {input.config} --results results"
             " --out {params.folder} --device cpu 2> {log}"

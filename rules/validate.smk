@@ -26,7 +26,7 @@ rule validate:
             f"--labels {Path(input.labels[0]).parent}" if "labels" in input.keys() else ""
         ),
     shell:
-        "exec python -m scdd.validate --config {input.config} --code {input.code}"
+        "exec python -m scdd.evaluate.validate --config {input.config} --code {input.code}"
         " --work {params.work} --save-every {params.every} --data {input.data[0]}"
         " --root {params.root:q} {params.images} {params.labels} {params.machine}"
         " --out {output.metrics} --history {output.history} 2> {log}"

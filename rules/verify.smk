@@ -17,6 +17,6 @@ rule verify:
     params:
         machine=MACHINE,
     shell:
-        "exec python -m scdd.verify --config {input.config} --data {input.data[0]}"
+        "exec python -m scdd.evaluate.verify --config {input.config} --data {input.data[0]}"
         " --images {input.images} --teacher {input.teacher} {params.machine}"
         " --out {output} 2> {log}"

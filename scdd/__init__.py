@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from scdd.distilled import Images, Views
+    from scdd.interop.torch_dataset import Images, Views
 
 __version__ = "0.1.0"
 
@@ -21,7 +21,7 @@ def load(
     ScddError where a file is missing or damaged, or the labels are of other images.
     """
     # when it is asked for: torch takes a second, and all programs import this module
-    distilled = importlib.import_module("scdd.distilled")
+    distilled = importlib.import_module("scdd.interop.torch_dataset")
     made: Images | Views = distilled.open_distilled(
         Path(path), None if labels is None else Path(labels)
     )

@@ -4,16 +4,23 @@ import argparse
 import shutil
 import sys
 from collections import Counter
+from dataclasses import MISSING
 from pathlib import Path
 
 import yaml
-from pydantic_core import PydanticUndefined
 
 from scdd.artifacts.files import sha256
 from scdd.artifacts.run import RESULTS, WORK
 from scdd.errors import ScddError, reported
-from scdd.plan import schema
-from scdd.plan.config import keys_of, read_yaml
+from scdd.params.base import Section, default_of, hints, key_of, parameters
+from scdd.params.experiment import Backbone, Experiment, Method
+from scdd.params.network import ARCHITECTURES
+from scdd.params.probe import Probe
+from scdd.params.protocol import Protocol, Whole
+from scdd.params.recover import Recover
+from scdd.params.select import Forgetting, Import
+from scdd.params.squeeze import LAYOUTS, SQUEEZES, Source
+from scdd.plan.config import read_yaml
 from scdd.plan.identity import DIGITS
 from scdd.plan.load import plan_of
 from scdd.plan.stages import STAGES
@@ -23,7 +30,8 @@ def show_plan(args: argparse.Namespace) -> None:
     """List every artifact of a configuration: stage, digest, path, and how much of it exists; of
     images and soft labels also the bytes."""
     plan = plan_of(read_yaml(args.configfile))
-    sizes = {"imageset": plan.set_bytes, "relabel": plan.store_bytes, "fkd": plan.store_bytes}
+    sizes = dict.fromkeys(("relabel", "import_labels"), plan.store_bytes)
+    sizes["imageset"] = plan.set_bytes
     for stage in STAGES:
         for node in plan.of(stage):
             files = plan.targets(node)
@@ -32,7 +40,7 @@ def show_plan(args: argparse.Namespace) -> None:
             size = sizes[stage](node) if stage in sizes else None
             told = "" if size is None else f"  {size} bytes"
             print(f"{stage:10s} {node.digest} {state:>9s}  {node.folder}{told}")
-    for stages, what in ((("imageset",), "images"), (("relabel", "fkd"), "soft labels")):
+    for stages, what in ((("imageset",), "images"), (("relabel", "import_labels"), "soft labels")):
         if total := sum(sizes[stage](node) for stage in stages for node in plan.of(stage)):
             print(f"{what}: {total} bytes ({total / 2**20:.1f} MiB)")
     counts = Counter(node.stage for node in plan.nodes.values())
@@ -41,31 +49,29 @@ def show_plan(args: argparse.Namespace) -> None:
 
 def show_keys(_: argparse.Namespace) -> None:
     """Print every key of the configuration with its default and meaning."""
-    show_section("", schema.Experiment)
-    show_section("methods.<name>.", schema.Method)
-    show_section("methods.<name>.import.", schema.Import)
-    show_section("backbones.<n>.", schema.Backbone)
-    for name, model in schema.SQUEEZES.items():
-        show_section(f"squeeze.{name}.", model)
-    show_section("probe.", schema.Probe)
-    show_section("recover.", schema.Recover)
-    show_section("forgetting.", schema.Forgetting)
-    show_section("protocol.<name>.", schema.Protocol)
-    show_section("protocol.whole.", schema.Whole)
+    show_section("", Experiment)
+    show_section("methods.<name>.", Method)
+    show_section("methods.<name>.import.", Import)
+    show_section("backbones.<n>.", Backbone)
+    for name, section in SQUEEZES.items():
+        show_section(f"squeeze.{name}.", section)
+    show_section("probe.", Probe)
+    show_section("recover.", Recover)
+    show_section("forgetting.", Forgetting)
+    show_section("protocol.<name>.", Protocol)
+    show_section("protocol.whole.", Whole)
 
 
-def show_section(
-    prefix: str, model: type[schema.Section], defaults: schema.Section | None = None
-) -> None:
-    for name, field in keys_of(model).items():
-        value = field.default if defaults is None else getattr(defaults, name)
-        if isinstance(value, schema.Section):
+def show_section(prefix: str, section: type[Section], defaults: Section | None = None) -> None:
+    for name, parameter in parameters(section).items():
+        value = default_of(parameter) if defaults is None else getattr(defaults, name)
+        if isinstance(value, Section):
             show_section(f"{prefix}{name}.", type(value), value)
-        elif field.annotation is schema.Source:
-            show_section(f"{prefix}{name}.", schema.Source)
+        elif hints(section)[name] is Source:
+            show_section(f"{prefix}{name}.", Source)
         else:
-            shown = "required" if value is PydanticUndefined else value
-            print(f"{prefix + name:34s} {field.description or ''} [{shown}]")
+            shown = "required" if value is MISSING else value
+            print(f"{prefix + key_of(parameter):34s} {parameter.metadata['meaning']} [{shown}]")
 
 
 def import_checkpoint(args: argparse.Namespace) -> None:
@@ -73,12 +79,12 @@ def import_checkpoint(args: argparse.Namespace) -> None:
     --out, write its backbone alone, without pickle and by torchvision's keys."""
     # torch's import takes a second that the other commands need not wait
     from scdd.artifacts.tensors import save
-    from scdd.layouts import find, fitted
+    from scdd.interop.checkpoints import find, fitted
 
     found = find(args.file, args.layout)
     network = found.architecture
     if not (network.arch and network.stem):
-        raise ScddError(f"{args.file} holds none of {', '.join(schema.ARCHITECTURES)}.")
+        raise ScddError(f"{args.file} holds none of {', '.join(ARCHITECTURES)}.")
     state = fitted(found, network, args.file)
     hashed = sha256(args.file)
     head = found.classifier.get("fc.weight")
@@ -96,14 +102,14 @@ def import_checkpoint(args: argparse.Namespace) -> None:
 
 def export(args: argparse.Namespace) -> None:
     """Write a distilled set as an image folder, WebDataset tars or Parquet files."""
-    from scdd import exports
+    from scdd.interop import exports
 
     exports.export_set(args.set, args.to, args.out, args.format)
 
 
 def export_labels(args: argparse.Namespace) -> None:
     """Write the soft labels of a distilled set as SRe2L's FKD files."""
-    from scdd import exports
+    from scdd.interop import exports
 
     exports.export_labels(args.labels, args.images, args.out, args.batch)
 
@@ -150,7 +156,7 @@ def main(argv: list[str] | None = None) -> int:
     command.add_argument(
         "--layout",
         default="auto",
-        choices=schema.LAYOUTS,
+        choices=LAYOUTS,
         help="whose keys it has (auto: found by them)",
     )
     command.add_argument("--out", type=Path, help="safetensors file to write")

@@ -1,14 +1,22 @@
 """What a user can mend: a wrong value, a missing or a damaged file, a full disk."""
 
+import difflib
 import errno
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class ScddError(Exception):
     """Shown as one line, without a traceback: it names the culprit and says what to do."""
+
+
+def nearest(word: object, known: Iterable[str]) -> str:
+    """A hint for a message: the nearest known name, or all of them."""
+    known = sorted(known)
+    close = difflib.get_close_matches(str(word), known, n=1)
+    return f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(known)}."
 
 
 def reported(work: Callable[[], object]) -> int:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import torch
 
-from scdd import runtime
 from scdd.artifacts.config import Frozen
 from scdd.artifacts.dataset import load_info
 from scdd.artifacts.images import make_set
-from scdd.progress import say
+from scdd.jobs import runtime
+from scdd.jobs.progress import say
 
 
 def work(args: argparse.Namespace, config: Frozen, _: torch.device) -> None:

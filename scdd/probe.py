@@ -1,6 +1,6 @@
 """Train a linear classifier on the frozen backbone; nothing of the backbone may move.
 
-views 'clean': features are computed once and kept. 'augmented' (the published way): every epoch
+features 'clean': features are computed once and kept. 'augmented' (the published way): every epoch
 sends new views of the images through the network. 'imported': nothing is trained; the classifier is
 the one that an imported file brought along.
 """
@@ -10,26 +10,24 @@ import math
 import sys
 from argparse import Namespace
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from scdd import runtime
 from scdd.artifacts.classes import require_same_classes
 from scdd.artifacts.config import Frozen
 from scdd.artifacts.dataset import DatasetInfo
 from scdd.artifacts.files import write_json
 from scdd.artifacts.network import Checkpoint, load_checkpoint, save_checkpoint
-from scdd.artifacts.saved import Snapshot, Unsaved
-from scdd.data.geometry import View
-from scdd.data.mixing import Transform, batch_count, draw_epoch, views
-from scdd.data.source import Split, normalise, open_dataset
+from scdd.data.batches import batch_count, views
+from scdd.data.source import Split, open_dataset
 from scdd.errors import ScddError
-from scdd.models import (
+from scdd.jobs import runtime
+from scdd.jobs.progress import Progress, say
+from scdd.jobs.saved import Snapshot, Unsaved
+from scdd.networks.resnet import (
     ResNet,
     backbone_state,
     build,
@@ -37,36 +35,13 @@ from scdd.models import (
     in_eval_mode,
     load_backbone,
 )
-from scdd.progress import Progress, say
+from scdd.params.probe import Probe
+from scdd.params.views import Transform
 from scdd.rng import generator
+from scdd.views.mixing import draw_epoch
+from scdd.views.pixels import normalise
 
 CLEAN_BATCH = 256  # images a pass where no gradient is taken
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """SGD on `fc` alone; lr falls to a tenth at each of the milestones, shares of the epochs.
-
-    precision: of the passes through the backbone, 'float32' or 'bf16'; an older config lacks it.
-    """
-
-    views: str
-    view: View
-    epochs: int
-    batch: int
-    lr: float
-    momentum: float
-    weight_decay: float
-    milestones: tuple[float, ...]
-    seed: int
-    precision: str = "float32"
-
-
-def recipe_of(params: dict[str, Any]) -> Recipe:
-    """From a frozen config's parameters."""
-    return Recipe(
-        **{**params, "view": View.of(params["view"]), "milestones": tuple(params["milestones"])}
-    )
 
 
 @torch.no_grad()
@@ -91,7 +66,7 @@ def batches(
     network: ResNet,
     split: Split,
     info: DatasetInfo,
-    recipe: Recipe,
+    params: Probe,
     clean: Tensor | None,
     epoch: int,
     skip: int,
@@ -99,19 +74,19 @@ def batches(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Index int64 [b] and features float32 [b, d] of an epoch's batches but the first `skip`, on
     the device; `clean` features if given."""
-    order = torch.randperm(len(split), generator=generator(recipe.seed, "order", epoch))
-    order = order[skip * recipe.batch :]
+    order = torch.randperm(len(split), generator=generator(params.seed, "order", epoch))
+    order = order[skip * params.batch :]
     # pixels on the device are indexed there, files on the CPU
     order = order.to(device) if clean is not None or split.pixels is not None else order
     if clean is not None:
-        for index in order.split(recipe.batch):
+        for index in order.split(params.batch):
             yield index, clean[index]
         return
-    transform = Transform(recipe.view, "none", 1.0)
-    draws = draw_epoch(transform, len(split), info.resolution, recipe.seed, epoch).to(device)
-    for index, images in views(split, order, recipe.batch, draws, "none", info):
+    transform = Transform(params.view)
+    draws = draw_epoch(transform, len(split), info.resolution, params.seed, epoch).to(device)
+    for index, images in views(split, order, params.batch, draws, "none", info):
         with torch.no_grad():
-            seen = features_of(network, images, recipe.precision)
+            seen = features_of(network, images, params.precision)
         yield index, seen
 
 
@@ -119,7 +94,7 @@ def train(
     network: ResNet,
     split: Split,
     info: DatasetInfo,
-    recipe: Recipe,
+    params: Probe,
     device: torch.device,
     saved: Unsaved | None = None,
 ) -> None:
@@ -130,24 +105,24 @@ def train(
     bit.
     """
     saved = saved or Unsaved()
-    nn.init.normal_(network.fc.weight, std=0.01, generator=generator(recipe.seed, "weights"))
+    nn.init.normal_(network.fc.weight, std=0.01, generator=generator(params.seed, "weights"))
     nn.init.zeros_(network.fc.bias)
     in_eval_mode(network, device)
     before = {key: tensor.clone() for key, tensor in backbone_state(network).items()}
     split = split.to(device)
     optimizer = torch.optim.SGD(
         network.fc.parameters(),
-        lr=recipe.lr,
-        momentum=recipe.momentum,
-        weight_decay=recipe.weight_decay,
+        lr=params.lr,
+        momentum=params.momentum,
+        weight_decay=params.weight_decay,
     )
     labels = split.labels.to(device)
     clean = None
-    if recipe.views == "clean":
-        clean = features(network, split, info, recipe.precision, device)
-    per_epoch = batch_count(len(split), recipe.batch)
+    if params.features == "clean":
+        clean = features(network, split, info, params.precision, device)
+    per_epoch = batch_count(len(split), params.batch)
     if clean is not None:
-        per_epoch = math.ceil(len(split) / recipe.batch)
+        per_epoch = math.ceil(len(split) / params.batch)
     total, done = torch.zeros((), device=device), 0
     if saved.content is not None:
         done = saved.content["done"]
@@ -159,12 +134,12 @@ def train(
         state = {"fc": network.fc.state_dict(), "optimizer": optimizer.state_dict()}
         return Snapshot({"done": done, "total": total, **state})
 
-    with Progress("probe", recipe.epochs * per_epoch, done) as progress:
-        for epoch in range(done // per_epoch, recipe.epochs):
-            passed = sum(epoch >= milestone * recipe.epochs for milestone in recipe.milestones)
-            optimizer.param_groups[0]["lr"] = recipe.lr * 0.1**passed
+    with Progress("probe", params.epochs * per_epoch, done) as progress:
+        for epoch in range(done // per_epoch, params.epochs):
+            passed = sum(epoch >= milestone * params.epochs for milestone in params.milestones)
+            optimizer.param_groups[0]["lr"] = params.lr * 0.1**passed
             skip = done - epoch * per_epoch
-            for index, seen in batches(network, split, info, recipe, clean, epoch, skip, device):
+            for index, seen in batches(network, split, info, params, clean, epoch, skip, device):
                 loss = functional.cross_entropy(network.fc(seen), labels[index])
                 optimizer.zero_grad()
                 loss.backward()
@@ -176,8 +151,8 @@ def train(
                     saved.offer(done, snapshot)
             if not math.isfinite(total.item()):
                 raise ScddError(
-                    f"the probe's loss is not finite in epoch {epoch + 1} of {recipe.epochs}: "
-                    f"lower probe.lr ({recipe.lr})."
+                    f"the probe's loss is not finite in epoch {epoch + 1} of {params.epochs}: "
+                    f"lower probe.lr ({params.lr})."
                 )
             total.zero_()
             saved.offer(done, snapshot)
@@ -197,7 +172,7 @@ def take_classifier(
     source = backbone.source or {}
     if "fc.weight" not in backbone.state:
         raise ScddError(
-            f"probe.views is imported, but the file of {path} has no classifier "
+            f"probe.features is imported, but the file of {path} has no classifier "
             f"({source.get('file')}, layout {source.get('layout')}). Set it to clean or augmented."
         )
     theirs = {name: backbone.state[f"fc.{name}"] for name in ("weight", "bias")}
@@ -205,8 +180,8 @@ def take_classifier(
     if (count, width) != (len(classes), network.fc.in_features):
         raise ScddError(
             f"{source['file']} has a classifier of {count} classes ({width} features), but "
-            f"{classes_of} has {len(classes)} ({network.fc.in_features}). Set probe.views to clean "
-            "or augmented, or use the classes that it was trained on."
+            f"{classes_of} has {len(classes)} ({network.fc.in_features}). Set probe.features to "
+            "clean or augmented, or use the classes that it was trained on."
         )
     if source["classes"] is None:
         say(f"assumed: the classes of {source['file']} are in the dataset's order")
@@ -227,15 +202,15 @@ def work(args: Namespace, config: Frozen, device: torch.device, saved: Unsaved) 
     )
     network = build(backbone.architecture, len(info.classes))
     load_backbone(network, backbone.state)
-    recipe = recipe_of(config.params)
-    if recipe.views == "imported":
+    params = Probe.of(config.params)
+    if params.features == "imported":
         take_classifier(network, backbone, args.backbone, info.classes, args.data)
         in_eval_mode(network, device)
     else:
-        train(network, dataset.train, info, recipe, device, saved)
+        train(network, dataset.train, info, params, device, saved)
     scores = {}
     for name, split in (("train", dataset.train), ("val", dataset.val)):
-        seen = features(network, split.to(device), info, recipe.precision, device)
+        seen = features(network, split.to(device), info, params.precision, device)
         with torch.no_grad():
             scores[name] = network.fc(seen), split.labels.to(device)
     metrics = {"top1": top(*scores["val"], 1), "train_top1": top(*scores["train"], 1)}

@@ -28,8 +28,8 @@ TINY: dict[str, Any] = {
     "students": [{"arch": "resnet10", "width": 0.125}],
     "seeds": [0],
     "squeeze": {"mocov2": {"epochs": 1, "batch": 64, "queue": 128, "bn_groups": 2}},
-    "probe": {"views": "clean", "epochs": 1, "lr": 1},
-    "recover": {"iterations": 2, "block": 3, "jitter": 1},
+    "probe": {"features": "clean", "epochs": 1, "lr": 1},
+    "recover": {"iterations": 2, "block": 3, "shift": 1},
     "protocol": {"scdd-paper": {"epochs": 1, "view": {"pad": 1}}},
 }
 

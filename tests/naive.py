@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from scdd.artifacts.network import Architecture
-from scdd.models import build
+from scdd.networks.resnet import build
+from scdd.params.network import Network
 
-ARCHITECTURE = Architecture("resnet10", 0.125, "small")
+ARCHITECTURE = Network("resnet10", 0.125, "small")
 
 
 def features(network: nn.Module, images: Tensor) -> Tensor:

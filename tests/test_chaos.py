@@ -23,8 +23,8 @@ DIGITS: dict[str, Any] = {
     "seeds": [0, 1],
     # long enough for all that is to happen to it
     "squeeze": {"mocov2": {"epochs": 8, "batch": 64, "queue": 128, "bn_groups": 2}},
-    "probe": {"views": "augmented", "epochs": 2, "lr": 1},
-    "recover": {"iterations": 150, "block": 5, "jitter": 1},
+    "probe": {"features": "augmented", "epochs": 2, "lr": 1},
+    "recover": {"iterations": 150, "block": 5, "shift": 1},
     "protocol": {"scdd-paper": {"epochs": 10, "epochs_per_shard": 5, "view": {"pad": 1}}},
     "machine": {"save_every": 0.2},
 }

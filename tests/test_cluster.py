@@ -12,9 +12,9 @@ import pytest
 import yaml
 from conftest import ROOT, TINY, Checkout, new_checkout
 
-from scdd import cluster
-from scdd.artifacts.lock import myself
 from scdd.errors import ScddError
+from scdd.jobs import orphans
+from scdd.jobs.lock import myself
 from scdd.plan.cluster import Cluster, for_run, read
 from scdd.plan.stages import STAGES
 
@@ -216,11 +216,11 @@ def test_jobs_of_a_dead_driver_are_cancelled_unless_they_hold_a_state(
     tmp_path: Path, slurm: Slurm, dead: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for number, state in enumerate(("PENDING", "RUNNING", "RUNNING", "PENDING"), start=10):
-        slurm.add(number, state, tmp_path, cluster.host(), dead)
+        slurm.add(number, state, tmp_path, orphans.host(), dead)
     lock(tmp_path / "work/squeeze/a", 1, "11")  # an older lock does not count
     lock(tmp_path / "work/squeeze/a", 10, "12")
     lock(tmp_path / "work/recover/b/slots_0000-0009", 1, "13")  # it only waits: nothing to finish
-    cluster.take_over(tmp_path)
+    orphans.take_over(tmp_path)
     assert slurm.changed() == ["scancel 10 11 13"]
     assert "this run waits for them: 12" in capsys.readouterr().err
 
@@ -228,52 +228,52 @@ def test_jobs_of_a_dead_driver_are_cancelled_unless_they_hold_a_state(
 def test_jobs_of_others_are_left_alone(
     tmp_path: Path, slurm: Slurm, dead: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    slurm.add(1, "PENDING", tmp_path / "elsewhere", cluster.host(), dead)
+    slurm.add(1, "PENDING", tmp_path / "elsewhere", orphans.host(), dead)
     slurm.add(2, "PENDING", tmp_path, "another-host", dead)
     slurm.queue.write_text(f"{slurm.queue.read_text()}3|PENDING|something else|{tmp_path}\n")
     alive = subprocess.Popen([sys.executable, "-c", "input()", "snakemake"], stdin=subprocess.PIPE)
-    slurm.add(4, "PENDING", tmp_path, cluster.host(), alive.pid)
-    cluster.take_over(tmp_path)
+    slurm.add(4, "PENDING", tmp_path, orphans.host(), alive.pid)
+    orphans.take_over(tmp_path)
     alive.communicate()
     assert slurm.changed() == []
     assert "If the run on another-host has died: scancel 2" in capsys.readouterr().err
 
 
 def test_a_number_that_was_a_dead_drivers_is_this_ones_now(tmp_path: Path, slurm: Slurm) -> None:
-    slurm.add(1, "RUNNING", tmp_path, cluster.host(), os.getpid())
-    cluster.take_over(tmp_path)
+    slurm.add(1, "RUNNING", tmp_path, orphans.host(), os.getpid())
+    orphans.take_over(tmp_path)
     assert slurm.changed() == ["scancel 1"]
 
 
 def test_a_cancelled_job_that_stays_stops_the_run(
     tmp_path: Path, slurm: Slurm, dead: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cluster, "SECONDS_TO_LEAVE", 0)
+    monkeypatch.setattr(orphans, "SECONDS_TO_LEAVE", 0)
     (tmp_path / "slurm/bin/scancel").write_text("#!/bin/sh\n")
-    slurm.add(5, "RUNNING", tmp_path, cluster.host(), dead)
+    slurm.add(5, "RUNNING", tmp_path, orphans.host(), dead)
     with pytest.raises(ScddError, match="jobs 5 do not end"):
-        cluster.take_over(tmp_path)
+        orphans.take_over(tmp_path)
 
 
 def test_a_job_waits_for_the_one_that_holds_its_state(tmp_path: Path, slurm: Slurm) -> None:
     slurm.add(7, "RUNNING", tmp_path, "host", 1)
-    assert cluster.after(tmp_path / "nothing") == ""
+    assert orphans.after(tmp_path / "nothing") == ""
     assert slurm.asked.read_text() == ""  # nobody is asked where there is no lock
     lock(tmp_path, 2, "7")
-    assert cluster.after(tmp_path) == "--dependency=afterany:7"
+    assert orphans.after(tmp_path) == "--dependency=afterany:7"
     lock(tmp_path, 3, "8")
-    assert cluster.after(tmp_path) == ""
+    assert orphans.after(tmp_path) == ""
     lock(tmp_path, 4, None)
-    assert cluster.after(tmp_path) == ""
+    assert orphans.after(tmp_path) == ""
     (tmp_path / "lock.5").write_text("")
-    assert cluster.after(tmp_path) == ""
+    assert orphans.after(tmp_path) == ""
 
 
 def test_only_own_preempted_jobs_are_requeued(tmp_path: Path, slurm: Slurm, dead: int) -> None:
-    slurm.add(1, "PREEMPTED", tmp_path, cluster.host(), os.getpid())
-    slurm.add(2, "PREEMPTED", tmp_path, cluster.host(), dead)
-    slurm.add(3, "RUNNING", tmp_path, cluster.host(), os.getpid())
-    cluster.requeue_preempted_jobs()
+    slurm.add(1, "PREEMPTED", tmp_path, orphans.host(), os.getpid())
+    slurm.add(2, "PREEMPTED", tmp_path, orphans.host(), dead)
+    slurm.add(3, "RUNNING", tmp_path, orphans.host(), os.getpid())
+    orphans.requeue_preempted_jobs()
     assert slurm.changed() == ["scontrol requeue 1"]
 
 
@@ -281,8 +281,8 @@ def test_without_slurm_there_is_nothing_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    cluster.take_over(tmp_path)
-    cluster.requeue_preempted_jobs()
+    orphans.take_over(tmp_path)
+    orphans.requeue_preempted_jobs()
 
 
 def test_the_profile_names_jobs_so_that_they_are_known() -> None:
@@ -291,5 +291,5 @@ def test_the_profile_names_jobs_so_that_they_are_known() -> None:
     with profile.open() as text:
         process = subprocess.Popen(command, stdin=text, stdout=subprocess.PIPE, text=True)
         prefix = yaml.safe_load(process.communicate()[0])["slurm-jobname-prefix"]
-    assert prefix == f"scdd-{cluster.host()}-{process.pid}"
-    assert cluster.NAME.match(f"{prefix}_0b5a")
+    assert prefix == f"scdd-{orphans.host()}-{process.pid}"
+    assert orphans.NAME.match(f"{prefix}_0b5a")

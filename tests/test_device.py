@@ -6,18 +6,20 @@ import torch
 from pretended import GPU
 from toy import CLASSES, TEACHER, image_set, info
 
-from scdd.data.geometry import View
-from scdd.data.labelling import Labelling
-from scdd.data.mixing import Transform
-from scdd.data.source import valid_range
-from scdd.models import build, in_eval_mode
+from scdd.evaluate.validate import fit, hard_feed
+from scdd.labels.labelling import Labelling
+from scdd.labels.relabel import Averaged, label, use_batch_statistics
+from scdd.networks.resnet import build, in_eval_mode
+from scdd.params.protocol import Student
+from scdd.params.recover import Recover
+from scdd.params.squeeze import MoCoV2
+from scdd.params.views import RandAugment, Transform, View
 from scdd.recover import engine as recovery
-from scdd.recover.units import Settings, draw_unit
-from scdd.relabel import Averaged, label, use_batch_statistics
+from scdd.recover.units import draw_unit
 from scdd.squeeze import engine as squeezing
-from scdd.squeeze import mocov2
+from scdd.squeeze.methods import mocov2
 from scdd.squeeze.views import Crop, Jitter
-from scdd.validate import Training, fit, hard_feed
+from scdd.views.pixels import valid_range
 
 SIZE = 8
 VIEW = View("resized", 0, (0.3, 1.0), True)
@@ -32,7 +34,7 @@ def recover(monkeypatch, steps):
     monkeypatch.setattr(torch.cuda, "memory_allocated", lambda _: 0)
     monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda _: None)
     monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda _: 300)
-    settings = Settings(steps, 0.1, (0.5, 0.9), 0.1, 10.0, 0.1, 0.1, 1, (0.3, 1.0), True, "float32")
+    settings = Recover(steps, 0.1, (0.5, 0.9), 0.1, 10.0, 0.1, 0.1, 1, (0.3, 1.0), True, "float32")
     labels = torch.arange(len(CLASSES))
 
     def draw(slot):
@@ -53,20 +55,18 @@ def recover(monkeypatch, steps):
 
 
 def squeeze(_, steps):
-    params = {"ema": 0.9, "temperature": 0.2, "symmetric": True, "bn_groups": 2}
-    params |= {"dim": 8, "queue": 16, "batch": 8}
+    params = MoCoV2(epochs=1, batch=8, lr=0.05, queue=16, dim=8, bn_groups=2, knn_every=0)
     student = network()
     method = mocov2.make(params, student, torch.Generator().manual_seed(1))
     crop = Crop(SIZE, VIEW, Jitter((0.4, 0.4, 0.4, 0.1), 0.8, 0.2), 0.5, 0.5)
-    recipe = squeezing.Recipe(1, 8, "sgd", 0.05, 0.0, 0.9, 1e-4, 0.0, 0, "float32", (crop, crop), 0)
     split = image_set(8 * steps, SIZE)
-    squeezing.train(method, student, split, info(SIZE), recipe, GPU)
+    squeezing.train(method, student, split, info(SIZE), params, (crop, crop), GPU)
 
 
 def validate(_, steps):
-    training = Training(8, 1, "adamw", 0.01, 0.9, 1e-4, 0, 1.0, "float32", 0, ema=0.9)
+    training = Student(8, 1, "adamw", 0.01, 0.9, 1e-4, ema=0.9)
     split = image_set(8 * steps, SIZE).to(GPU)
-    labelling = Labelling(Transform(VIEW, "cutmix", 1.0, 2, (2, 9)), 0)
+    labelling = Labelling(Transform(VIEW, "cutmix", 1.0, 2, RandAugment(2, 9)), 0)
     feed = hard_feed(split, labelling, training, info(SIZE), GPU, siamese=True)
     criterion = torch.nn.functional.cross_entropy
     student = network().to(GPU)
@@ -76,7 +76,9 @@ def validate(_, steps):
 def relabel(_, steps):
     """A step is a pass of 8 images, whose batch statistics the teacher has."""
     split = image_set(8 * steps, SIZE).to(GPU)
-    labelling = Labelling(Transform(VIEW, "cutmix", 1.0, 2, (2, 9)), 0, "batch", 8, batch_bn=True)
+    labelling = Labelling(
+        Transform(VIEW, "cutmix", 1.0, 2, RandAugment(2, 9)), 0, "batch", 8, batch_bn=True
+    )
     teacher = in_eval_mode(Averaged([network(), network()]), GPU)
     use_batch_statistics(teacher)
     made = label(teacher, split, labelling, "topk:2", 4.0, (0, 1), info(SIZE), GPU)

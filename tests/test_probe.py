@@ -11,19 +11,21 @@ from toy import job
 
 from scdd import probe
 from scdd.artifacts.dataset import DatasetInfo, save_info, save_split
-from scdd.artifacts.network import Architecture, Checkpoint, load_checkpoint, save_checkpoint
-from scdd.data.geometry import View
+from scdd.artifacts.network import Checkpoint, load_checkpoint, save_checkpoint
 from scdd.data.source import Split
 from scdd.errors import ScddError
-from scdd.models import ResNet, backbone_state, build
+from scdd.networks.resnet import ResNet, backbone_state, build
+from scdd.params.network import Network
+from scdd.params.probe import Probe
+from scdd.params.views import View
 from scdd.rng import generator
 
 CPU = torch.device("cpu")
-ARCHITECTURE = Architecture("resnet10", 0.125, "small")
+ARCHITECTURE = Network("resnet10", 0.125, "small")
 CLASSES = ("red", "green", "blue", "white", "black")
 INFO = DatasetInfo("toy", CLASSES, 8, (0.5,) * 3, (0.25,) * 3, 40, 40, "", "0" * 8)
-RECIPE = probe.Recipe(
-    views="clean",
+RECIPE = Probe(
+    features="clean",
     view=View("padded", 1, (1.0, 1.0), True),
     epochs=40,
     batch=16,
@@ -51,9 +53,9 @@ def trained(**changes: Any) -> tuple[ResNet, dict[str, torch.Tensor]]:
 
 
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
-@pytest.mark.parametrize("views", ["clean", "augmented"])
-def test_separable_classes_are_learnt_and_the_backbone_stays(views: str, precision: str) -> None:
-    network, before = trained(views=views, precision=precision)
+@pytest.mark.parametrize("features", ["clean", "augmented"])
+def test_separable_classes_are_learnt_and_the_backbone_stays(features: str, precision: str) -> None:
+    network, before = trained(features=features, precision=precision)
     seen = probe.features(network, colours(), INFO, precision, CPU)
     assert seen.dtype == network.fc.weight.dtype == torch.float32
     assert probe.top(network.fc(seen), colours().labels, 1) == 100
@@ -65,8 +67,8 @@ def test_separable_classes_are_learnt_and_the_backbone_stays(views: str, precisi
 def test_clean_equals_augmented_where_views_change_nothing() -> None:
     """The cached features are those that the network gives anew every epoch."""
     view = View("none", 0, (1.0, 1.0), False)
-    one, _ = trained(views="clean", view=view, epochs=5)
-    two, _ = trained(views="augmented", view=view, epochs=5)
+    one, _ = trained(features="clean", view=view, epochs=5)
+    two, _ = trained(features="augmented", view=view, epochs=5)
     torch.testing.assert_close(one.fc.weight, two.fc.weight, atol=1e-4, rtol=1e-3)
 
 
@@ -84,16 +86,10 @@ def test_sgd_follows_the_milestones() -> None:
     torch.testing.assert_close(network.fc.bias.double(), bias, atol=1e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize("views", ["clean", "augmented"])
-def test_bf16_rounds_the_passes_through_the_backbone(views: str) -> None:
-    exact, rounded = (trained(views=views, precision=one)[0] for one in ("float32", "bf16"))
+@pytest.mark.parametrize("features", ["clean", "augmented"])
+def test_bf16_rounds_the_passes_through_the_backbone(features: str) -> None:
+    exact, rounded = (trained(features=features, precision=one)[0] for one in ("float32", "bf16"))
     assert not torch.equal(exact.fc.weight, rounded.fc.weight)
-
-
-def test_a_config_from_before_there_was_a_precision_is_in_float32() -> None:
-    params = {**vars(RECIPE), "view": vars(RECIPE.view)}
-    del params["precision"]
-    assert probe.recipe_of(params) == RECIPE
 
 
 def test_a_backbone_that_moves_is_caught() -> None:

@@ -11,9 +11,9 @@ import torch
 from conftest import ROOT, TINY, Checkout, content, new_checkout
 from safetensors.torch import load_file
 
-from scdd.artifacts import report
 from scdd.artifacts.tensors import load
 from scdd.data.sets import module
+from scdd.report import pages
 
 pytestmark = pytest.mark.workflow
 NOTHING = {"all": 1}  # the target itself: it copies and shows the tables on every run
@@ -67,19 +67,19 @@ def test_backbones_are_looked_at_and_an_automatic_r_bn_is_what_the_look_suggests
     again: Checkout, tiny: dict[str, Any]
 ) -> None:
     tiny["recover"]["r_bn"] = "auto"
-    tiny["inform"] = {"iterations": 2}
+    tiny["informativeness"] = {"iterations": 2}
     again.configure(tiny)
-    assert again.jobs() == NEW_IMAGES | {"inform": 1} | NOTHING
+    assert again.jobs() == NEW_IMAGES | {"informativeness": 1} | NOTHING
     tiny["backbones"] = ["mocov2", "untrained"]
     again.configure(tiny)
-    looks = {"squeeze": 1, "probe": 1, "inform": 1}
+    looks = {"squeeze": 1, "probe": 1, "informativeness": 1}
     assert again.jobs() == looks | {"tables_tiny": 1} | NOTHING
     del tiny["methods"]
     again.configure(tiny)
     assert again.jobs() == {"tables_tiny": 1} | NOTHING
     assert {path.name for path in (again.folder / "results/tables/tiny").iterdir()} == {
         "config.json",
-        *report.BACKBONES,
+        *pages.BACKBONES,
     }
 
 
@@ -154,7 +154,7 @@ def test_without_snakemakes_memory_nothing_stale_is_taken_for_new(
         again.jobs()
         == {
             "recover_0000_0002": 1,
-            "baseline_3": 2,
+            "select_3": 2,
             "imageset": 2,
             "relabel": 2,
             "validate": 2,
@@ -265,7 +265,7 @@ def test_imagenet_is_planned_without_its_images(again: Checkout) -> None:
     printed = again.run("--configfile", "experiments/imagenet1k.yaml", "-n", "-q", "rules")
     planned = dict(re.findall(r"^(\w+) +(\d+)$", printed, re.MULTILINE))
     assert planned["recover_0950_0999"] == "9"
-    assert planned["baseline_1000"] == "9"
+    assert planned["select_1000"] == "9"
     assert planned["imageset"] == "8"
     assert planned["validate"] == "36"
 

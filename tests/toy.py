@@ -10,17 +10,19 @@ from torch import Tensor, nn
 
 from scdd.artifacts.dataset import DatasetInfo, save_info, save_split
 from scdd.artifacts.images import make_set, save_shard
-from scdd.artifacts.network import Architecture, Checkpoint, save_checkpoint
+from scdd.artifacts.network import Checkpoint, save_checkpoint
 from scdd.data.source import Split
-from scdd.models import build
+from scdd.networks.resnet import build
+from scdd.params.network import Network
+from scdd.params.recover import Recover
 from scdd.recover.engine import recover_units
 from scdd.recover.matching import BatchNormLoss, objective
-from scdd.recover.units import Settings, Unit
+from scdd.recover.units import Unit
 from scdd.rng import generator
 
 CLASSES = ("a", "b", "c")
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
-TEACHER = Architecture("resnet10", 0.125, "small")
+TEACHER = Network("resnet10", 0.125, "small")
 JOBS = itertools.count()
 VIEW = {"crop": "padded", "pad": 1, "scale": [0.08, 1.0], "flip": False}
 
@@ -79,7 +81,7 @@ def write(folder: Path, ipc: int) -> None:
 def recover_unit(
     network: nn.Module,
     unit: Unit,
-    settings: Settings,
+    settings: Recover,
     valid: tuple[Tensor, Tensor],
 ) -> tuple[Tensor, Tensor]:
     """Images [n, 3, R, R] and losses [T, 3] of one unit alone."""
@@ -89,7 +91,7 @@ def recover_unit(
 
 
 def loss_of(
-    network: nn.Module, first: float, views: Tensor, labels: Tensor, settings: Settings
+    network: nn.Module, first: float, views: Tensor, labels: Tensor, settings: Recover
 ) -> Tensor:
     """Loss, cross-entropy and BN term [3] of one unit's views [n, 3, R, R]."""
     with BatchNormLoss(network.requires_grad_(False), first) as bn:

@@ -15,23 +15,28 @@ from toy import CLASSES, TEACHER, image_set, info, loss_of
 from gpu.place import Place
 from gpu.report import Outcome, table
 from gpu.workflows import plan_from
-from scdd import relabel, validate
 from scdd.artifacts.labels import Origin, open_store, save_shard
-from scdd.capture import Compiled
 from scdd.data import placement
-from scdd.data.geometry import View
-from scdd.data.labelling import Labelling, transform_told
-from scdd.data.mixing import Transform, views
-from scdd.data.replay import replay as replayed
-from scdd.data.source import valid_range
-from scdd.models import build, in_eval_mode
+from scdd.data.batches import views
+from scdd.evaluate import validate
+from scdd.jobs.capture import Compiled
+from scdd.labels import relabel
+from scdd.labels.labelling import Labelling
+from scdd.labels.replay import replay as replayed
+from scdd.networks.resnet import build, in_eval_mode
+from scdd.params.protocol import Student
+from scdd.params.recover import Recover
+from scdd.params.squeeze import MoCoV2
+from scdd.params.views import Transform, View
 from scdd.plan import code
 from scdd.recover.engine import recover_units
 from scdd.recover.matching import frozen
-from scdd.recover.units import Settings, draw_unit
+from scdd.recover.units import draw_unit
 from scdd.rng import generator
-from scdd.squeeze import engine, mocov2
+from scdd.squeeze import engine
+from scdd.squeeze.methods import mocov2
 from scdd.squeeze.views import Crop, Jitter
+from scdd.views.pixels import valid_range
 
 # off the gradient in float64, as a part of its length; what is multiplied has 24, 11 and 8 bits
 BOUNDS = {"float32": 1e-5, "tf32": 2e-2, "bf16": 1e-1}
@@ -79,13 +84,13 @@ def replay(place: Place) -> Outcome:
     """Whether the teacher says the same, to the bit, of the views that a student gets from the
     store, in passes of the same size."""
     split, teacher = image_set(relabel.PASS, SIZE).to(place.device), teacher_of(place)
-    params = {"view": vars(VIEW), "mix": "cutmix", "alpha": 1.0}
-    labelling = Labelling(Transform(VIEW, "cutmix", 1.0), 0)
+    transform = Transform(VIEW, "cutmix", 1.0)
+    labelling = Labelling(transform, 0)
     shard = relabel.label(
         teacher, split, labelling, "float16", 1.0, (0, 1), info(SIZE), place.device
     )
     folder = place.folder / "replay"
-    origin = Origin("d", "i", CLASSES, "t", transform_told(params), "float16", 0, SIZE)
+    origin = Origin("d", "i", CLASSES, "t", transform.dump(), "float16", 0, SIZE)
     save_shard(folder / "epochs_0000-0000.safetensors", shard, origin, (0, 1), {})
     stored = replayed(open_store(folder, epochs=1, images="i", classes=CLASSES), 0, place.device)
     order = torch.arange(len(split), device=place.device)
@@ -160,7 +165,7 @@ def captured(place: Place) -> Outcome:
 
 
 def _recovery(place: Place, compiled: Compiled) -> list[float]:
-    settings = Settings(20, 0.1, (0.5, 0.9), 0.01, 10.0, 0.0, 0.0, 2, None, False, "float32")
+    settings = Recover(20, 0.1, (0.5, 0.9), 0.01, 10.0, 0.0, 0.0, 2, None, False, "float32")
     labels = torch.arange(len(CLASSES))
     recovery = recover_units(
         build(TEACHER, len(CLASSES), generator(0)).to(place.device),
@@ -176,27 +181,25 @@ def _recovery(place: Place, compiled: Compiled) -> list[float]:
     return recovery.losses[:, :5, 0].flatten().tolist()
 
 
-def _unit(settings: Settings, labels: Tensor, slot: int):  # type: ignore[no-untyped-def]
+def _unit(settings: Recover, labels: Tensor, slot: int):  # type: ignore[no-untyped-def]
     return draw_unit(settings, labels, SIZE, seed=0, block=0, slot=slot)
 
 
 def _squeeze(place: Place, compiled: Compiled) -> list[float]:
     draw = generator(0)
-    params = {"ema": 0.9, "temperature": 0.2, "symmetric": True, "bn_groups": 2}
-    params |= {"dim": 8, "queue": 16, "batch": 8}
+    params = MoCoV2(epochs=2, batch=8, lr=0.01, queue=16, dim=8, bn_groups=2, knn_every=0)
     network = build(TEACHER, len(CLASSES), draw)
     method = mocov2.make(params, network, draw)
     crop = Crop(SIZE, VIEW, Jitter((0.4, 0.4, 0.4, 0.1), 0.8, 0.2))
-    recipe = engine.Recipe(2, 8, "sgd", 0.01, 0.0, 0.9, 1e-4, 0.0, 0, "float32", (crop, crop), 0)
     split = image_set(64, SIZE)
     history = engine.train(
-        method, network, split, info(SIZE), recipe, place.device, compiled=compiled
+        method, network, split, info(SIZE), params, (crop, crop), place.device, compiled=compiled
     )
     return [row[2] for row in history]
 
 
 def _student(place: Place, compiled: Compiled) -> list[float]:
-    training = validate.Training(8, 4, "adamw", 0.001, 0.9, 1e-4, 0, 1.0, "float32", 0)
+    training = Student(8, 4, "adamw", 0.001, 0.9, 1e-4)
     split = image_set(30, SIZE).to(place.device)
     labelling = Labelling(Transform(VIEW, "cutmix", 1.0), 0)
     feed = validate.hard_feed(split, labelling, training, info(SIZE), place.device)

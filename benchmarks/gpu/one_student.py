@@ -12,7 +12,7 @@ import torch
 import validate
 
 from gpu.speed import TINY
-from scdd import runtime
+from scdd.jobs import runtime
 
 
 def main() -> None:

@@ -24,7 +24,7 @@ class Place:
 
     @cached_property
     def device(self) -> torch.device:
-        from scdd import runtime
+        from scdd.jobs import runtime
 
         return runtime.pick_device("cpu" if self.small else "cuda")
 

@@ -28,7 +28,7 @@ SMALL: dict[str, Any] = {
         "supervised": {"epochs": 1, "batch": 64},
     },
     "probe": {"epochs": 1},
-    "recover": {"iterations": 4, "block": 10, "jitter": 1},
+    "recover": {"iterations": 4, "block": 10, "shift": 1},
     "protocol": {"scdd-paper": {"epochs": 2}, "fadrm": {"epochs": 2}},
     "machine": {"jobs_per_gpu": 1, "compile": "none", "threads": 1},
 }

@@ -19,8 +19,8 @@ from torch.profiler import profile as profiled
 
 from gpu.place import ROOT, Place
 from gpu.report import Outcome, table
-from scdd.artifacts.network import Architecture
-from scdd.capture import Compiled
+from scdd.jobs.capture import Compiled
+from scdd.params.network import Network
 
 WAYS: tuple[Compiled, ...] = get_args(Compiled)
 TFLOP = 1e12
@@ -29,7 +29,7 @@ ROWS = 15  # of the profile's tables
 # of MoCo v2's step with a symmetric loss, in forward passes of an image: two queries, forward and
 # backward (3 each), and two keys
 PASSES = 8
-TINY = validate.Case(Architecture("resnet10", 0.125, "small"), 3, 20, 16)
+TINY = validate.Case(Network("resnet10", 0.125, "small"), 3, 20, 16)
 FORWARD = 1.11e9  # FLOP of a ResNet-18 with the small stem on an image of 32 pixels
 
 
@@ -106,7 +106,7 @@ def squeeze(place: Place) -> Outcome:
     """MoCo v2's steps on views that are made already."""
     width, batch = (0.125, 16) if place.small else (1.0, 512)
     ways = ("none",) if place.small else WAYS
-    network = Architecture("resnet18", width, "small")
+    network = Network("resnet18", width, "small")
     rates = squeezing.steps(place.device, 32, batch, network, "bf16", ways)
     each = PASSES * FORWARD * width**2
     rows = [

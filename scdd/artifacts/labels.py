@@ -3,9 +3,9 @@
 A shard is one safetensors file. For its E epochs and N images it holds what an epoch's views drew,
 `crop` int16 [E, N, 4], `flip` bool [E, N], `partner` int32 [E, N], `lam` float32 [E, N], `box`
 int16 [E, N, 4] and what else a transform draws, and the teacher's logits before softmax in one of
-the forms of `scdd.data.forms`: the tensors [E, N, ...] whose names begin with `logits`. Views that
-can be drawn again (origin's views: drawn) are left out; a hash of each epoch's tells whether they
-were. What an image and epoch take, `scdd.artifacts.sizes.label_bytes` says.
+the forms of `scdd.labels.forms`: the tensors [E, N, ...] whose names begin with `logits`. Views
+that can be drawn again (origin's views: drawn) are left out; a hash of each epoch's tells whether
+they were. What an image and epoch take, `scdd.artifacts.sizes.label_bytes` says.
 
 A store can be tens of GB, so it has a hash for each epoch, checked when the epoch is read, in
 place of one for the file.
@@ -140,7 +140,7 @@ class LabelStore:
     def epoch(self, epoch: int) -> dict[str, Tensor]:
         """The stored tensors of one epoch, [N, ...] on the CPU in their own memory, checked.
 
-        `scdd.data.replay` makes views and logits of them. Raises ScddError, naming the shard,
+        `scdd.labels.replay` makes views and logits of them. Raises ScddError, naming the shard,
         where its bytes are not those that were written.
         """
         at = self._rows[epoch]

@@ -11,15 +11,7 @@ from torch import Tensor
 from scdd.artifacts import tensors
 from scdd.artifacts.classes import class_hash, require_same_classes
 from scdd.errors import ScddError
-
-
-@dataclass(frozen=True)
-class Architecture:
-    """What `scdd.models.build` needs beside the class count."""
-
-    arch: str
-    width: float
-    stem: str
+from scdd.params.network import Network
 
 
 @dataclass(frozen=True)
@@ -30,7 +22,7 @@ class Checkpoint:
     """
 
     kind: str
-    architecture: Architecture
+    architecture: Network
     classes: tuple[str, ...]
     state: dict[str, Tensor]
     digest: str
@@ -70,7 +62,7 @@ def load_checkpoint(
     state, header = tensors.load(path)
     if header.get("kind") != kind:
         raise ScddError(f"{path} is a {header.get('kind')!r} file, but a {kind!r} is needed.")
-    found = Architecture(**header["architecture"])
+    found = Network(**header["architecture"])
     if classes is not None:
         require_same_classes(header["classes"], path, classes, classes_of)
     if digest is not None and header["digest"] != digest:

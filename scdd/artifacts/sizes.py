@@ -1,18 +1,18 @@
 """How large artifacts are, known before they are made. Pure Python: the plan asks too."""
 
-from collections.abc import Mapping
-from typing import Any
+from scdd.params.protocol import Relabel
+from scdd.params.views import Transform
 
 VIEW_BYTES = 25  # crop, flip, partner, lam and box of one view
 
 
-def view_bytes(params: Mapping[str, Any]) -> int:
-    """Of one image's view in one epoch: what `scdd.data.mixing.Draws` stores."""
-    patches, augment = params.get("patches", 1), params.get("randaugment")
+def view_bytes(transform: Transform) -> int:
+    """Of one image's view in one epoch: what `scdd.views.mixing.Draws` stores."""
+    patches, augment = transform.patches, transform.randaugment
     return (
         VIEW_BYTES
         + (2 * patches if patches > 1 else 0)
-        + (2 * augment["operations"] if augment else 0)
+        + (2 * augment.operations if augment else 0)
     )
 
 
@@ -27,17 +27,17 @@ def index_bytes(classes: int) -> int:
 
 
 def logit_bytes(form: str, classes: int) -> int:
-    """Of one image's logits in one epoch, in the form that `scdd.data.forms` gives them."""
+    """Of one image's logits in one epoch, in the form that `scdd.labels.forms` gives them."""
     k = top_k(form)
     if k is not None:
         return k * (2 + index_bytes(classes)) + 2
     return classes + 4 if form == "int8" else 2 * classes
 
 
-def label_bytes(params: Mapping[str, Any], classes: int) -> int:
-    """Of one image in one epoch in a store made with the relabel parameters `params`."""
-    view = view_bytes(params) if params.get("views", "stored") == "stored" else 0
-    return view + logit_bytes(params["form"], classes)
+def label_bytes(params: Relabel, classes: int) -> int:
+    """Of one image in one epoch of a label store."""
+    view = view_bytes(params) if params.views == "stored" else 0
+    return view + logit_bytes(params.form, classes)
 
 
 def image_bytes(count: int, resolution: int) -> int:

@@ -16,14 +16,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from scdd import runtime
 from scdd.artifacts.config import Frozen
 from scdd.artifacts.dataset import SPLITS, DatasetInfo, save_info, save_split
 from scdd.data.holdout import hold_out
 from scdd.data.sets import module
 from scdd.data.source import check_header, decode
 from scdd.errors import ScddError
-from scdd.progress import say, track
+from scdd.jobs import runtime
+from scdd.jobs.progress import say, track
 
 IN_MEMORY = 4 * 2**30  # bytes of pixels up to which a split is decoded into one file
 

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import torch
 
-from scdd import gpus
 from scdd.artifacts.dataset import DatasetInfo
 from scdd.artifacts.images import SetInfo, labels_of, load_set, map_set, open_set
 from scdd.data.source import Split
-from scdd.progress import say
+from scdd.jobs import gpus
+from scdd.jobs.progress import say
 
 # bytes of images that are held: at most so many in the CPU's memory, which other jobs share, and
 # this part of the GPU memory that a job may have, for training needs the rest

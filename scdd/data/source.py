@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,8 +15,8 @@ from torch import Tensor
 
 from scdd.artifacts.dataset import DatasetInfo, load_files, load_info, load_split
 from scdd.artifacts.images import MappedImages
-from scdd.data.geometry import fit_boxes
 from scdd.errors import ScddError
+from scdd.views.geometry import fit_boxes
 
 T = TypeVar("T")
 DECODERS = 8  # threads that decode image files
@@ -220,38 +220,3 @@ class Dataset:
 def open_dataset(info: Path, root: Path) -> Dataset:
     """Open the artifact of which `info` is the dataset.json; splits are read when used."""
     return Dataset(load_info(info), info.parent, root)
-
-
-@cache
-def _columns(
-    mean: tuple[float, ...], std: tuple[float, ...], device: torch.device
-) -> tuple[Tensor, Tensor]:
-    """Kept on the device: making them for each batch would wait for a copy."""
-    with torch.inference_mode(False):  # whoever asks first
-        columns = torch.tensor([mean, std], device=device)[:, :, None, None]
-    return columns[0], columns[1]
-
-
-def standardise(pixels: Tensor, info: DatasetInfo) -> Tensor:
-    """Float [n, 3, H, W] in [0, 1] with the dataset's mean and std removed."""
-    mean, std = _columns(info.mean, info.std, pixels.device)
-    return (pixels - mean) / std
-
-
-def normalise(images: Tensor, info: DatasetInfo) -> Tensor:
-    """uint8 [n, 3, H, W] to float32 with the dataset's mean and std removed."""
-    return standardise(images.float() / 255, info)
-
-
-def denormalise(images: Tensor, info: DatasetInfo) -> Tensor:
-    """The inverse of `normalise`: clamped to valid pixels and rounded to uint8."""
-    mean = torch.tensor(info.mean, device=images.device)[:, None, None]
-    std = torch.tensor(info.std, device=images.device)[:, None, None]
-    return ((images.float() * std + mean).clamp(0, 1) * 255).round().to(torch.uint8)
-
-
-def valid_range(info: DatasetInfo, device: torch.device) -> tuple[Tensor, Tensor]:
-    """The normalised values of black and of white, float32 [3, 1, 1] each."""
-    mean = torch.tensor(info.mean, device=device)[:, None, None]
-    std = torch.tensor(info.std, device=device)[:, None, None]
-    return (0 - mean) / std, (1 - mean) / std

@@ -11,32 +11,21 @@ from scdd.artifacts.sizes import label_bytes, top_k
 from scdd.artifacts.slots import most_slots, slot_ranges
 from scdd.data import sets
 from scdd.data.folders import by_index_alone, tensor_files
-from scdd.errors import ScddError
+from scdd.errors import ScddError, nearest
+from scdd.params.base import Section, default_of, parameters, pick
+from scdd.params.experiment import Ablation, Backbone, Experiment, Method
+from scdd.params.network import ARCHITECTURES, Network
+from scdd.params.probe import Probe
+from scdd.params.protocol import Loss, Protocol, Relabel, Train, Whole
+from scdd.params.recover import Recover
+from scdd.params.select import Forgetting, Import
+from scdd.params.squeeze import SQUEEZES, Imported, Source
+from scdd.params.views import Transform
 from scdd.plan.checkpoints import WHERE, settle
-from scdd.plan.config import S, flatten, merge, nearest, parse, preset, preset_names
+from scdd.plan.config import S, flatten, merge, parse, preset, preset_names
 from scdd.plan.imports import check_labels, check_set
 from scdd.plan.methods import METHODS, SQUEEZE_TITLES, Kind
 from scdd.plan.plan import Node, Plan
-from scdd.plan.schema import (
-    ARCHITECTURES,
-    SQUEEZES,
-    Ablation,
-    Backbone,
-    Experiment,
-    Forgetting,
-    Import,
-    Imported,
-    Method,
-    Network,
-    Probe,
-    Protocol,
-    Recover,
-    Relabel,
-    Section,
-    Source,
-    Train,
-    Whole,
-)
 from scdd.plan.students import STUDENTS, TIMM, settled
 
 
@@ -52,7 +41,7 @@ def build(experiments: Iterable[Experiment], *, check_files: bool = True) -> Pla
             raise ScddError(f"two experiments are named {experiment.experiment!r}.")
         seen.append(experiment.experiment)
         _Builder(plan, experiment, check_files).build()
-        machine = experiment.machine.model_dump()
+        machine = experiment.machine.dump()
         if plan.machine not in ({}, machine):
             raise ScddError("machine: experiments that run together must have the same.")
         plan.machine = machine
@@ -111,7 +100,7 @@ class _Builder:
             unused += ("like",) if method.imported else ()
             unused += ("teacher",) if method.labels or kind.labels == "hard" else ()
             for key in unused:
-                if key in method.model_fields_set:
+                if getattr(method, key) != default_of(parameters(Method)[key]):
                     raise ScddError(f"methods.{method.name}.{key}: this method has no use for it.")
         self._check_protocols()
         self._check_ablation()
@@ -272,9 +261,8 @@ class _Builder:
         self.plan.classes[node.key] = count
         return node
 
-    def _tested_on(self) -> dict[str, int]:
-        """A student's parameter that says how validation images are cut; none for whole squares,
-        which were all that there was at first."""
+    def _tested_on(self) -> dict[str, int | None]:
+        """A student's parameter that says how validation images are cut; null for whole squares."""
         size, short = self.resolution, self.config.dataset.val_resize
         if short is None:  # as torchvision and all published figures of ImageNet have it
             large = _family(self.config.dataset.name, size) == self.family == "imagenet"
@@ -290,7 +278,7 @@ class _Builder:
                 "to cut from. Leave it out."
             )
         if short == size:
-            return {}
+            return {"val_resize": None}
         self._note(
             f"Students are tested on the centre {size}x{size} of validation images whose shorter "
             f"side is resized to {short}; probes on whole centre squares."
@@ -318,9 +306,9 @@ class _Builder:
         probe = self._section(Probe, ("probe",), self.config.probe, own_probe)
         if isinstance(squeeze, Imported):
             backbone = self._imported(squeeze.source, label, network, probe)
-        elif probe.views == "imported":
+        elif probe.features == "imported":
             raise ScddError(
-                f"probe.views: imported, but the squeeze {name} brings no classifier. "
+                f"probe.features: imported, but the squeeze {name} brings no classifier. "
                 "Set it to clean or augmented."
             )
         else:
@@ -334,7 +322,7 @@ class _Builder:
         licence = f"licence {source.licence}" if source.licence else "licence not stated"
         told = ", ".join(filter(None, [Path(source.file).name, source.url, licence]))
         self._note(f"Imported backbone: {told}.")
-        if probe.views == "imported":
+        if probe.features == "imported":
             self._check_order(source)
         section, parents = Imported(source=source), {"data": self.data}
         more = {**network, "sha256": content}
@@ -365,17 +353,17 @@ class _Builder:
             )
         return recover
 
-    def _inform(self, teacher: Node, recover: Recover) -> Node:
+    def _informativeness(self, teacher: Node, recover: Recover) -> Node:
         """A look at `teacher` by a short recovery, like `recover` but for its length and r_bn."""
-        inform = self.config.inform
-        params = recover.model_dump(mode="json", exclude=NOT_OF_INFORM)
-        identity = {k: v for k, v in recover.identity().items() if k not in NOT_OF_INFORM}
+        informativeness = self.config.informativeness
+        params = {k: v for k, v in recover.dump().items() if k not in NOT_OF_LOOKS}
+        identity = {k: v for k, v in recover.identity().items() if k not in NOT_OF_LOOKS}
         return self.plan.add(
-            "inform",
+            "informativeness",
             teacher.label,
-            {**inform.model_dump(), "recover": params},
+            {**informativeness.dump(), "recover": params},
             {"teacher": teacher},
-            {**inform.identity(), "recover": identity},
+            {**informativeness.identity(), "recover": identity},
         )
 
     def _backbones(self) -> list[dict[str, Any]]:
@@ -383,10 +371,10 @@ class _Builder:
         looks: list[dict[str, Any]] = []
         names: list[tuple[str, str]] = []
         for number, backbone in enumerate(self.config.backbones):
-            name, where = backbone.squeeze, f"backbones.{number}"
+            name, where = backbone.method, f"backbones.{number}"
             if name not in SQUEEZES:
-                raise ScddError(f"{where}.squeeze: unknown {name!r}. {nearest(name, SQUEEZES)}")
-            if backbone.seeds and "seed" not in SQUEEZES[name].model_fields:
+                raise ScddError(f"{where}.method: unknown {name!r}. {nearest(name, SQUEEZES)}")
+            if backbone.seeds and "seed" not in parameters(SQUEEZES[name]):
                 raise ScddError(f"{where}.seeds: the squeeze {name} has no seed.")
             title = backbone.title or SQUEEZE_TITLES.get(name, name)
             network = backbone.backbone or self.config.backbone
@@ -404,17 +392,18 @@ class _Builder:
     def _looks(self, backbone: Backbone, network: Network) -> Iterable[dict[str, Any]]:
         recover = self._recover("scdd-paper", {})
         for seed in backbone.seeds or (None,):
-            own = backbone.overrides if seed is None else {**backbone.overrides, "seed": seed}
-            probe = self._squeezed(backbone.squeeze, network, own, backbone.probe)
+            own = backbone.squeeze if seed is None else {**backbone.squeeze, "seed": seed}
+            probe = self._squeezed(backbone.method, network, own, backbone.probe)
             parts = {
-                "inform": self._inform(probe, recover).folder / "inform.json",
+                "informativeness": self._informativeness(probe, recover).folder
+                / "informativeness.json",
                 "metrics": probe.folder / "metrics.json",
                 "history": self.plan.parent(probe, "backbone").folder / "history.csv",
             }
             files = {name: str(path.relative_to(RESULTS)) for name, path in parts.items()}
-            yield {"squeeze": backbone.squeeze, "seed": seed, **files}
+            yield {"squeeze": backbone.method, "seed": seed, **files}
 
-    def _importset(self, method: Method, source: Import) -> Node:
+    def _import_images(self, method: Method, source: Import) -> Node:
         """The images of others."""
         where, path = f"methods.{method.name}.import", Path(source.path)
         ipcs = method.ipc or self.config.ipc
@@ -449,7 +438,7 @@ class _Builder:
             self._note(f"{path.name} does not tell its class order; assumed the dataset's.")
         label = f"{self.data.label}-imported"
         node = self.plan.add_section(
-            "importset", label, source, {"data": self.data}, sha256=content
+            "import_images", label, source, {"data": self.data}, sha256=content
         )
         self.plan.imports.setdefault(node.key, source.path)
         return node
@@ -464,17 +453,17 @@ class _Builder:
     def _source(self, method: Method, kind: Kind) -> Node:
         """Where a method's images come from: a recovery, a baseline or others."""
         if method.imported is not None:
-            return self._importset(method, method.imported)
+            return self._import_images(method, method.imported)
         if kind.order:
             return self.plan.add(
-                "baselines",
+                "select",
                 f"{self.data.label}-{kind.images}",
                 {"method": kind.images},
                 {"data": self.data, "order": self._order(method, kind)},
             )
         if kind.preset is None:
             return self.plan.add_section(
-                "baselines",
+                "select",
                 f"{self.data.label}-{kind.images}",
                 self.config.sampling,
                 {"data": self.data},
@@ -497,7 +486,7 @@ class _Builder:
                 )
             parents[f"teacher_{number}"] = self.probes[name]
         if recover.r_bn == "auto":
-            parents["inform"] = self._inform(teacher, recover)
+            parents["informativeness"] = self._informativeness(teacher, recover)
         return self.plan.add_section("recover", teacher.label, recover, parents)
 
     def _order(self, method: Method, kind: Kind) -> Node:
@@ -575,18 +564,17 @@ class _Builder:
     ) -> tuple[Node, dict[str, Any]]:
         """The soft labels of an image set by the protocol `name`, and what students are told of
         them."""
-        relabel = Relabel(**protocol.model_dump(include=set(Relabel.model_fields)))
+        relabel = pick(Relabel, protocol)
         count, k = self.plan.classes[self.data.key], top_k(relabel.form)
         if k is not None and k > count:
             raise ScddError(
                 f"protocol.{name}.form: {relabel.form}, but there are {count} classes. Set k to "
                 f"{count} or less."
             )
-        kept, pruned = protocol.label_epochs, {}
-        if kept is not None and kept < protocol.epochs:
-            pruned = {"label_epochs": kept}
+        kept = protocol.label_epochs or protocol.epochs
+        if kept < protocol.epochs:
             size = min(kept, relabel.epochs_per_shard)  # a shard of more would hold unused epochs
-            relabel = relabel.model_copy(update={"epochs_per_shard": size})
+            relabel = replace(relabel, epochs_per_shard=size)
         tied: dict[str, Any] = {"batch": protocol.batch} if relabel.by_batch else {}
         if k is not None:  # the share of the other classes is that at the students' temperature
             tied["temperature"] = protocol.temperature
@@ -594,7 +582,7 @@ class _Builder:
         roles = ["teacher", *(f"teacher_{number}" for number in range(2, len(teachers) + 1))]
         parents = {"images": images, **dict(zip(roles, teachers, strict=True))}
         node = self.plan.add_section("relabel", images.label, relabel, parents, **tied)
-        return node, {**_loss(protocol), **pruned}
+        return node, {**_loss(protocol), "label_epochs": kept}
 
     def _fkd(
         self, method: Method, folder: str, images: Node, protocol: Protocol
@@ -620,10 +608,9 @@ class _Builder:
             "form": "float16",
             "epochs_per_shard": FKD_SHARD,
         }
-        node = self.plan.add("fkd", images.label, params, {"images": images})
+        node = self.plan.add("import_labels", images.label, params, {"images": images})
         self.plan.imports.setdefault(node.key, folder)
-        pruned = {"label_epochs": epochs} if epochs < protocol.epochs else {}
-        return node, {**_loss(protocol), **pruned}
+        return node, {**_loss(protocol), "label_epochs": epochs}
 
     def _students(
         self, label: str, protocol: str = "", prescribed: Network | None = None
@@ -657,6 +644,8 @@ class _Builder:
                 section,
                 {"data": self.data},
                 **self.tested_on,
+                mix_by="set",
+                dsa=False,
                 student=network,
                 labels="hard",
                 seed=seed,
@@ -677,7 +666,7 @@ class _Builder:
     def _validate(self, method: Method, kind: Kind, images: Node, name: str) -> None:
         """Students of one image set by one protocol, with soft labels or the classes alone."""
         protocol = self._protocol(name)
-        train = Train(**protocol.model_dump(include=set(Train.model_fields)))
+        train = pick(Train, protocol)
         if protocol.patches > self.resolution:
             raise ScddError(
                 f"protocol.{name}.patches: {protocol.patches}, but the images have "
@@ -726,10 +715,10 @@ class _Builder:
         """A student's soft labels: their form in words, and bytes an image over all epochs."""
         epochs = protocol.label_epochs or protocol.epochs
         form = protocol.form + (", drawn views" if protocol.views == "drawn" else "")
-        if labels.stage == "fkd":
+        if labels.stage == "import_labels":
             form = "as imported"
         form += f", {epochs} of {protocol.epochs} epochs" if epochs < protocol.epochs else ""
-        each = label_bytes(labels.params, self.plan.class_count(labels))
+        each = label_bytes(Relabel.of(labels.params), self.plan.class_count(labels))
         return {"form": form, "bytes": epochs * each}
 
     def build(self) -> None:
@@ -785,12 +774,12 @@ class _Builder:
             "probes": probes,
             "recoveries": recoveries,
             "notes": self.notes,
-            "figures": self.config.figures.model_dump(),
+            "figures": self.config.figures.dump(),
         }
         if self.verified:
             params |= {"verified": self.verified, "verifier": self.config.verifier}
         if looks:
-            params |= {"backbones": looks, "balance": self.config.inform.balance}
+            params |= {"backbones": looks, "balance": self.config.informativeness.balance}
         if self.config.dataset.holdout:
             params["holdout"] = self.config.dataset.holdout
         if self.config.ablation is not None:
@@ -802,7 +791,7 @@ class _Builder:
         keys = {"preset", "teacher", "backbone", "squeeze", "probe", "recover"}
         methods = {
             method.name: _told(
-                method.model_dump(mode="json", include=set(keys), exclude_unset=True)
+                {key: value for key, value in method.dump().items() if key in keys and value}
             )
             for method, _ in self.methods
         }
@@ -811,41 +800,36 @@ class _Builder:
         for name in self.config.protocols:
             bundle, shared, own = self._bundle(name)
             protocols[name] = _told(own if bundle == published else merge(shared, own))
-        return {**base.model_dump(), "methods": methods, "protocols": protocols}
+        return {**base.dump(), "methods": methods, "protocols": protocols}
 
 
 # what a look at a backbone does not take from the recovery that it is made for: it starts from
 # noise, sees no real image and stores none
-NOT_OF_INFORM = {"iterations", "r_bn", "start", "statistics", "storage"}
+NOT_OF_LOOKS = {"iterations", "r_bn", "start", "statistics", "storage"}
 FKD_SHARD = 25  # epochs in one label file: 25 of ImageNet at IPC 50 are 2.4 GiB
 OF_COSTS = ("method", "title", "teacher", "ipc", "protocol", "student")
 OF_VALIDATE = {"metrics": "metrics.json", "history": "history.csv"}
 
 
 def _loss(protocol: Protocol) -> dict[str, Any]:
-    """What a student with soft labels minimises: keys of its own beside its training's. The first
-    of the losses goes without saying, as it did before there were others."""
-    if protocol.loss == "mse-ce":
-        return {"loss": protocol.loss, "ce_weight": protocol.ce_weight}
-    told = {} if protocol.loss == "kl" else {"loss": protocol.loss}
-    return {"temperature": protocol.temperature, **told}
+    """What a student with soft labels minimises; what its loss does not use is left out."""
+    unused = "temperature" if protocol.loss == "mse-ce" else "ce_weight"
+    loss = pick(Loss, protocol).dump()
+    return {key: value for key, value in loss.items() if key != unused}
 
 
 def _hard_views(protocol: Protocol) -> dict[str, Any]:
     """The views of a student with hard labels. Where the protocol has soft ones, its images are not
     mixed: hard labels are there the control that has nothing of a teacher."""
-    keys = {"view", "patches", "randaugment", "mix", "alpha"}
-    views = {key: value for key, value in protocol.identity().items() if key in keys}
+    transform, mix_by = pick(Transform, protocol), protocol.mix_by
     if protocol.labels == "soft":
-        views["mix"] = "none"
-    elif protocol.mix_by == "batch":
-        views["mix_by"] = "batch"
-    return {**views, "dsa": True} if protocol.dsa else views
+        transform, mix_by = replace(transform, mix="none"), "set"
+    return {**transform.dump(), "mix_by": mix_by, "dsa": protocol.dsa}
 
 
 def _value(section: Section, key: str) -> Any:
     """At a key as `view.flip`; None where it is in nothing."""
-    value: Any = section.model_dump()
+    value: Any = section.dump()
     for part in key.split("."):
         value = (value or {}).get(part)
     return value

@@ -1,12 +1,13 @@
 """Public checkpoints: what can be known of them before the first job, without torch."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from scdd.artifacts.files import sha256
 from scdd.errors import ScddError
-from scdd.plan.schema import Source
+from scdd.params.squeeze import Source
 
 WHERE = "squeeze.imported.source"
 SAME_COLOUR = 0.01  # published means and deviations of one dataset differ by less
@@ -29,7 +30,7 @@ def settle(source: Source, data: Mapping[str, Any]) -> tuple[Source, str]:
                 "what the checkpoint was trained with."
             )
     if isinstance(source.classes, str):
-        source = source.model_copy(update={"classes": _lines(source.classes)})
+        source = replace(source, classes=_lines(source.classes))
     return source, sha256(file)
 
 

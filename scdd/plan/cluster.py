@@ -3,47 +3,46 @@
 None of it stands in a digest: changing it never makes an artifact anew.
 """
 
+import json
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, field_validator
-
 from scdd.errors import ScddError
+from scdd.params.base import Count, Section, param
 from scdd.plan.config import parse, read_yaml
-from scdd.plan.schema import Count, Section
 from scdd.plan.stages import STAGES
 
 VARIABLE = "SCDD_CLUSTER"  # hands the settings of a run to its jobs
 
 
+@dataclass(frozen=True)
 class Asked(Section):
     """What the jobs of one stage ask for, where it is not the usual."""
 
-    runtime: Count | None = Field(None, description="minutes until Slurm ends a job")
-    mem: Count | None = Field(None, description="MB of memory of a first try")
-    partition: str | None = Field(None, description="another one than the other stages'")
+    runtime: Count | None = param(None, "minutes until Slurm ends a job")
+    mem: Count | None = param(None, "MB of memory of a first try")
+    partition: str | None = param(None, "another one than the other stages'")
 
 
+@dataclass(frozen=True)
 class Cluster(Section):
     """`slurm/cluster.yaml`. Every key may be left out."""
 
-    partition: str | None = Field(None, description="sbatch --partition; null: Slurm's default")
-    account: str | None = Field(None, description="sbatch --account")
-    qos: str | None = Field(None, description="sbatch --qos")
-    constraint: str | None = Field(None, description="sbatch --constraint")
-    gpu: Literal["gpus", "gres"] = Field("gpus", description="--gpus=1, or --gres=gpu:1")
-    max_runtime: Count | None = Field(None, description="minutes: no job asks for more")
-    max_mem: Count | None = Field(None, description="MB: no job asks for more")
-    stages: dict[str, Asked] = Field({}, description="overrides by stage")
+    partition: str | None = param(None, "sbatch --partition; null: Slurm's default")
+    account: str | None = param(None, "sbatch --account")
+    qos: str | None = param(None, "sbatch --qos")
+    constraint: str | None = param(None, "sbatch --constraint")
+    gpu: Literal["gpus", "gres"] = param("gpus", "--gpus=1, or --gres=gpu:1")
+    max_runtime: Count | None = param(None, "minutes: no job asks for more")
+    max_mem: Count | None = param(None, "MB: no job asks for more")
+    stages: dict[str, Asked] = param({}, "overrides by stage")
 
-    @field_validator("stages")
-    @classmethod
-    def _stages_are_known(cls, stages: dict[str, Asked]) -> dict[str, Asked]:
-        for name in stages:
+    def __post_init__(self) -> None:
+        for name in self.stages:
             if name not in STAGES:
-                raise ValueError(f"{name} is none of the stages {', '.join(STAGES)}")
-        return stages
+                raise ValueError(f"stages: {name} is not one of the stages {', '.join(STAGES)}")
 
     def runtime(self, stage: str) -> int:
         """Minutes. They do not grow with the tries: what was stopped goes on where it was."""
@@ -77,9 +76,9 @@ def for_run(path: Path, is_driver: bool) -> Cluster:
     Raises ScddError, naming the file, for anything wrong with it.
     """
     if not is_driver:
-        return Cluster.model_validate_json(os.environ[VARIABLE])
+        return Cluster.of(json.loads(os.environ[VARIABLE]))
     cluster = read(path) if path.exists() else Cluster()
-    os.environ[VARIABLE] = cluster.model_dump_json()
+    os.environ[VARIABLE] = json.dumps(cluster.dump())
     return cluster
 
 

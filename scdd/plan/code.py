@@ -17,7 +17,13 @@ from scdd.plan.stages import STAGES
 
 # How files are laid out and what is printed does not change results; where it does, raise the
 # stage's version. Nor does the package's own module, with its version and `scdd.load`.
-NEUTRAL = ("scdd.artifacts", "scdd.runtime", "scdd.progress", "scdd.gpus", "scdd.errors")
+NEUTRAL = (
+    "scdd.artifacts",
+    "scdd.jobs.runtime",
+    "scdd.jobs.progress",
+    "scdd.jobs.gpus",
+    "scdd.errors",
+)
 PACKAGE = Path(__file__).parents[1]
 
 

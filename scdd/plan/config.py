@@ -1,49 +1,92 @@
 """Reading configurations: one clear message for a wrong key or value, presets filled in."""
 
-import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ValidationError
-from pydantic.fields import FieldInfo
+from pydantic import TypeAdapter, ValidationError
 
-from scdd.errors import ScddError
-from scdd.plan.schema import Section
+from scdd.errors import ScddError, nearest
+from scdd.params.base import Section, hints, key_of, parameters, sections_in
+from scdd.params.experiment import Method
 
 S = TypeVar("S", bound=Section)
 
 
-def nearest(word: object, known: Iterable[str]) -> str:
-    """A hint for a message: the nearest known name, or all of them."""
-    known = sorted(known)
-    close = difflib.get_close_matches(str(word), known, n=1)
-    return f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(known)}."
+def parse(section: type[S], values: Mapping[str, Any], where: str) -> S:
+    """`values` as a checked section. Raises ScddError naming `where` and the key.
 
-
-def parse(model: type[S], values: Mapping[str, Any], where: str) -> S:
-    """`values` as a checked `model`. Raises ScddError naming `where` and the key.
-
-    A part of a nested section keeps the rest of the default that this model has for it.
+    A part of a nested section keeps the rest of the default that this section has for it.
     """
-    nested = {
-        name: field.default.model_dump()
-        for name, field in model.model_fields.items()
-        if isinstance(field.default, Section) and isinstance(values.get(name), Mapping)
-    }
+    values = _prepared(section, values, (where,) if where else ())
     try:
-        return model.model_validate(merge(nested, values))
+        return _adapter(section).validate_python(values)
     except ValidationError as error:
         problems = [dict(problem) for problem in error.errors()]
         # a list whose items are wrong is also reported as too short, and a number that is wrong
-        # as no 'auto'
+        # as not being 'auto'
         shown = [p for p in problems if p["type"] != "too_short" and not _or_word(p)] or problems
-        lines = [_explain(model, problem, where) for problem in shown]
+        lines = [_explain(section, problem, where) for problem in shown]
         raise ScddError("\n".join(dict.fromkeys(lines))) from None
+
+
+@cache
+def _adapter(section: type[S]) -> TypeAdapter[S]:
+    return TypeAdapter(section)
+
+
+def _prepared(section: type[Section], values: Any, place: tuple[str, ...]) -> Any:
+    """The values of a section before they are checked: bare names as mappings, and what a nested
+    section leaves out from the default that `section` has for it."""
+    if not isinstance(values, Mapping):
+        bare = section.BARE if isinstance(values, str) else None
+        return values if bare is None else {bare: values}
+    prepared = dict(values)
+    names = {key_of(parameter): parameter for parameter in parameters(section).values()}
+    for key in values:
+        where = ".".join((*place, str(key)))
+        if key in section.RENAMED and key not in names:
+            raise ScddError(f"{where} is called {section.RENAMED[key]} now.")
+        if key not in names:
+            continue
+        parameter, hint = names[key], hints(section)[names[key].name]
+        value = prepared.pop(key)
+        _refuse_truth(where, hint, value)
+        default = parameter.default
+        if isinstance(default, Section) and isinstance(value, Mapping):
+            value = merge(default.dump(), value)
+        for inner in sections_in(hint)[:1]:
+            value = _all_prepared(inner, hint, value, (*place, str(key)))
+        if hint in LISTED and isinstance(value, str):
+            value = (value,)
+        prepared[parameter.name] = value
+    return prepared
+
+
+def _all_prepared(section: type[Section], hint: Any, value: Any, place: tuple[str, ...]) -> Any:
+    """A value that is a section, or a list or mapping of sections."""
+    if isinstance(value, list | tuple):
+        return [_prepared(section, v, (*place, str(i))) for i, v in enumerate(value)]
+    if get_origin(hint) is dict and isinstance(value, Mapping):
+        return {key: _prepared(section, v, (*place, str(key))) for key, v in value.items()}
+    return _prepared(section, value, place)
+
+
+# what may be given as one name in place of a list of them
+LISTED = (hints(Method)["teacher"],)
+
+
+def _refuse_truth(where: str, hint: Any, value: Any) -> None:
+    """YAML reads `no` and `off` as false, which is not the number 0."""
+    if hint is bool or bool in get_args(hint):
+        return
+    for each in value if isinstance(value, list | tuple) else (value,):
+        if isinstance(each, bool):
+            raise ScddError(f"{where} cannot be {str(each).lower()}.")
 
 
 def _or_word(problem: dict[str, Any]) -> bool:
@@ -51,40 +94,43 @@ def _or_word(problem: dict[str, Any]) -> bool:
     return problem["type"] == "literal_error" and str(problem["loc"][-1]).startswith("literal[")
 
 
-def _explain(model: type[Section], problem: dict[str, Any], where: str) -> str:
-    # pydantic's names of types in a union are no keys of the user's
+def _explain(section: type[Section], problem: dict[str, Any], where: str) -> str:
+    # pydantic's names of types in a union are not keys of the user's
     place = [part for part in problem["loc"] if not re.match(r"constrained-|[\w-]+\[", str(part))]
-    path = ".".join(str(part) for part in ([where] if where else []) + place)
-    if problem["type"] == "extra_forbidden":
-        return f"unknown key {path}. {nearest(place[-1], _fields(model, place[:-1]))}"
+    keys = _sections_at(section, place)
+    shown = [_shown(keys[i] if i < len(keys) else None, part) for i, part in enumerate(place)]
+    path = ".".join(([where] if where else []) + shown)
+    if problem["type"] == "unexpected_keyword_argument":
+        known = map(key_of, parameters(keys[len(place) - 1] or section).values())
+        return f"unknown key {path}. {nearest(place[-1], known)}"
     if problem["type"] == "missing":
         return f"{path} is missing."
     told = problem["msg"].removeprefix("Value error, ")
     told = re.sub("tuple", "list", told, flags=re.IGNORECASE)
+    told = re.sub(r" or an instance of \w+", "", told)
     got = "" if problem["type"] == "value_error" else f" (got {problem['input']!r})"
     return f"{path + ': ' if path else ''}{told[0].lower()}{told[1:]}{got}."
 
 
-def _fields(model: Any, place: list[Any]) -> list[str]:
-    """The field names of the model found by walking `place` from `model`."""
+def _sections_at(section: type[Section], place: Sequence[Any]) -> list[type[Section] | None]:
+    """The section in which each part of a place is a key; None where it is in a mapping or list."""
+    at: list[type[Section] | None] = []
+    current: type[Section] | None = section
+    hint: Any = section
     for part in place:
-        fields = keys_of(model)
-        if part in fields:  # otherwise the key of a mapping, or a place in a list
-            model = fields[part].annotation
-        model = next(kind for kind in _models(model))
-    return list(keys_of(model))
+        at.append(current if current and part in parameters(current) else None)
+        if at[-1] is not None:
+            hint = hints(at[-1])[part]
+        elif current is not None and not isinstance(part, int):
+            at[-1] = current  # an unknown key
+        inner = sections_in(hint)
+        current = inner[0] if inner else None
+    return at
 
 
-def keys_of(model: type[BaseModel]) -> dict[str, FieldInfo]:
-    """A model's fields by the names that they have in a configuration."""
-    return {field.alias or name: field for name, field in model.model_fields.items()}
-
-
-def _models(annotation: Any) -> Iterable[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for part in get_args(annotation):
-        yield from _models(part)
+def _shown(section: type[Section] | None, part: Any) -> str:
+    parameter = None if section is None else parameters(section).get(part)
+    return str(part) if parameter is None else key_of(parameter)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

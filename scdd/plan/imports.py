@@ -6,9 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from scdd.artifacts.contents import kept_path
 from scdd.artifacts.files import sha256_of, write_text
-from scdd.data.fkd_files import epoch_count, epoch_files
 from scdd.data.folders import (
     by_class,
     by_index_alone,
@@ -20,7 +18,9 @@ from scdd.data.folders import (
     tensor_files,
 )
 from scdd.errors import ScddError
-from scdd.progress import say
+from scdd.interop.contents import kept_path
+from scdd.interop.fkd_files import epoch_count, epoch_files
+from scdd.jobs.progress import say
 
 MUCH = 2**30  # bytes that take seconds to hash: the log says so
 

@@ -11,11 +11,11 @@ from typing import Any
 from scdd.artifacts.files import read_json, write_json, write_text
 from scdd.artifacts.run import NAME, RESULTS
 from scdd.errors import ScddError
+from scdd.params.experiment import Experiment
 from scdd.plan.build import build
 from scdd.plan.config import parse, read_yaml
 from scdd.plan.identity import digest
 from scdd.plan.plan import Node, Plan
-from scdd.plan.schema import Experiment
 
 VARIABLE = "SCDD_PLAN"  # names the frozen plan to the jobs of a run
 

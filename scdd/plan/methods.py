@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Kind:
-    """A method. `images`: 'recover', 'whole', 'import', a coreset or a module of scdd.baselines;
+    """A method. `images`: 'recover', 'whole', 'import', a coreset or a module of scdd.select;
     `preset`: the published recovery whose values it has; `order`: the stage that orders the images
     of a coreset."""
 

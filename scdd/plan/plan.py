@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from scdd.artifacts.config import teacher_roles
-from scdd.artifacts.costs import cost_path
-from scdd.artifacts.report import pages
 from scdd.artifacts.run import RESULTS
 from scdd.artifacts.sizes import image_bytes, label_bytes
 from scdd.artifacts.slots import (
@@ -21,9 +19,12 @@ from scdd.artifacts.slots import (
     shard_path,
     slot_ranges,
 )
+from scdd.jobs.costs import cost_path
+from scdd.params.base import Section
+from scdd.params.protocol import Relabel
 from scdd.plan.identity import digest
-from scdd.plan.schema import Section
 from scdd.plan.stages import IMAGES, LABELS, PAGES, STAGES
+from scdd.report.pages import pages
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ class Plan:
         self, stage: str, label: str, section: Section, parents: Mapping[str, Node], **more: Any
     ) -> Node:
         """`add` with the parameters of a checked section of the configuration."""
-        params = {**section.model_dump(mode="json"), **more}
+        params = {**section.dump(), **more}
         return self.add(stage, label, params, parents, {**section.identity(), **more})
 
     def of(self, stage: str) -> list[Node]:
@@ -172,7 +173,7 @@ class Plan:
 
     def label_epochs(self, student: Node) -> int:
         """How many epochs of its soft labels a student uses; after the last it begins anew."""
-        epochs: int = student.params.get("label_epochs") or student.params["epochs"]
+        epochs: int = student.params["label_epochs"]
         return epochs
 
     def label_shards(self, labels: Node, epochs: int) -> list[Path]:
@@ -188,7 +189,7 @@ class Plan:
     def store_bytes(self, labels: Node) -> int:
         """Of the tensors of a store's shards."""
         images: int = self.class_count(labels) * self.parent(labels, "images").params["ipc"]
-        each = label_bytes(labels.params, self.class_count(labels))
+        each = label_bytes(Relabel.of(labels.params), self.class_count(labels))
         return images * self.store_epochs(labels) * each
 
     def set_bytes(self, images: Node) -> int:
@@ -214,13 +215,13 @@ class Plan:
         return {stage: files for stage, files in found.items() if files}
 
     def _jobs(self, node: Node, user: Node) -> list[str]:
-        """The jobs of `node` that its child `user` needs, named as scdd.artifacts.costs has it."""
+        """The jobs of `node` that its child `user` needs, named as scdd.jobs.costs has it."""
         slots = [f"slots_{range_name(span)}" for span in slot_ranges(user.params.get("ipc", 1))]
         match node.stage:
             case "recover":
                 of = [f"classes_{range_name(block)}" for block in self.class_blocks(node)]
                 return [f"{span}_{block}" for span in slots for block in of]
-            case "baselines":
+            case "select":
                 return slots
             case "relabel":
                 shards = self.label_shards(node, self.label_epochs(user))
@@ -232,6 +233,6 @@ class Plan:
 def _whole_shards(labels: Node, epochs: int) -> list[Range]:
     size = labels.params["epochs_per_shard"]
     stop = -(-epochs // size) * size
-    if labels.stage == "fkd":  # no more than others made
+    if labels.stage == "import_labels":  # no more than others made
         stop = min(stop, len(labels.params["sha256"]))
     return blocks(stop, size)

@@ -47,7 +47,7 @@ STAGES = {
         minutes=1440,
         mem=32_000,
         gpu=True,
-        plugins=("scdd.squeeze", "method"),
+        plugins=("scdd.squeeze.methods", "method"),
     ),
     "probe": Stage(
         program="scdd.probe",
@@ -57,9 +57,9 @@ STAGES = {
         mem=32_000,
         gpu=True,
     ),
-    "inform": Stage(
-        program="scdd.inform",
-        done=("inform.json",),
+    "informativeness": Stage(
+        program="scdd.informativeness",
+        done=("informativeness.json",),
         job="a look at a backbone",
         minutes=60,
         mem=32_000,
@@ -74,32 +74,32 @@ STAGES = {
         gpu=True,
     ),
     "coreset": Stage(
-        program="scdd.coreset",
+        program="scdd.select.coreset",
         done=("order.safetensors",),
         job="the order of real images by a backbone's features",
         minutes=120,
         mem=32_000,
         gpu=True,
-        plugins=("scdd.coreset", "method"),
+        plugins=("scdd.select.orders", "method"),
     ),
     "forgetting": Stage(
-        program="scdd.forgetting",
+        program="scdd.select.forgetting",
         done=("order.safetensors",),
         job="the order of real images by a training run",
         minutes=1440,
         mem=32_000,
         gpu=True,
     ),
-    "baselines": Stage(
-        program="scdd.baselines",
+    "select": Stage(
+        program="scdd.select",
         done=(IMAGES,),
         job="a range of slots of a control or a coreset",
         minutes=60,
         mem=16_000,
-        plugins=("scdd.baselines", "method"),
+        plugins=("scdd.select.methods", "method"),
     ),
-    "importset": Stage(
-        program="scdd.importset",
+    "import_images": Stage(
+        program="scdd.interop.import_images",
         done=(IMAGES,),
         job="a range of slots of someone's distilled set",
         minutes=60,
@@ -114,7 +114,7 @@ STAGES = {
         mem=16_000,
     ),
     "verify": Stage(
-        program="scdd.verify",
+        program="scdd.evaluate.verify",
         done=("metrics.json",),
         job="a look at an image set",
         minutes=60,
@@ -122,15 +122,15 @@ STAGES = {
         gpu=True,
     ),
     "relabel": Stage(
-        program="scdd.relabel",
+        program="scdd.labels.relabel",
         done=(LABELS,),
         job="a range of epochs of one image set",
         minutes=240,
         mem=64_000,
         gpu=True,
     ),
-    "fkd": Stage(
-        program="scdd.fkd",
+    "import_labels": Stage(
+        program="scdd.interop.import_labels",
         done=(LABELS,),
         job="a range of epochs of an FKD folder",
         minutes=240,
@@ -138,7 +138,7 @@ STAGES = {
         imports=True,
     ),
     "validate": Stage(
-        program="scdd.validate",
+        program="scdd.evaluate.validate",
         done=("metrics.json",),
         job="one student",
         minutes=720,
@@ -146,11 +146,11 @@ STAGES = {
         gpu=True,
     ),
     "tables": Stage(
-        program="scdd.tables",
+        program="scdd.report.tables",
         done=(PAGES,),
         job="an experiment",
         minutes=30,
         mem=8_000,
-        reads=("published.csv",),
+        reads=("report/published.csv",),
     ),
 }

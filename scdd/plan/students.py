@@ -1,7 +1,7 @@
 """The students that can be asked for: names, small-image stems and image sizes, without torch.
 
-What scdd.students builds, written down so that a wrong name is found before the first job; a test
-holds the two together.
+What scdd.networks.students builds, written down so that a wrong name is found before the first job;
+a test holds the two together.
 """
 
 import importlib.util
@@ -12,9 +12,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from scdd.errors import ScddError
-from scdd.plan.config import nearest
-from scdd.plan.schema import ARCHITECTURES, Network
+from scdd.errors import ScddError, nearest
+from scdd.params.network import ARCHITECTURES, Network
 
 SMALL = 64  # pixels up to which `stem: auto` is the small one
 TIMM = "timm:"
@@ -97,7 +96,7 @@ def settled(network: Network, resolution: int, where: str) -> dict[str, Any]:
         raise ScddError(
             f"{where}: {name} takes images of {sizes}, and these have {resolution}. Choose another."
         )
-    return {**network.model_dump(), "stem": stem}
+    return {**network.dump(), "stem": stem}
 
 
 def _require_timm(name: str, where: str) -> None:

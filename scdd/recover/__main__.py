@@ -8,48 +8,53 @@ of the range's first slot on their way from noise.
 import argparse
 import math
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from scdd import runtime
 from scdd.artifacts.config import Frozen, teacher_roles
 from scdd.artifacts.dataset import DatasetInfo, load_info
 from scdd.artifacts.files import write_text
 from scdd.artifacts.frames import Frames, save_frames
 from scdd.artifacts.images import save_checksums, save_shard
-from scdd.artifacts.inform import load_inform
+from scdd.artifacts.informativeness import load_informativeness
 from scdd.artifacts.network import Checkpoint
-from scdd.artifacts.saved import Unsaved
 from scdd.artifacts.slots import Range, blocks, frames_path, losses_path
-from scdd.data.source import Dataset, denormalise, normalise, open_dataset, valid_range
+from scdd.data.source import Dataset, open_dataset
 from scdd.errors import ScddError
-from scdd.models import in_eval_mode
-from scdd.progress import say, track
+from scdd.jobs import runtime
+from scdd.jobs.progress import say, track
+from scdd.jobs.saved import Unsaved
+from scdd.networks.resnet import in_eval_mode
+from scdd.networks.teachers import load_teacher
+from scdd.params.recover import Recover
 from scdd.recover.engine import recover_units
-from scdd.recover.pixels import as_normalised, real_starts, stored
+from scdd.recover.starts import as_normalised, real_starts
 from scdd.recover.targets import class_statistics
-from scdd.recover.teacher import load_teacher
-from scdd.recover.units import Statistics, Unit, draw_class_unit, draw_unit, settings_of
+from scdd.recover.units import Statistics, Unit, draw_class_unit, draw_unit
+from scdd.views.pixels import denormalise, normalise, stored, valid_range
 
 CURVE = 100  # iterations of a unit that the losses' file keeps, about
 FRAMED = 10  # classes, at most, of which there are frames
 STATISTICS = 256  # real images a forward pass
 
 
-def r_bn_of(config: Frozen, inform: Path | None) -> float:
+def r_bn_of(params: Recover, config: Frozen, look: Path | None) -> float:
     """The number itself, or what the look at the teacher suggests where it is `auto`.
 
     Raises ScddError where that look is missing, damaged or not of this configuration.
     """
-    r_bn: float | str = config.params["r_bn"]
-    if not isinstance(r_bn, str):
+    r_bn = params.r_bn
+    if r_bn != "auto":
         return r_bn
-    if inform is None:
-        raise ScddError("recover.r_bn is auto: --inform must name the inform.json of the teacher.")
-    suggested = load_inform(inform, digest=config.parents["inform"]).r_bn
-    say(f"r_bn {suggested:g}, as suggested by {inform}")
+    if look is None:
+        raise ScddError(
+            "recover.r_bn is auto: --informativeness must name the teacher's informativeness.json."
+        )
+    suggested = load_informativeness(look, digest=config.parents["informativeness"]).r_bn
+    say(f"r_bn {suggested:g}, as suggested by {look}")
     return suggested
 
 
@@ -80,14 +85,14 @@ def real_images(args: argparse.Namespace, key: str) -> Dataset:
 
 
 def starts(
-    args: argparse.Namespace, config: Frozen, info: DatasetInfo
+    args: argparse.Namespace, params: Recover, info: DatasetInfo
 ) -> Callable[[Range, Range], Tensor | None]:
     """What images start from, by class and slot range: None for noise, or real images normalised
     by `info`. Raises ScddError where these are wanted and there are too few."""
-    if config.params.get("start", "noise") == "noise":
+    if params.start == "noise":
         return lambda classes, slots: None
     dataset = real_images(args, "start")
-    return real_starts(dataset, info, args.classes, args.slots, config.params["seed"])
+    return real_starts(dataset, info, args.classes, args.slots, params.seed)
 
 
 def targets_by_class(
@@ -135,29 +140,28 @@ def losses_csv(of: str, keys: Iterable[int], losses: Tensor) -> str:
 
 
 def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: Unsaved) -> None:
-    params, r_bn = config.params, r_bn_of(config, args.inform)
+    params = Recover.of(config.params)
+    params = replace(params, r_bn=r_bn_of(params, config, args.informativeness))
     info = as_normalised(load_info(args.data), params)
-    settings = settings_of({**params, "r_bn": r_bn})
-    seed, size = params["seed"], params["block"]
-    block = block_index(args.classes, size, len(info.classes))
+    block = block_index(args.classes, params.block, len(info.classes))
     own, teacher, others = teachers(args, config, info)
     network, *committee = (in_eval_mode(each, device) for each in (own, *others))
-    indices, start = range(*args.classes), starts(args, config, info)
-    frames = moments(settings.iterations) if block == 0 else []
-    by_class = params.get("statistics", "dataset") == "class"
+    indices, start = range(*args.classes), starts(args, params, info)
+    frames = moments(params.iterations) if block == 0 else []
+    by_class = params.statistics == "class"
     targets = targets_by_class(args, info, [network, *committee]) if by_class else {}
     labels, resolution = torch.tensor(indices), info.resolution
 
     def of_slot(slot: int) -> Unit:
         begin = start(args.classes, (slot, slot + 1))
         return draw_unit(
-            settings, labels, resolution, seed=seed, block=block, slot=slot, start=begin
+            params, labels, resolution, seed=params.seed, block=block, slot=slot, start=begin
         )
 
     def of_class(label: int) -> Unit:
         begin, goal = start((label, label + 1), args.slots), targets[label]
         return draw_class_unit(
-            settings, label, resolution, seed=seed, slots=args.slots, targets=goal, start=begin
+            params, label, resolution, seed=params.seed, slots=args.slots, targets=goal, start=begin
         )
 
     keys, size = (
@@ -168,7 +172,7 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: 
         size,
         of_class if by_class else of_slot,
         keys,
-        settings,
+        params,
         valid_range(info, device),
         committee=committee,
         width=args.pass_width,
@@ -181,14 +185,14 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: 
     by_slot = made.images.transpose(0, 1) if by_class else made.images
     record = {
         "digest": config.digest,
-        "seed": seed,
-        "r_bn": r_bn,
+        "seed": params.seed,
+        "r_bn": params.r_bn,
         "teacher": teacher.digest,
         "passes": made.widths,
         "compiled": args.compile,
         "env": runtime.environment(device),
     }
-    shards = stored(by_slot, info, params.get("storage", "lossless"))
+    shards = stored(by_slot, info, params.storage)
     for row, index in enumerate(indices):
         save_shard(args.out, args.slots, info.classes, index, shards[:, row], record=record)
     if frames:
@@ -212,7 +216,9 @@ def main(argv: list[str] | None = None) -> int:
         required=True,
         help="the probe's checkpoint, and those of the committee",
     )
-    parser.add_argument("--inform", type=Path, help="the teacher's inform.json, if r_bn is auto")
+    parser.add_argument(
+        "--informativeness", type=Path, help="the teacher's informativeness.json, if r_bn is auto"
+    )
     parser.add_argument("--classes", type=runtime.span, required=True, help="a block, e.g. 0:100")
     parser.add_argument("--slots", type=runtime.span, required=True, help="a range, e.g. 1:10")
     parser.add_argument(

@@ -16,13 +16,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from scdd import gpus
-from scdd.artifacts.saved import Snapshot, Unsaved
-from scdd.capture import Compiled, captured
 from scdd.errors import ScddError
-from scdd.progress import Progress, say
+from scdd.jobs import gpus
+from scdd.jobs.capture import Compiled, captured
+from scdd.jobs.progress import Progress, say
+from scdd.jobs.saved import Snapshot, Unsaved
+from scdd.params.recover import Recover
 from scdd.recover.matching import BatchNormLoss, frozen, objective
-from scdd.recover.units import Settings, Statistics, Unit, Views
+from scdd.recover.units import Statistics, Unit, Views
 
 CHECK_EVERY = 100  # iterations between looks at the losses
 EPSILON = 1e-8  # Adam's
@@ -33,8 +34,8 @@ class NotFinite(ScddError):
     """A loss or an image is not finite: unit and iteration are named."""
 
 
-def learning_rate(settings: Settings, step: int) -> float:
-    return 0.5 * settings.lr * (1 + math.cos(math.pi * step / settings.iterations))
+def learning_rate(params: Recover, step: int) -> float:
+    return 0.5 * params.lr * (1 + math.cos(math.pi * step / params.iterations))
 
 
 @dataclass
@@ -80,16 +81,16 @@ class Pass:
             for half in (slice(cut), slice(cut, None))
         ]
 
-    def step(self, gradient: Tensor, settings: Settings, valid: tuple[Tensor, Tensor]) -> None:
+    def step(self, gradient: Tensor, params: Recover, valid: tuple[Tensor, Tensor]) -> None:
         """Adam's, as torch's, then the clamp; in place, and without memory of its own: running out
         of it must not leave half a step behind."""
-        first, second = settings.betas
+        first, second = params.betas
         self.mean.lerp_(gradient, 1 - first)
         self.square.mul_(second).addcmul_(gradient, gradient, value=1 - second)
         self.done += 1
         root = math.sqrt(1 - second**self.done)
         torch.sqrt(self.square, out=gradient).div_(root).add_(EPSILON)
-        rate = learning_rate(settings, self.done - 1) / (1 - first**self.done)
+        rate = learning_rate(params, self.done - 1) / (1 - first**self.done)
         self.images.addcdiv_(self.mean, gradient, value=-rate).clamp_(*valid)
 
 
@@ -114,14 +115,14 @@ class _Job:
         networks: Sequence[nn.Module],
         draw: Callable[[int], Unit],
         keys: Sequence[int],
-        settings: Settings,
+        params: Recover,
         valid: tuple[Tensor, Tensor],
         frames: Sequence[int],
         framed: tuple[int, int],
         compiled: Compiled,
         saved: Unsaved,
     ) -> None:
-        self.draw, self.settings, self.valid, self.saved = draw, settings, valid, saved
+        self.draw, self.params, self.valid, self.saved = draw, params, valid, saved
         self.compiled = compiled
         self.frames, self.framed = frames, framed[1]
         self.device = valid[0].device
@@ -139,7 +140,7 @@ class _Job:
         self.kept = set(self.finished)
         under_way = {key for one in self.begun for key in one.keys} | self.kept
         self.todo = [key for key in keys if key not in under_way]
-        first = settings.first_bn_multiplier
+        first = params.first_bn_multiplier
         self.teachers = [(network, BatchNormLoss(network, first)) for network in networks]
         # anew for each width: the measured one's, all passes', the last one's
         full = compiled == "full"
@@ -148,7 +149,7 @@ class _Job:
 
     def done(self) -> int:
         """Iterations of units."""
-        iterations = self.settings.iterations
+        iterations = self.params.iterations
         return len(self.finished) * iterations + sum(p.done * len(p.keys) for p in self.begun)
 
     def snapshot(self) -> Snapshot:
@@ -172,7 +173,7 @@ class _Job:
                 views: Tensor, labels: Tensor, targets: Statistics | None
             ) -> tuple[Tensor, Tensor]:
                 leaf = views.detach().requires_grad_()
-                parts = self.objective(network, bn, leaf, labels, self.settings, targets)
+                parts = self.objective(network, bn, leaf, labels, self.params, targets)
                 parts = parts / len(self.teachers)
                 # no unit's loss depends on another's images
                 return parts.detach(), torch.autograd.grad(parts[:, 0].sum(), leaf)[0]
@@ -204,7 +205,7 @@ class _Job:
         before = torch.cuda.memory_allocated(self.device)
         torch.cuda.reset_peak_memory_stats(self.device)
         unit = self.draw(self.todo[0])
-        one = Pass.begin([unit], self.settings.iterations, self.device)
+        one = Pass.begin([unit], self.params.iterations, self.device)
         try:
             self.gradient(one, Views([unit], self.device))
         except torch.OutOfMemoryError as error:
@@ -220,22 +221,22 @@ class _Job:
         if not self.begun:
             units = [self.draw(key) for key in self.todo[: self.width]]
             del self.todo[: self.width]
-            self.begun.append(Pass.begin(units, self.settings.iterations, self.device))
+            self.begun.append(Pass.begin(units, self.params.iterations, self.device))
         return self.begun[0]
 
     def run(self, now: Pass, progress: Progress) -> None:
         """To the last iteration, from wherever it is."""
-        settings = self.settings
+        params = self.params
         units = [self.draw(key) for key in now.keys]
         views = Views(units, self.device)
         self.slopes = self.fresh_slopes()
-        while now.done < settings.iterations:
+        while now.done < params.iterations:
             self.picture(now)
-            now.step(self.gradient(now, views), settings, self.valid)
-            if now.done % CHECK_EVERY == 0 or now.done == settings.iterations:
+            now.step(self.gradient(now, views), params, self.valid)
+            if now.done % CHECK_EVERY == 0 or now.done == params.iterations:
                 _require_finite(units, now)
-            progress.advance(views.labels.numel() / settings.iterations)
-            if now.done < settings.iterations:
+            progress.advance(views.labels.numel() / params.iterations)
+            if now.done < params.iterations:
                 self.saved.offer(self.done(), self.snapshot)
 
     def picture(self, now: Pass) -> None:
@@ -284,7 +285,7 @@ def recover_units(
     size: int,
     draw: Callable[[int], Unit],
     keys: Sequence[int],
-    settings: Settings,
+    params: Recover,
     valid: tuple[Tensor, Tensor],
     *,
     committee: Sequence[nn.Module] = (),
@@ -300,15 +301,16 @@ def recover_units(
     valid: lower and upper end of the pixels, normalised, [3, 1, 1] on the networks' device;
     committee: teachers beside `network`, of whose losses the mean is taken; width: units a pass,
     None: one on the CPU, on a GPU what its memory holds; frames: iterations, ascending, after which
-    images are kept, of the first framed[0] units the first framed[1]; compiled: see `scdd.capture`,
-    torch.compile rounds otherwise; saved: where to go on from, and where to leave the state. The
-    networks are set to eval mode and frozen. Nothing waits for the device but a look at the losses
-    now and then: one that is not finite is an ScddError naming unit and iteration, and the finished
-    units are saved. A pass that the GPU's memory does not hold is halved, and goes on where it was.
+    images are kept, of the first framed[0] units the first framed[1]; compiled: see
+    `scdd.jobs.capture`, torch.compile rounds otherwise; saved: where to go on from, and where to
+    leave the state. The networks are set to eval mode and frozen. Nothing waits for the device but
+    a look at the losses now and then: one that is not finite is an ScddError naming unit and
+    iteration, and the finished units are saved. A pass that the GPU's memory does not hold is
+    halved, and goes on where it was.
     """
-    networks = [frozen(one, settings.precision) for one in (network, *committee)]
-    job = _Job(networks, draw, keys, settings, valid, frames, framed, compiled, saved or Unsaved())
-    total, each = len(keys) * size, size / settings.iterations
+    networks = [frozen(one, params.precision) for one in (network, *committee)]
+    job = _Job(networks, draw, keys, params, valid, frames, framed, compiled, saved or Unsaved())
+    total, each = len(keys) * size, size / params.iterations
     with contextlib.ExitStack() as stack:
         progress = stack.enter_context(Progress(what, total, job.done() * each))
         for _, bn in job.teachers:

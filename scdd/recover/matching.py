@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 
 from scdd.errors import ScddError
-from scdd.recover.units import Settings, Statistics
+from scdd.params.recover import Recover
+from scdd.recover.units import Statistics
 
 
 def frozen(network: nn.Module, precision: str) -> nn.Module:
@@ -163,7 +164,7 @@ def objective(
     bn: BatchNormLoss,
     views: Tensor,
     labels: Tensor,
-    settings: Settings,
+    params: Recover,
     targets: Statistics | None = None,
 ) -> Tensor:
     """Loss, cross-entropy and BN term before r_bn by unit, float32 [units, 3].
@@ -173,14 +174,14 @@ def objective(
     """
     units = len(views)
     bn.begin(units, targets)
-    bf16 = settings.precision == "bf16"
+    bf16 = params.precision == "bf16"
     with torch.autocast(views.device.type, torch.bfloat16, enabled=bf16):
         logits = network(views.flatten(0, 1))
     by_image = F.cross_entropy(logits.float(), labels.flatten(), reduction="none")
     cross_entropy, distance = by_image.view(units, -1).mean(1), bn.take()
-    loss = cross_entropy + settings.r_bn * distance
-    if settings.tv_l2:
-        loss = loss + settings.tv_l2 * total_variation(views)
-    if settings.l2_scale:
-        loss = loss + settings.l2_scale * views.flatten(2).norm(dim=2).mean(1)
+    loss = cross_entropy + params.r_bn * distance
+    if params.tv_l2:
+        loss = loss + params.tv_l2 * total_variation(views)
+    if params.l2_scale:
+        loss = loss + params.l2_scale * views.flatten(2).norm(dim=2).mean(1)
     return torch.stack([loss, cross_entropy, distance], dim=1)

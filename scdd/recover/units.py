@@ -7,71 +7,34 @@ alone, so that it does not matter with which others, and where, it is recovered.
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from scdd import rng
 from scdd.artifacts.slots import Range
-from scdd.data.geometry import TRIES, crop_resize, draw_chances, fit_boxes
+from scdd.params.recover import Recover
+from scdd.views.geometry import TRIES, crop_resize, draw_chances, fit_boxes
 
 Statistics = tuple[Tensor, Tensor]  # means and variances, of all layers one after the other
 
 
-@dataclass(frozen=True)
-class Settings:
-    """lr and betas are Adam's; the learning rate falls to 0 on a cosine, without warm-up.
-
-    jitter: largest shift in pixels, from 0 or, both ways, from -jitter; crop: range of a
-    RandomResizedCrop's share of the area, or None; crop_by: 'batch', one crop and flip for all
-    images of a unit, or 'image', one for each;
-    curriculum and milestone: see `least_share`; flip: mirror half of the views; precision:
-    'float32' or 'bf16' (autocast, statistics in float32).
-    """
-
-    iterations: int
-    lr: float
-    betas: tuple[float, float]
-    r_bn: float
-    first_bn_multiplier: float
-    tv_l2: float
-    l2_scale: float
-    jitter: int
-    crop: tuple[float, float] | None
-    flip: bool
-    precision: str
-    crop_by: str = "batch"
-    curriculum: str = "none"
-    milestone: float = 1.0
-    jitter_both_ways: bool = False
-
-
-def settings_of(params: Mapping[str, Any]) -> Settings:
-    """From a frozen config's parameters, of which r_bn must be a number."""
-    names = [field.name for field in fields(Settings) if field.name in params]
-    values = {name: params[name] for name in names}
-    values["betas"] = tuple(values["betas"])
-    values["crop"] = None if values["crop"] is None else tuple(values["crop"])
-    return Settings(**values)
-
-
-def least_share(settings: Settings, step: int) -> float:
+def least_share(params: Recover, step: int) -> float:
     """The smallest share of the area that a crop of this iteration may have.
 
     CDA's curriculum (arXiv 2311.18838, section 3.2) from whole images to crop[0], which it reaches
     after `milestone` of the iterations: at once at their end ('step'), 'linear' or on half a
     'cosine'. 'none': crop[0] throughout.
     """
-    assert settings.crop is not None
-    low, high = settings.crop
-    t = step / (settings.milestone * settings.iterations)
-    if settings.curriculum == "none" or t >= 1:
+    assert params.crop is not None
+    low, high = params.crop
+    t = step / (params.milestone * params.iterations)
+    if params.curriculum == "none" or t >= 1:
         return low
     share = {"step": 1.0, "linear": 1 - t, "cosine": 0.5 * (1 + math.cos(math.pi * t))}
-    return low + (high - low) * share[settings.curriculum]
+    return low + (high - low) * share[params.curriculum]
 
 
 @dataclass(frozen=True)
@@ -96,7 +59,7 @@ class Unit:
 
 
 def draw_unit(
-    settings: Settings,
+    params: Recover,
     labels: Tensor,
     resolution: int,
     *,
@@ -110,12 +73,12 @@ def draw_unit(
     labels: int64 [classes]; start: normalised float32 [classes, 3, R, R] in place of noise.
     """
     draw = rng.generator(seed, "recover", block, slot)
-    numbers = _draw(settings, len(labels), resolution, draw, start)
+    numbers = _draw(params, len(labels), resolution, draw, start)
     return Unit(slot, f"block {block}, slot {slot}", labels, *numbers)
 
 
 def draw_class_unit(
-    settings: Settings,
+    params: Recover,
     label: int,
     resolution: int,
     *,
@@ -130,26 +93,26 @@ def draw_class_unit(
     """
     draw = rng.generator(seed, "recover by class", label, slots[0])
     labels = torch.full((slots[1] - slots[0],), label)
-    numbers = _draw(settings, len(labels), resolution, draw, start)
+    numbers = _draw(params, len(labels), resolution, draw, start)
     name = f"class {label}, slots {slots[0]} to {slots[1] - 1}"
     return Unit(label, name, labels, *numbers, targets)
 
 
 def _draw(
-    settings: Settings, n: int, resolution: int, draw: torch.Generator, start: Tensor | None
+    params: Recover, n: int, resolution: int, draw: torch.Generator, start: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
     """start, shifts, flips and boxes of a unit of n images."""
-    steps, own = settings.iterations, n if settings.crop_by == "image" else 1
+    steps, own = params.iterations, n if params.crop_by == "image" else 1
     noise = torch.randn(n, 3, resolution, resolution, generator=draw)
-    least = -settings.jitter if settings.jitter_both_ways else 0
-    shifts = torch.randint(least, settings.jitter + 1, (steps, 2), generator=draw)
-    flips = (torch.rand(steps, own, generator=draw) < 0.5) & settings.flip
+    least = -params.shift if params.shift_both_ways else 0
+    shifts = torch.randint(least, params.shift + 1, (steps, 2), generator=draw)
+    flips = (torch.rand(steps, own, generator=draw) < 0.5) & params.flip
     boxes = None
-    if settings.crop is not None:
+    if params.crop is not None:
         chances = draw_chances(steps * own, (0.0, 1.0), draw)
-        low = torch.tensor([least_share(settings, step) for step in range(steps)])
+        low = torch.tensor([least_share(params, step) for step in range(steps)])
         low = low.repeat_interleave(own)[:, None]
-        chances[:, :TRIES] = low + (settings.crop[1] - low) * chances[:, :TRIES]
+        chances[:, :TRIES] = low + (params.crop[1] - low) * chances[:, :TRIES]
         boxes = fit_boxes(chances, resolution, resolution).view(steps, own, 4)
     return noise if start is None else start, shifts, flips, boxes
 

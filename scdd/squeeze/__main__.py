@@ -13,24 +13,28 @@ from typing import Any
 
 import torch
 
-from scdd import runtime
 from scdd.artifacts.config import Frozen
 from scdd.artifacts.files import replacing
-from scdd.artifacts.network import Architecture, Checkpoint, save_checkpoint
-from scdd.artifacts.saved import Unsaved
+from scdd.artifacts.network import Checkpoint, save_checkpoint
 from scdd.data.source import open_dataset
 from scdd.errors import ScddError
-from scdd.models import backbone_state, build
-from scdd.progress import say
+from scdd.jobs import runtime
+from scdd.jobs.progress import say
+from scdd.jobs.saved import Unsaved
+from scdd.networks.resnet import backbone_state, build
+from scdd.params.network import Network
+from scdd.params.squeeze import SQUEEZES
 from scdd.rng import generator
-from scdd.squeeze import engine, module, processes
+from scdd.squeeze import engine, processes
+from scdd.squeeze.methods import module
+from scdd.squeeze.views import crops_of
 
 
 def work(args: Namespace, config: Frozen, device: torch.device, saved: Unsaved) -> None:
     params = config.params
     dataset = open_dataset(args.data, args.root)
     classes = dataset.info.classes
-    architecture = Architecture(params["arch"], params["width"], params["stem"])
+    architecture = Network.of(params)
     environment = runtime.environment(device)
 
     def save(
@@ -49,19 +53,21 @@ def work(args: Namespace, config: Frozen, device: torch.device, saved: Unsaved) 
         write_history(args.history, [])
         save(args.out, state, source)
         return
+    chosen = SQUEEZES[params["method"]].of(params)
     draw = generator(params["seed"], "weights")
     network = build(architecture, len(classes), draw)
-    method = module(params["method"]).make(params, network, draw)
+    method = module(params["method"]).make(chosen, network, draw)
     history = []
     if method is not None:
-        recipe = engine.recipe_of(params, method.views, dataset.info.resolution)
+        crops = crops_of(chosen, method.views, dataset.info.resolution)
         try:
             history = engine.train(
                 method,
                 network,
                 dataset.train,
                 dataset.info,
-                recipe,
+                chosen,
+                crops,
                 device,
                 saved,
                 args.compile,
@@ -71,8 +77,8 @@ def work(args: Namespace, config: Frozen, device: torch.device, saved: Unsaved) 
             kept = args.work / "last_good.safetensors"
             save(kept, error.state)
             raise ScddError(
-                f"the loss is not finite in epoch {error.epoch} of {recipe.epochs}: lower "
-                f"squeeze.lr ({recipe.lr}). The backbone of the epoch before is in {kept}."
+                f"the loss is not finite in epoch {error.epoch} of {chosen.epochs}: lower "
+                f"squeeze.lr ({chosen.lr}). The backbone of the epoch before is in {kept}."
             ) from None
     if processes.rank() == 0:
         write_history(args.history, history)

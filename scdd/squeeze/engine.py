@@ -5,21 +5,21 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from scdd.artifacts.dataset import DatasetInfo
-from scdd.artifacts.saved import Snapshot, Unsaved
-from scdd.capture import Compiled, captured
 from scdd.data.source import Split
 from scdd.errors import ScddError
-from scdd.models import ResNet, backbone_state
-from scdd.progress import Progress, say
+from scdd.jobs.capture import Compiled, captured
+from scdd.jobs.progress import Progress, say
+from scdd.jobs.saved import Snapshot, Unsaved
+from scdd.networks.resnet import ResNet, backbone_state
+from scdd.params.squeeze import Training
 from scdd.squeeze import knn, processes
 from scdd.squeeze.optimizers import optimizer
-from scdd.squeeze.views import Crop, batches, crops_of
+from scdd.squeeze.views import Crop, batches
 
 Row = tuple[int, float, float, float | None]
 
@@ -62,8 +62,8 @@ class Method(nn.Module, ABC):
     def loss(self, views: list[Tensor], labels: Tensor, now: Now) -> Tensor:
         """Scalar loss of normalised views, each float32 [b, 3, R, R], and labels int64 [b].
 
-        It may be captured (see `scdd.capture`): it must change tensors in place, and take nothing
-        else that changes from step to step than what `phase` tells apart.
+        It may be captured (see `scdd.jobs.capture`): it must change tensors in place, and take
+        nothing else that changes from step to step than what `phase` tells apart.
         """
 
     def phase(self, now: Now) -> Now:
@@ -76,41 +76,6 @@ class Method(nn.Module, ABC):
     def after_step(self, now: Now) -> None:
         """Called after each optimiser step, of which `now` is the beginning, e.g. for a momentum
         encoder."""
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How to train: linear warm-up, cosine from `lr` to `final_lr`; views are random.
-
-    batch: images of a step, of all processes together. knn_every: epochs between looks at the k-NN
-    accuracy, 0 for none.
-    """
-
-    epochs: int
-    batch: int
-    optimizer: str
-    lr: float
-    final_lr: float
-    momentum: float
-    weight_decay: float
-    warmup_epochs: float
-    seed: int
-    precision: str
-    crops: tuple[Crop, ...]
-    knn_every: int
-
-
-def recipe_of(params: dict[str, Any], views: int, resolution: int) -> Recipe:
-    """From a frozen config's parameters, for a method that takes `views` large views."""
-    names = ("epochs", "batch", "lr", "momentum", "weight_decay", "warmup_epochs", "seed")
-    return Recipe(
-        **{name: params[name] for name in names},
-        optimizer=params.get("optimizer", "sgd"),
-        final_lr=params.get("final_lr", 0.0),
-        precision=params["precision"],
-        crops=crops_of(params, views, resolution),
-        knn_every=params.get("knn_every", 0),
-    )
 
 
 class Diverged(Exception):
@@ -129,18 +94,18 @@ def learning_rate(step: int, steps: int, warmup: int, peak: float, final: float 
     return final + (peak - final) * 0.5 * (1 + math.cos(math.pi * share))
 
 
-def steps_an_epoch(split: Split, recipe: Recipe) -> int:
+def steps_an_epoch(split: Split, params: Training) -> int:
     """Raises ScddError where there is none, or where the processes cannot share a batch evenly."""
-    if len(split) < recipe.batch:
+    if len(split) < params.batch:
         raise ScddError(
-            f"batch {recipe.batch} is larger than the training set ({len(split)} images)."
+            f"batch {params.batch} is larger than the training set ({len(split)} images)."
         )
-    if recipe.batch % processes.count():
+    if params.batch % processes.count():
         raise ScddError(
-            f"squeeze.batch: {recipe.batch} images do not go to {processes.count()} processes "
+            f"squeeze.batch: {params.batch} images do not go to {processes.count()} processes "
             "evenly."
         )
-    return len(split) // recipe.batch
+    return len(split) // params.batch
 
 
 # of views, labels and phase: the loss, a scalar, and the gradients of the trained weights
@@ -195,11 +160,11 @@ def take_step(
 
 
 def looked_at(
-    network: ResNet, split: Split, info: DatasetInfo, recipe: Recipe, epoch: int
+    network: ResNet, split: Split, info: DatasetInfo, params: Training, epoch: int
 ) -> float | None:
     """The k-NN accuracy after `epoch`, from 0, if it is to be known."""
     done = epoch + 1
-    if not recipe.knn_every or (done % recipe.knn_every and done < recipe.epochs):
+    if not params.knn_every or (done % params.knn_every and done < params.epochs):
         return None
     if processes.rank() > 0:  # the first is waited for
         return None
@@ -213,7 +178,8 @@ def train(
     network: ResNet,
     split: Split,
     info: DatasetInfo,
-    recipe: Recipe,
+    params: Training,
+    crops: tuple[Crop, ...],
     device: torch.device,
     saved: Unsaved | None = None,
     compiled: Compiled = "none",
@@ -221,15 +187,16 @@ def train(
     """Train `method`, of which `network` is a part, in place on the device.
 
     Returns (epoch from 1, its first learning rate, mean loss, k-NN accuracy if looked at) of each
-    epoch. A last batch that is not full is dropped. saved: where to go on from, and where to leave
-    the state. compiled: see `scdd.capture`; torch.compile rounds otherwise. Raises Diverged, and
-    ScddError where the split has not one full batch, or the processes cannot share a batch evenly.
+    epoch. crops: how each of the views is made. A last batch that is not full is dropped. saved:
+    where to go on from, and where to leave the state. compiled: see `scdd.jobs.capture`;
+    torch.compile rounds otherwise. Raises Diverged, and ScddError where the split has not one full
+    batch, or the processes cannot share a batch evenly.
     """
     saved = saved or Unsaved()
     if processes.count() > 1:
         saved = processes.Together(saved)
-    per_epoch = steps_an_epoch(split, recipe)
-    steps, warmup = recipe.epochs * per_epoch, round(recipe.warmup_epochs * per_epoch)
+    per_epoch = steps_an_epoch(split, params)
+    steps, warmup = params.epochs * per_epoch, params.warmup_epochs * per_epoch
     split = split.to(device)
     method.to(device).train()
     memory_format = torch.contiguous_format
@@ -237,14 +204,14 @@ def train(
         memory_format = torch.channels_last
         method.to(memory_format=memory_format)
     optimize = optimizer(
-        recipe.optimizer,
+        params.optimizer,
         method,
-        recipe.lr,
-        recipe.momentum,
-        recipe.weight_decay,
+        params.lr,
+        params.momentum,
+        params.weight_decay,
         method.decay_vectors,
     )
-    slope = slope_of(method, recipe.precision, device, compiled)
+    slope = slope_of(method, params.precision, device, compiled)
     losses = torch.zeros(per_epoch, device=device)
     history: list[Row] = []
     good = {key: tensor.clone() for key, tensor in backbone_state(network).items()}
@@ -270,19 +237,17 @@ def train(
         )
 
     def rate(step: int) -> float:
-        return learning_rate(step, steps, warmup, recipe.lr, recipe.final_lr)
+        return learning_rate(step, steps, warmup, params.lr, params.final_lr)
 
     with Progress("squeeze", steps, done) as progress:
-        for epoch in range(done // per_epoch, recipe.epochs):
+        for epoch in range(done // per_epoch, params.epochs):
             skip = done - epoch * per_epoch
-            made = batches(
-                recipe.crops, recipe.batch, recipe.seed, split, info, epoch, skip, device
-            )
+            made = batches(crops, params.batch, params.seed, split, info, epoch, skip, device)
             for step, (views, labels) in enumerate(made, skip):
                 for group in optimize.param_groups:
                     group["lr"] = rate(done)
                 own = [view.to(memory_format=memory_format) for view in views]
-                now = Now(done, per_epoch, recipe.epochs)
+                now = Now(done, per_epoch, params.epochs)
                 losses[step] = take_step(method, optimize, slope, own, labels, now)
                 done += 1
                 progress.advance()
@@ -292,7 +257,7 @@ def train(
             sums = torch.stack([losses.sum(), *(tensor.sum() for tensor in state.values())])
             if not bool(sums.isfinite().all()):
                 raise Diverged(epoch + 1, good)
-            found = looked_at(network, split, info, recipe, epoch)
+            found = looked_at(network, split, info, params, epoch)
             history.append((epoch + 1, rate(epoch * per_epoch), losses.mean().item(), found))
             for key, tensor in state.items():
                 good[key].copy_(tensor)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from scdd.models import ResNet, initialise
+from scdd.networks.resnet import ResNet, initialise
 
 M = TypeVar("M", bound=nn.Module)
 

@@ -9,10 +9,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from scdd.artifacts.dataset import DatasetInfo
-from scdd.data.source import Split, normalise
-from scdd.models import ResNet
-from scdd.products import exact_products
+from scdd.data.source import Split
+from scdd.networks.resnet import ResNet
 from scdd.rng import generator
+from scdd.views.pixels import normalise
+from scdd.views.products import exact_products
 
 NEIGHBOURS, TEMPERATURE = 20, 0.07
 MOST = 20_000  # training images looked at, a tenth of which is asked for

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, distributed
 
-from scdd.artifacts.saved import Snapshot, Stopped, Unsaved
+from scdd.jobs.saved import Snapshot, Stopped, Unsaved
 
 
 @contextlib.contextmanager

@@ -2,13 +2,17 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from scdd.artifacts.dataset import DatasetInfo
-from scdd.data.augment import (
+from scdd.data.source import Split
+from scdd.params.squeeze import Training
+from scdd.params.views import View
+from scdd.rng import generator
+from scdd.squeeze import processes
+from scdd.views.colour import (
     Jitter,
     blur,
     colour,
@@ -17,10 +21,7 @@ from scdd.data.augment import (
     draw_sigmas,
     solarise,
 )
-from scdd.data.geometry import View, crop_resize, draw_views, whole_boxes
-from scdd.data.source import Split
-from scdd.rng import generator
-from scdd.squeeze import processes
+from scdd.views.geometry import crop_resize, draw_views, whole_boxes
 
 SMALL = 3 / 7  # of the image's side: 96 of 224, as in SwAV, arXiv 2006.09882, section 4
 
@@ -37,16 +38,15 @@ class Crop:
     solarise_p: float = 0.0
 
 
-def crops_of(params: dict[str, Any], large: int, resolution: int) -> tuple[Crop, ...]:
-    """From a frozen config's parameters: `large` views of the whole resolution, then the small."""
-    view = View.of(params["view"])
-    jitter = Jitter(tuple(params["jitter"]), params["jitter_p"], params["grey_p"])
-    blurs, solarises = (params.get(key, [0.0] * large) for key in ("blur_p", "solarise_p"))
-    crops = [Crop(resolution, view, jitter, *ps) for ps in zip(blurs, solarises, strict=True)]
-    if small := params.get("small"):
-        size = small["size"] or round(SMALL * resolution)
-        inner = View("resized", 0, tuple(small["scale"]), view.flip)
-        crops += [Crop(size, inner, jitter, small["blur_p"])] * small["count"]
+def crops_of(params: Training, large: int, resolution: int) -> tuple[Crop, ...]:
+    """`large` views of the whole resolution, then the small ones."""
+    jitter = Jitter(params.colour_jitter, params.colour_jitter_p, params.grey_p)
+    chances = list(zip(params.blurs, params.solarises, strict=True))[:large]
+    crops = [Crop(resolution, params.view, jitter, *ps) for ps in chances]
+    if small := params.multi_crop:
+        size = small.size or round(SMALL * resolution)
+        inner = View("resized", 0, small.scale, params.view.flip)
+        crops += [Crop(size, inner, jitter, small.blur_p)] * small.count
     return tuple(crops)
 
 

@@ -5,14 +5,13 @@ of the training set is held out, nothing looks at the test set.
 These modules import nothing heavy at their top, because the plan reads their facts.
 """
 
-import importlib
-import pkgutil
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from scdd.data import folders
+from scdd.jobs import plugins
 
 SPLITS = ("train", "val")
 
@@ -53,15 +52,12 @@ class Loaded:
 
 def names() -> list[str]:
     """Every dataset's name, as the config spells it."""
-    return sorted(
-        module.name.replace("_", "-")
-        for module in pkgutil.iter_modules(__path__)
-        if module.name[0] != "_"
-    )
+    return plugins.names(__name__)
 
 
 def module(name: str) -> ModuleType:
-    return importlib.import_module(f"{__name__}.{name.replace('-', '_')}")
+    """The dataset's module. Raises ScddError where there is none."""
+    return plugins.load(__name__, name, "dataset")
 
 
 def held_out(count: int, share: float) -> int:

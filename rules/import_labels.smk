@@ -1,0 +1,23 @@
+# SRe2L's label files in place of a teacher's labels.
+rule import_labels:
+    input:
+        config="results/import_labels/{node}/config.json",
+        code=code_of("import_labels"),
+        data=dataset("import_labels"),
+        images=parent("import_labels", "images", file="set.json"),
+    output:
+        "results/import_labels/{node}/epochs_{epochs}.safetensors",
+    log:
+        "logs/import_labels/{node}/epochs_{epochs}.log",
+    conda:
+        "../envs/scdd.yaml"
+    threads: THREADS
+    resources:
+        **needs("import_labels"),
+    params:
+        source=imported("import_labels"),
+        epochs=lambda w: half_open(w.epochs),
+    shell:
+        "exec python -m scdd.interop.import_labels --config {input.config} --data {input.data[0]}"
+        " --images {input.images} --source {params.source:q} --epochs {params.epochs}"
+        " --device cpu --out {output} 2> {log}"

@@ -1,0 +1,1 @@
+"""Students trained on distilled images, and other networks that look at them."""

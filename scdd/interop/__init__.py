@@ -1,0 +1,1 @@
+"""What others made and what others read: checkpoints, distilled sets, label files, exports."""

@@ -1,0 +1,235 @@
+"""The key layouts of public checkpoints: which tensors of a file are the backbone's.
+
+Names are those of the authors' own programs:
+
+    mocov2        main_moco.py of facebookresearch/moco: encoder_q, whose fc is the head; and their
+                  demonstration for CIFAR-10, where encoder_q.net is a Sequential
+    mocov3        moco/builder.py of facebookresearch/moco-v3: base_encoder, whose fc is the head
+    swav          src/resnet50.py of facebookresearch/swav: backbone beside projection_head and
+                  prototypes
+    dino          main_dino.py of facebookresearch/dino: of teacher and student, the teacher
+    barlow-twins  main.py of facebookresearch/barlowtwins: backbone beside projector and bn
+    solo-learn    solo/methods/base.py of vturrisi/solo-learn: backbone (encoder, before 2022) and
+                  an online classifier. On CIFAR its 3x3 stem is padded by 2
+    lightly       examples and benchmarks of lightly-ai/lightly: backbone, or teacher_backbone, a
+                  ResNet or the Sequential of its children; its own ResNets have other shortcuts
+    timm          training checkpoints of huggingface/pytorch-image-models: averaged weights first
+    torchvision   the bare ResNet; so are timm's published weights and the files with the backbone
+                  alone of DINO and Barlow Twins
+
+All but the last may stand below `module.`, which DataParallel adds.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from scdd.errors import ScddError
+from scdd.interop.unpickle import read_foreign
+from scdd.networks.resnet import RESNETS, Bottleneck, backbone_state, build
+from scdd.params.network import Network
+
+WRAPPED = "module."
+COUNTER = ".num_batches_tracked"  # missing in files from before PyTorch 0.4.1
+LISTED = 12  # keys that a message names
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where in a file the backbone is.
+
+    prefix: of the backbone's keys. holder: the file's entry with the state dict; 'state_dict' may
+    also be the file itself. heads: what has the prefix and is no part of the backbone. classifier:
+    what a linear classifier's keys begin with, '' for none. sign: a beginning of keys that tells
+    the layout from others with this prefix. padded: a 3x3 stem is padded by 2.
+    """
+
+    name: str
+    prefix: str
+    holder: str = "state_dict"
+    heads: tuple[str, ...] = ()
+    classifier: str = ""
+    sign: str = ""
+    padded: bool = False
+
+    def state(self, content: Mapping[str, Any]) -> dict[str, Any]:
+        """The state dict without what DataParallel adds; empty where there is none."""
+        held = content.get(self.holder, content if self.holder == "state_dict" else None)
+        if not isinstance(held, Mapping):
+            return {}
+        return {str(key).removeprefix(WRAPPED): value for key, value in held.items()}
+
+    def fits(self, state: Mapping[str, Any]) -> bool:
+        """Whether `state` has something of a ResNet where this layout has it, and the sign."""
+        part = re.compile(re.escape(self.prefix) + r"(conv1\.|bn1\.|layer\d\.|\d+\.)")
+        return any(map(part.match, state)) and any(key.startswith(self.sign) for key in state)
+
+
+# in the order in which they are tried: the bare one would fit parts of others
+LAYOUTS = (
+    Layout("mocov2", "encoder_q.", heads=("fc.",)),
+    Layout("mocov2", "encoder_q.net.", heads=("fc.",)),
+    Layout("mocov3", "base_encoder.", heads=("fc.",)),
+    Layout("swav", "", heads=("projection_head.", "prototypes."), sign="projection_head."),
+    Layout("dino", "backbone.", "teacher"),
+    Layout("barlow-twins", "backbone.", "model"),
+    Layout("solo-learn", "backbone.", classifier="classifier.", sign="classifier.", padded=True),
+    Layout("solo-learn", "encoder.", classifier="classifier.", sign="classifier.", padded=True),
+    Layout("lightly", "backbone.", classifier="online_classifier.classification_head."),
+    Layout("lightly", "teacher_backbone."),
+    Layout("timm", "", "state_dict_ema", heads=("fc.",), classifier="fc."),
+    Layout("torchvision", "", heads=("fc.",), classifier="fc."),
+)
+NAMES = tuple(dict.fromkeys(layout.name for layout in LAYOUTS))
+ALSO_BARE = ("dino", "barlow-twins", "timm")  # have also published torchvision's keys
+
+
+@dataclass(frozen=True)
+class Found:
+    """A backbone as a file has it.
+
+    architecture: of the file, with '' for an arch or a stem that is none of ours; the stem 'small'
+    may be 'small-pad2' too, where the layout does not tell. state: float32 tensors by
+    torchvision's keys. classifier: `fc.weight` [classes, features] and `fc.bias`, or nothing.
+    """
+
+    layout: str
+    architecture: Network
+    state: dict[str, Tensor]
+    classifier: dict[str, Tensor]
+
+
+def find(path: Path, name: str = "auto") -> Found:
+    """The backbone in the checkpoint `path`, in the layout `name` or in the first that fits.
+
+    Raises ScddError, naming the file, where there is none, where it is not made of tensors, or
+    where a value is not finite.
+    """
+    layout, state = _choose(read_foreign(path), name, path)
+    backbone = {
+        key: _checked(value, f"{layout.prefix}{key}", path)
+        for key, value in _by_torchvision(state, layout).items()
+    }
+    classifier = {
+        f"fc.{part}": _checked(state[key], key, path)
+        for part in ("weight", "bias")
+        if layout.classifier and (key := f"{layout.classifier}{part}") in state
+    }
+    if [tensor.ndim for tensor in classifier.values()] != [2, 1]:
+        classifier = {}
+    return Found(layout.name, _architecture(backbone, layout), backbone, classifier)
+
+
+def _choose(content: Mapping[str, Any], name: str, path: Path) -> tuple[Layout, dict[str, Any]]:
+    possible = [layout for layout in LAYOUTS if name in {"auto", layout.name}]
+    if name in ALSO_BARE:
+        possible.append(replace(LAYOUTS[-1], name=name))
+    for layout in possible:
+        state = layout.state(content)
+        if layout.fits(state):
+            return layout, state
+    what = "no known layout" if name == "auto" else f"not the layout {name}"
+    raise ScddError(
+        f"{path} has {what}: no ResNet is where it would be. Its keys are "
+        f"{_listed(map(str, content))}. Known layouts: {', '.join(NAMES)}."
+    )
+
+
+def _by_torchvision(state: Mapping[str, Any], layout: Layout) -> dict[str, Any]:
+    """The backbone's entries by torchvision's keys; what is left over keeps its own."""
+    inside = {
+        # lightly's own ResNets call it shortcut
+        key.removeprefix(layout.prefix).replace(".shortcut.", ".downsample."): value
+        for key, value in state.items()
+        if key.startswith(layout.prefix)
+    }
+    numbers = {int(match[0]) for key in inside if (match := re.match(r"\d+(?=\.)", key))}
+    # Children of a Sequential: ReLU and pooling have no keys, so only the numbers tell where the
+    # four layers begin. What comes after them is a head.
+    first = min((number for number in numbers if number > 1), default=2)
+    names = {0: "conv1", 1: "bn1", **{first + i: f"layer{i + 1}" for i in range(4)}}
+    for number in numbers:
+        names.setdefault(number, "fc")
+    named = {
+        re.sub(r"^\d+(?=\.)", lambda match: names[int(match[0])], key): value
+        for key, value in inside.items()
+    }
+    return {key: value for key, value in named.items() if not key.startswith(layout.heads)}
+
+
+def _checked(value: Any, key: str, path: Path) -> Tensor:
+    if not isinstance(value, Tensor):
+        raise ScddError(f"{path}: {key} is a {type(value).__name__}, and no tensor.")
+    if not value.is_floating_point():
+        return value
+    if not bool(value.isfinite().all()):
+        raise ScddError(f"{path}: {key} has values that are not finite (NaN or infinite).")
+    return value.float()
+
+
+def _architecture(state: Mapping[str, Tensor], layout: Layout) -> Network:
+    """What a state dict by torchvision's keys was made of, as its keys and shapes tell."""
+    conv = state.get("conv1.weight")
+    if conv is None or conv.ndim != 4:
+        return Network("", 1.0, "")
+    counts = [0, 0, 0, 0]
+    for key in state:
+        if match := re.match(r"layer([1-4])\.(\d+)\.", key):
+            place, count = int(match[1]) - 1, int(match[2]) + 1
+            counts[place] = max(counts[place], count)
+    deep = any(".conv3." in key for key in state)
+    known = {(block is Bottleneck, depths): arch for arch, (block, depths) in RESNETS.items()}
+    stems = {7: "imagenet", 3: "small-pad2" if layout.padded else "small"}
+    arch, stem = known.get((deep, tuple(counts)), ""), stems.get(conv.shape[-1], "")
+    return Network(arch, conv.shape[0] / 64, stem)
+
+
+def fitted(found: Found, wanted: Network, path: Path) -> dict[str, Tensor]:
+    """The tensors of a `wanted` backbone, in the order of its keys.
+
+    Raises ScddError, naming the file and what differs, where `found` is of another architecture,
+    width or stem, where keys are missing or left over, or where a shape is another.
+    """
+    own = found.architecture
+    same_width = round(64 * own.width) == round(64 * wanted.width)
+    if own.arch and not (own.arch == wanted.arch and same_width):
+        raise ScddError(
+            f"{path} holds a {own.arch} of width {own.width:g}, but the backbone is to be a "
+            f"{wanted.arch} of width {wanted.width:g}. Set backbone: "
+            f"{{arch: {own.arch}, width: {own.width:g}}}."
+        )
+    stems = {own.stem, "small-pad2"} if own.stem == "small" else {own.stem}
+    if own.stem and wanted.stem not in stems:
+        raise ScddError(
+            f"{path} holds a backbone with the stem {own.stem}, but it is to have the stem "
+            f"{wanted.stem}. Set backbone.stem: {own.stem}."
+        )
+    with torch.device("meta"):
+        needed = backbone_state(build(wanted, 1))
+    state = {**{key: torch.tensor(0) for key in needed if key.endswith(COUNTER)}, **found.state}
+    missing, left = sorted(needed.keys() - state.keys()), sorted(state.keys() - needed.keys())
+    said = [f"lacks {_listed(missing)}"] if missing else []
+    said += [f"has left over {_listed(left)}"] if left else []
+    if said:
+        raise ScddError(
+            f"{path}, read in the layout {found.layout}, holds no {wanted.arch}: the backbone "
+            f"{' and '.join(said)}."
+        )
+    for key, tensor in needed.items():
+        if state[key].shape != tensor.shape:
+            raise ScddError(
+                f"{path}: {key} is {list(state[key].shape)}, but {list(tensor.shape)} in a "
+                f"{wanted.arch} of width {wanted.width:g}."
+            )
+    return {key: state[key] for key in needed}
+
+
+def _listed(keys: Iterable[str]) -> str:
+    keys = list(keys)
+    more = f" and {len(keys) - LISTED} more" if len(keys) > LISTED else ""
+    return ", ".join(keys[:LISTED]) + more

@@ -1,0 +1,1 @@
+"""What every stage program shares: arguments, saved states, locks, costs, GPUs, progress."""

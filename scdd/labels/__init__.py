@@ -1,0 +1,1 @@
+"""Soft labels: how views are drawn, labelled, stored and replayed."""

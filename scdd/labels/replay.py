@@ -1,0 +1,56 @@
+"""One stored epoch as a student sees it: its views, drawn again where they are not stored, its
+batches where these are fixed, and the teacher's logits of any of its images."""
+
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from scdd.artifacts.labels import LabelStore, of_logits, of_views
+from scdd.errors import ScddError
+from scdd.labels.forms import decode
+from scdd.labels.labelling import labelling_of, released_order
+from scdd.views.mixing import Draws
+
+
+@dataclass(frozen=True)
+class Replay:
+    """draws: of all images, on the device; order: int64 [n] (CPU), the images in the order whose
+    cuts are the batches to train on, None where any will do."""
+
+    draws: Draws
+    order: Tensor | None
+    held: dict[str, Tensor]
+    classes: int
+
+    def logits(self, index: Tensor) -> Tensor:
+        """The teacher's logits [b, classes] of the images `index`, float16 or float32, on the
+        device. Decoded here: an epoch as stored may be a tenth of its logits."""
+        return decode({name: tensor[index] for name, tensor in self.held.items()}, self.classes)
+
+
+def replay(store: LabelStore, epoch: int, device: torch.device) -> Replay:
+    """An epoch of the store on the device.
+
+    Raises ScddError where it is damaged, or where views that are drawn again come out otherwise.
+    """
+    origin, held = store.origin, store.epoch(epoch)
+    logits = of_logits(held)
+    n = len(next(iter(logits.values())))
+    fixed = "batch" in origin.transform
+    if origin.views == "drawn":
+        if origin.resolution is None:
+            raise ScddError(f"{store.folder} does not tell the image size of views to be drawn.")
+        labelling = labelling_of(origin.transform, origin.seed)
+        views = labelling.draw(n, origin.resolution, epoch).stored()
+        store.check_drawn(epoch, views)
+    else:
+        views = of_views(held)
+    send = partial(Tensor.to, device=device, non_blocking=True)
+    return Replay(
+        Draws(**views).to(device),
+        released_order(n, origin.seed, epoch) if fixed else None,
+        {name: send(tensor) for name, tensor in logits.items()},
+        len(origin.classes),
+    )

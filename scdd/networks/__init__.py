@@ -1,0 +1,1 @@
+"""Backbones and students, and how they are built and loaded."""

@@ -1,0 +1,232 @@
+"""The networks that are trained on distilled images: students by name.
+
+ResNets are those of scdd.networks.resnet: a student and a backbone of one name are the same
+network. `convnet3` and `convnet4`, also with `-bn`, are the ConvNets of the classic papers,
+`timm:<name>` is one of timm's, other names are torchvision's. docs/students.md tells what a
+small-image stem is.
+"""
+
+import contextlib
+import difflib
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor, nn
+
+from scdd.errors import ScddError
+from scdd.networks import resnet
+from scdd.params.network import Network
+
+CONVNETS = {  # depth, whether it has BatchNorm in place of instance norm
+    "convnet3": (3, False),
+    "convnet3-bn": (3, True),
+    "convnet4": (4, False),
+    "convnet4-bn": (4, True),
+}
+FILTERS = 128
+TIMM = "timm:"
+
+
+class ConvNet(nn.Module):
+    """Blocks of 3x3 convolution, norm, ReLU and 2x2 average pooling, then one linear layer on all
+    that is left (DC, arXiv 2006.05929, section 4.1; MTT, arXiv 2203.11932, section 4).
+
+    Images float [n, 3, resolution, resolution], normalised, to logits [n, classes]. Instance norm
+    is a group norm with one channel a group, with scale and shift, as in those papers' code.
+    """
+
+    def __init__(
+        self, depth: int, batch_norm: bool, filters: int, resolution: int, classes: int
+    ) -> None:
+        super().__init__()
+        blocks: list[nn.Module] = []
+        for inputs in (3, *[filters] * (depth - 1)):
+            norm = nn.BatchNorm2d(filters) if batch_norm else nn.GroupNorm(filters, filters)
+            convolution = nn.Conv2d(inputs, filters, 3, padding=1)
+            blocks += [convolution, norm, nn.ReLU(inplace=True), nn.AvgPool2d(2)]
+        self.blocks = nn.Sequential(*blocks)
+        self.classifier = nn.Linear(filters * (resolution >> depth) ** 2, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.classifier(self.blocks(x).flatten(1))
+
+
+def build(architecture: Network, classes: int, resolution: int, draw: torch.Generator) -> nn.Module:
+    """A student in training mode on the CPU for images of `resolution` pixels a side, its weights
+    drawn from `draw` as its authors' code draws them.
+
+    Raises ScddError, with the nearest names, where the architecture is unknown, and where it has
+    no such stem or takes no images of this size.
+    """
+    name = architecture.arch
+    if name in resnet.RESNETS:
+        return resnet.build(architecture, classes, draw)
+    with _drawn_from(draw):
+        if name in CONVNETS:
+            depth, batch_norm = CONVNETS[name]
+            filters = round(FILTERS * architecture.width)
+            network: nn.Module = ConvNet(depth, batch_norm, filters, resolution, classes)
+        elif name.startswith(TIMM):
+            network = _of_timm(name.removeprefix(TIMM), classes)
+        else:
+            network = _of_torchvision(name, classes, resolution)
+        if architecture.stem != "imagenet":
+            _change_stem(network, name, architecture.stem)
+    _try(network, name, resolution)
+    return network
+
+
+def torchvision_names() -> list[str]:
+    """Torchvision's classifiers, but for the ResNets that scdd.networks.resnet has."""
+    from torchvision import models as theirs
+
+    return [name for name in theirs.list_models(module=theirs) if name not in resnet.RESNETS]
+
+
+@contextlib.contextmanager
+def _drawn_from(draw: torch.Generator) -> Iterator[None]:
+    """Within, torch's global numbers, from which modules take their weights, come from `draw`."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(torch.randint(2**62, (), generator=draw)))
+        yield
+
+
+def drawn_so_far(device: torch.device) -> list[Tensor]:
+    """Where torch's own random numbers are, from which dropout draws: the CPU's and a GPU's."""
+    states = [torch.get_rng_state()]
+    return states + [torch.cuda.get_rng_state(device)] if device.type == "cuda" else states
+
+
+def go_on_drawing(states: list[Tensor], device: torch.device) -> None:
+    """Take them up again where `drawn_so_far` found them: of a GPU's only those of a GPU, for a job
+    may have begun on the CPU."""
+    torch.set_rng_state(states[0])
+    if device.type == "cuda" and len(states) > 1:
+        torch.cuda.set_rng_state(states[1], device)
+
+
+def _of_torchvision(name: str, classes: int, resolution: int) -> nn.Module:
+    from torchvision import models as theirs
+
+    if name not in torchvision_names():
+        known = [*resnet.RESNETS, *CONVNETS, *torchvision_names()]
+        near = difflib.get_close_matches(name, known, n=3, cutoff=0.3)
+        raise ScddError(f"student {name!r} is unknown; the nearest are {', '.join(near or known)}.")
+    own: dict[str, object] = {}
+    if name in {"googlenet", "inception_v3"}:  # their second and third output is for training
+        own = {"aux_logits": False, "init_weights": True}
+    elif name.startswith("vit_"):
+        own = {"image_size": resolution}
+    elif name.startswith("maxvit_"):
+        own = {"input_size": (resolution, resolution)}
+    try:
+        return theirs.get_model(name, num_classes=classes, **own)
+    except (ValueError, AssertionError, RuntimeError) as error:
+        raise _wrong_size(name, resolution, error) from None
+
+
+def _of_timm(name: str, classes: int) -> nn.Module:
+    try:
+        import timm
+    except ImportError:
+        raise ScddError(
+            f"student {TIMM}{name}: timm is not installed here. Install it: pip install timm."
+        ) from None
+    if not timm.is_model(name):
+        near = difflib.get_close_matches(name, timm.list_models(), n=3, cutoff=0.3)
+        raise ScddError(f"student {TIMM}{name}: timm has no such model; near: {', '.join(near)}.")
+    return timm.create_model(name, pretrained=False, num_classes=classes)
+
+
+def _wrong_size(name: str, resolution: int, error: Exception) -> ScddError:
+    text = str(error).split("\n", maxsplit=1)[0]
+    return ScddError(
+        f"student {name} takes no images of {resolution}x{resolution} ({text}). Choose another."
+    )
+
+
+@torch.no_grad()
+def _try(network: nn.Module, name: str, resolution: int) -> None:
+    """Raises ScddError, naming the size, where the network cannot work on such images."""
+    try:
+        network.eval()(torch.zeros(1, 3, resolution, resolution))
+    except (ValueError, AssertionError, RuntimeError) as error:
+        raise _wrong_size(name, resolution, error) from None
+    network.train()
+
+
+# ---- small-image stems -------------------------------------------------------------------------
+
+
+def _unstride(*parts: nn.Module) -> None:
+    """Let the convolutions in these parts keep the size of their input."""
+    for part in parts:
+        for module in part.modules():
+            if isinstance(module, nn.Conv2d):
+                module.stride = (1, 1)
+
+
+def _another(old: nn.Conv2d, kernel: int, stride: int) -> nn.Conv2d:
+    """A convolution with the same channels but another kernel, drawn as torch does by default."""
+    channels, bias = (old.in_channels, old.out_channels), old.bias is not None
+    return nn.Conv2d(*channels, kernel, stride, padding=(kernel - 1) // 2, bias=bias)
+
+
+def _resnet(network: nn.Module) -> None:
+    network.conv1 = _another(network.conv1, 3, 1)
+    nn.init.kaiming_normal_(network.conv1.weight, mode="fan_out")
+    network.maxpool = nn.Identity()
+
+
+def _densenet(network: nn.Module) -> None:
+    network.features.conv0 = _another(network.features.conv0, 3, 1)
+    nn.init.kaiming_normal_(network.features.conv0.weight)
+    network.features.pool0 = nn.Identity()
+
+
+def _mobilenet_v2(network: nn.Module) -> None:
+    _unstride(network.features[0], network.features[2])
+
+
+def _efficientnet(network: nn.Module) -> None:
+    _unstride(network.features[0])
+
+
+def _shufflenet(network: nn.Module) -> None:
+    _unstride(network.conv1)
+    network.maxpool = nn.Identity()
+
+
+def _regnet(network: nn.Module) -> None:
+    _unstride(network.stem, network.trunk_output.block1, network.trunk_output.block2)
+
+
+def _swin(network: nn.Module) -> None:
+    network.features[0][0] = _another(network.features[0][0], 2, 2)
+
+
+def _convnext(network: nn.Module) -> None:
+    network.features[0][0] = _another(network.features[0][0], 2, 2)
+    nn.init.trunc_normal_(network.features[0][0].weight, std=0.02)
+    nn.init.zeros_(network.features[0][0].bias)
+
+
+SMALL_STEMS: dict[str, Callable[[nn.Module], None]] = {  # by how a family's names begin
+    "convnext_": _convnext,
+    "densenet": _densenet,
+    "efficientnet_": _efficientnet,
+    "mobilenet_v2": _mobilenet_v2,
+    "regnet_": _regnet,
+    "resnext": _resnet,
+    "shufflenet_": _shufflenet,
+    "swin_": _swin,
+    "wide_resnet": _resnet,
+}
+
+
+def _change_stem(network: nn.Module, name: str, stem: str) -> None:
+    """Raises ScddError where the network has no such stem."""
+    families = [family for family in SMALL_STEMS if stem == "small" and name.startswith(family)]
+    if not families:
+        raise ScddError(f"student {name} has no stem {stem!r}. Leave `stem` out.")
+    SMALL_STEMS[families[0]](network)

@@ -1,0 +1,175 @@
+"""Evaluation protocols: soft labels and the students that are trained on them."""
+
+import re
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from scdd.params.base import (
+    BelowOne,
+    Checked,
+    Count,
+    CountOrZero,
+    NotNegative,
+    Positive,
+    Precision,
+    Section,
+    Seed,
+    Share,
+    param,
+)
+from scdd.params.network import Network
+from scdd.params.squeeze import require_warm_up_ends
+from scdd.params.views import Mix, Transform, View
+
+Labels = Literal["soft", "hard"]
+Scope = Literal["set", "batch"]
+
+
+def _is_a_form(form: str) -> str:
+    if not re.fullmatch(r"float16|int8|topk:[1-9]\d{0,5}", form):
+        raise ValueError(
+            f"{form!r} is not a form of logits; write float16, int8 or topk:k, k a number"
+        )
+    return form
+
+
+@dataclass(frozen=True)
+class Relabel(Transform):
+    """The views of each epoch and how their soft labels are kept."""
+
+    mix: Mix = param("mixup", "how a view is mixed with that of a partner")
+    alpha: Positive = param(0.8, "lambda is drawn from Beta(alpha, alpha)")
+    mix_by: Scope = param(
+        "set",
+        "set: a partner from the whole set and a lambda for each image; batch: partners from the "
+        "student's batch, one lambda for all of it",
+    )
+    teacher_bn: Literal["eval", "batch"] = param(
+        "eval",
+        "batch: the teacher normalises by the statistics of the student's batches",
+    )
+    seed: Seed = param(0, "of the views; all students of a set share them")
+    form: Annotated[str, Checked(_is_a_form)] = param(
+        "float16", "how logits are kept: float16, int8, or topk:k (the k largest, e.g. topk:5)"
+    )
+    views: Literal["stored", "drawn"] = param(
+        "stored", "drawn: not kept, but drawn again from the seed"
+    )
+    epochs_per_shard: Count = param(100, "epochs in one label file")
+    label_precision: Precision = param("float32", "of the teacher's passes; bf16: autocast")
+
+    def __post_init__(self) -> None:
+        if self.mix_by == "batch" and self.mix == "none":
+            raise ValueError("mix_by batch is for mixup and cutmix; set mix, or leave mix_by out")
+
+    @property
+    def by_batch(self) -> bool:
+        """Whether labels depend on the batches that they are made in."""
+        return "batch" in (self.mix_by, self.teacher_bn)
+
+
+@dataclass(frozen=True)
+class Train(Section):
+    """How a student is trained."""
+
+    batch: Count = param(64, "images a step")
+    epochs: Count = param(200, "passes over the distilled set")
+    optimizer: Literal["adamw", "sgd"] = param("adamw", "of the student")
+    lr: Positive = param(0.001, "peak learning rate")
+    momentum: Share = param(0.9, "SGD's momentum")
+    weight_decay: NotNegative = param(0.01, "AdamW's decay or SGD's L2 penalty")
+    warmup_epochs: CountOrZero = param(0, "epochs of linear warm-up")
+    eta: Positive = param(1.0, "lr = .5 lr0 (1 + cos(pi e / epochs / eta)); 1: to 0")
+    steep_from: Share = param(
+        1.0,
+        "share of the epochs e beyond which lr is the cosine there, times (1 - e / epochs), as "
+        "EDC's; 1: never",
+    )
+    milestones: tuple[Share, ...] | None = param(
+        None, "shares of the epochs at which lr falls to a tenth; null: the cosine"
+    )
+    ema: BelowOne = param(
+        0.0,
+        "share of the old in the moving average of the weights, by step, that is evaluated; 0: "
+        "none",
+    )
+    decay_vectors: bool = param(True, "whether weight_decay is for biases and BatchNorm too")
+    precision: Precision = param("float32", "bf16: autocast")
+
+    def __post_init__(self) -> None:
+        require_warm_up_ends(self.warmup_epochs, self.epochs)
+        if self.milestones is not None and (self.eta, self.steep_from) != (1.0, 1.0):
+            raise ValueError(
+                "milestones take the place of the cosine; set eta: 1 and steep_from: 1, or "
+                "milestones: null"
+            )
+
+
+@dataclass(frozen=True)
+class Student(Train):
+    """One student: its training, and what it is trained and tested on."""
+
+    seed: Seed = param(0, "of the weights and the order of the batches")
+    labels: Labels = param("soft", "soft: a store's; hard: the classes of images and partners")
+    label_epochs: Count | None = param(None, "epochs of its store that it uses; null: all")
+    mix_by: Scope = param("set", "where partners come from (labels: hard)")
+    dsa: bool = param(False, "DSA's augmentation of each batch (labels: hard)")
+    val_resize: Count | None = param(
+        None, "the shorter side of validation images; null: the resolution"
+    )
+
+
+@dataclass(frozen=True)
+class Loss(Section):
+    """What a student with soft labels minimises."""
+
+    loss: Literal["kl", "kl-t2", "mse-ce"] = param(
+        "kl",
+        "kl: KL divergence; kl-t2: times temperature^2; mse-ce: MSE of the logits and ce_weight x "
+        "cross-entropy with the image's class; unused by hard labels",
+    )
+    temperature: Positive = param(20.0, "of the KL divergence; unused by other losses")
+    ce_weight: NotNegative = param(0.025, "of mse-ce; unused by other losses")
+
+
+@dataclass(frozen=True)
+class Protocol(Loss, Train, Relabel):
+    """An evaluation protocol: views, labels and the student's training."""
+
+    like: str | None = param(None, "the published protocol that this one varies")
+    labels: Labels = param("soft", "soft: a teacher's; hard: the classes of images and partners")
+    dsa: bool = param(False, "DSA's augmentation of each batch, after its view; for hard labels")
+    student: Network | None = param(
+        None, "the network this protocol prescribes; null: the experiment's students"
+    )
+    label_epochs: Count | None = param(
+        None, "epochs that are labelled, and used over and over; null: all"
+    )
+
+    def __post_init__(self) -> None:
+        Relabel.__post_init__(self)
+        Train.__post_init__(self)
+        if self.dsa and self.labels == "soft":
+            raise ValueError(
+                "dsa is drawn by batch while a student trains, and soft labels are made before; "
+                "set labels: hard or dsa: false"
+            )
+        if self.loss == "mse-ce" and self.labels == "soft" and self.form.startswith("topk"):
+            raise ValueError(
+                f"loss mse-ce compares all logits, of which form {self.form} keeps some; set form "
+                "to float16 or int8"
+            )
+        if self.label_epochs is not None and self.label_epochs > self.epochs:
+            raise ValueError(
+                f"label_epochs {self.label_epochs} are more than the {self.epochs} epochs of "
+                "training; leave it out to label them all"
+            )
+
+
+@dataclass(frozen=True)
+class Whole(Train):
+    """Training on the whole training set with hard labels: the upper bound."""
+
+    view: View = param(View())
+    mix: Mix = param("none", "mixing of the views")
+    alpha: Positive = param(1.0, "lambda is drawn from Beta(alpha, alpha)")

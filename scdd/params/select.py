@@ -1,0 +1,67 @@
+"""Images that are not recovered: real ones and noise."""
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from annotated_types import Gt, Le, Lt
+
+from scdd.params.base import (
+    Channels,
+    Count,
+    NotNegative,
+    Positive,
+    Precision,
+    Section,
+    Seed,
+    Share,
+    param,
+)
+from scdd.params.recover import require_mean_and_std
+from scdd.params.views import View
+
+
+@dataclass(frozen=True)
+class Sampling(Section):
+    """Images that are not recovered: random real ones, or noise."""
+
+    seed: Seed = param(0, "of the choice of images")
+
+
+@dataclass(frozen=True)
+class Coreset(Section):
+    """The features by which real images are chosen."""
+
+    precision: Precision = param("float32", "of the passes through the backbone; bf16: autocast")
+
+
+@dataclass(frozen=True)
+class Forgetting(Section):
+    """The training run in which forgetting events are counted: SGD with Nesterov's momentum."""
+
+    view: View = param(View())
+    epochs: Count = param(200, "passes over the training set")
+    batch: Count = param(128, "images a step")
+    lr: Positive = param(0.1, "learning rate at first")
+    momentum: Annotated[float, Gt(0), Lt(1)] = param(0.9, "SGD's, Nesterov's kind")
+    weight_decay: NotNegative = param(5e-4, "L2 penalty")
+    milestones: tuple[Share, ...] = param((0.3, 0.6, 0.8), "when lr falls, as shares of the epochs")
+    factor: Annotated[float, Gt(0), Le(1)] = param(0.2, "to this share of it")
+    seed: Seed = param(0, "of the weights, views, batch order and ties")
+    precision: Precision = param("float32", "bf16: autocast")
+
+
+@dataclass(frozen=True)
+class Import(Section):
+    """A distilled set that others made (docs/exports.md). Its path is in no digest: the sha256 of
+    its content is."""
+
+    BARE: ClassVar[str | None] = "path"
+
+    path: str = param(meaning="an image folder, or DC's or MTT's tensors", in_config=False)
+    mean: Channels | None = param(
+        None, "that tensors are normalised by, in [0, 1]; null: the dataset's"
+    )
+    std: Channels | None = param(None, "the same")
+
+    def __post_init__(self) -> None:
+        require_mean_and_std(self.mean, self.std)

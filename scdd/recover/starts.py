@@ -1,0 +1,47 @@
+"""Pixels and a recovery's images: mean and std, what they start from, how they are kept."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from scdd.artifacts.dataset import DatasetInfo
+from scdd.artifacts.slots import Range, most_slots
+from scdd.data.sample import in_random_order
+from scdd.data.source import Dataset
+from scdd.errors import ScddError
+from scdd.params.recover import Recover
+from scdd.views.pixels import normalise
+
+
+def as_normalised(info: DatasetInfo, params: Recover) -> DatasetInfo:
+    """The dataset with the mean and std that a recovery with these parameters normalises by."""
+    if params.mean is None or params.std is None:
+        return info
+    return replace(info, mean=params.mean, std=params.std)
+
+
+def real_starts(
+    dataset: Dataset, info: DatasetInfo, classes: Range, slots: Range, seed: int
+) -> Callable[[Range, Range], Tensor]:
+    """What gives the starts of a range of classes and of slots within those given, normalised by
+    `info`, float32 [classes * slots, 3, R, R], class by class: those that
+    `scdd.select.methods.random` has there.
+
+    Raises ScddError where a class has too few training images for the slots.
+    """
+    orders = {label: in_random_order(dataset, label, seed) for label in range(*classes)}
+    for label, order in orders.items():
+        if len(order) < slots[1]:
+            raise ScddError(
+                f"class {dataset.info.classes[label]!r} has {len(order)} training images, but "
+                f"recover.start is real for the slots {slots[0]} to {slots[1] - 1}. "
+                f"Lower ipc to {most_slots(len(order))}, or set recover.start to noise."
+            )
+
+    def start(classes: Range, slots: Range) -> Tensor:
+        index = torch.cat([orders[label][slice(*slots)] for label in range(*classes)])
+        return normalise(dataset.train.images(index), info)
+
+    return start

@@ -1,0 +1,1 @@
+"""Images that are not recovered: real ones, chosen in several ways, and noise."""

@@ -1,0 +1,105 @@
+"""Order the training images of each class as a coreset takes them, by a probed backbone's features.
+
+The whole order is made at once: the features are computed once for all IPCs, and jobs on several
+kinds of device cannot take one image twice.
+"""
+
+import sys
+from argparse import Namespace
+from pathlib import Path
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from scdd.artifacts.config import Frozen
+from scdd.artifacts.dataset import DatasetInfo
+from scdd.artifacts.order import save_order
+from scdd.data.source import Split, open_dataset
+from scdd.jobs import runtime
+from scdd.jobs.progress import Progress
+from scdd.jobs.saved import Snapshot, Unsaved
+from scdd.networks.resnet import ResNet, features_of, in_eval_mode
+from scdd.networks.teachers import load_teacher
+from scdd.params.select import Coreset
+from scdd.select.orders import Method, method
+from scdd.views.pixels import normalise
+
+BATCH = 512  # images a pass
+
+
+@torch.inference_mode()
+def features(
+    network: ResNet,
+    split: Split,
+    rows: Tensor,
+    info: DatasetInfo,
+    precision: str,
+    device: torch.device,
+) -> Tensor:
+    """float32 [len(rows), d] of the clean images `rows`, on the device; the network is in eval
+    mode."""
+    rows = rows if split.pixels is None else rows.to(split.pixels.device)
+    read = split.batches(rows, BATCH, device)
+    return torch.cat(
+        [features_of(network, normalise(images, info), precision) for _, images in read]
+    )
+
+
+def ranks(
+    chosen: Method,
+    network: ResNet,
+    split: Split,
+    info: DatasetInfo,
+    device: torch.device,
+    saved: Unsaved | None = None,
+    precision: str = "float32",
+) -> Tensor:
+    """int64 [n]: the place of each training image in the order of its class, from 0.
+
+    saved: where to go on from, and where to leave the state after each class. precision: of the
+    passes through the network, 'float32' or 'bf16'.
+    """
+    saved = saved or Unsaved()
+    in_eval_mode(network, device)
+    split = split.to(device)
+    rank, done = torch.empty(len(split), dtype=torch.int64), 0
+    if saved.content is not None:
+        done = saved.content["done"]
+        rank.copy_(saved.content["rank"])
+
+    def snapshot() -> Snapshot:
+        return Snapshot({"done": done, "rank": rank})
+
+    with Progress("coreset, classes", len(info.classes), done) as progress:
+        for label in range(done, len(info.classes)):
+            members = (split.labels == label).nonzero().flatten()
+            order = chosen.order(features(network, split, members, info, precision, device))
+            rank[members[order.cpu()]] = torch.arange(len(members))
+            done += 1
+            progress.advance()
+            saved.offer(done, snapshot)
+    return rank
+
+
+def work(args: Namespace, config: Frozen, device: torch.device, saved: Unsaved) -> None:
+    dataset = open_dataset(args.data, args.root)
+    info = dataset.info
+    network, _ = load_teacher(args.teacher, config, info, args.data)
+    chosen = method(config.params["method"])
+    precision = Coreset.of(config.params).precision
+    rank = ranks(chosen, cast(ResNet, network), dataset.train, info, device, saved, precision)
+    save_order(args.out, rank, info.classes, config.digest, runtime.environment(device))
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = runtime.long_parser(__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="the dataset's dataset.json")
+    parser.add_argument("--root", type=Path, required=True, help="where the dataset's files are")
+    parser.add_argument("--teacher", type=Path, required=True, help="the probe's checkpoint")
+    parser.add_argument("--out", type=Path, required=True, help="the order to write")
+    return runtime.run_long("coreset", parser, work, argv, outputs=("out",))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,184 @@
+"""Order the training images of each class by how often a network forgets them while it learns.
+
+Toneva et al., arXiv 1812.05159, section 3: a forgetting event is an image that was classified right
+when it was last presented and is classified wrong now. An image that is never classified right
+counts as one that is forgotten most (section 4). Predictions are those of the training batches,
+before the step, as in algorithm 1.
+
+The training is that of the released program (SGD with Nesterov's momentum, steps), but for Cutout.
+"""
+
+import argparse
+import math
+import sys
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from scdd.artifacts.config import Frozen
+from scdd.artifacts.dataset import DatasetInfo
+from scdd.artifacts.order import save_order
+from scdd.data.batches import batch_count, views
+from scdd.data.source import Split, open_dataset
+from scdd.errors import ScddError
+from scdd.jobs import runtime
+from scdd.jobs.progress import Progress, say
+from scdd.jobs.saved import Snapshot, Unsaved
+from scdd.networks.resnet import ResNet, build
+from scdd.params.network import Network
+from scdd.params.select import Forgetting
+from scdd.params.views import Transform
+from scdd.rng import generator
+from scdd.views.mixing import draw_epoch
+
+
+class Memory:
+    """What is known of each of `n` images, on the device.
+
+    events int64 [n]: how often it was forgotten. last, learnt bool [n]: whether it was right at its
+    last presentation, and at any.
+    """
+
+    def __init__(self, n: int, device: torch.device) -> None:
+        self.events = torch.zeros(n, dtype=torch.int64, device=device)
+        self.last = torch.zeros(n, dtype=torch.bool, device=device)
+        self.learnt = torch.zeros(n, dtype=torch.bool, device=device)
+
+    def present(self, index: Tensor, right: Tensor) -> None:
+        """The images `index` int64 [b], each at most once, were right or not, bool [b]."""
+        self.events[index] += self.last[index] & ~right
+        self.last[index] = right
+        self.learnt[index] |= right
+
+    def counts(self, presentations: int) -> Tensor:
+        """int64 [n] (CPU): the events; for what was never learnt all presentations, as in the
+        released program."""
+        return torch.where(self.learnt, self.events, presentations).cpu()
+
+
+def train(
+    network: ResNet,
+    split: Split,
+    info: DatasetInfo,
+    params: Forgetting,
+    device: torch.device,
+    saved: Unsaved | None = None,
+) -> Tensor:
+    """Train `network` in place on the device; returns the forgetting counts int64 [n] (CPU).
+
+    saved: where to go on from, and where to leave the state. Raises ScddError, naming the epoch,
+    where the loss is not finite.
+    """
+    saved = saved or Unsaved()
+    network.to(device, memory_format=torch.channels_last).train()
+    split = split.to(device)
+    optimizer = torch.optim.SGD(
+        network.parameters(),
+        lr=params.lr,
+        momentum=params.momentum,
+        weight_decay=params.weight_decay,
+        nesterov=True,
+        fused=True,
+    )
+    transform = Transform(params.view)
+    labels = split.labels.to(device)
+    memory = Memory(len(split), device)
+    per_epoch = batch_count(len(split), params.batch)
+    total, done = torch.zeros((), device=device), 0
+    if saved.content is not None:
+        done = saved.content["done"]
+        network.load_state_dict(saved.content["network"])
+        optimizer.load_state_dict(saved.content["optimizer"])
+        total.copy_(saved.content["total"])
+        for name, tensor in vars(memory).items():
+            tensor.copy_(saved.content["memory"][name])
+
+    def snapshot() -> Snapshot:
+        return Snapshot(
+            {
+                "done": done,
+                "network": network.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "total": total,
+                "memory": vars(memory),
+            }
+        )
+
+    with Progress("forgetting", params.epochs * per_epoch, done) as progress:
+        for epoch in range(done // per_epoch, params.epochs):
+            passed = sum(epoch >= share * params.epochs for share in params.milestones)
+            optimizer.param_groups[0]["lr"] = params.lr * params.factor**passed
+            draws = draw_epoch(transform, len(split), info.resolution, params.seed, epoch)
+            order = torch.randperm(len(split), generator=generator(params.seed, "order", epoch))
+            order = order[(done - epoch * per_epoch) * params.batch :]
+            # pixels on the device are indexed there, files on the CPU
+            order = order if split.pixels is None else order.to(device)
+            for index, seen in views(
+                split, order, params.batch, draws.to(device), transform.mix, info
+            ):
+                with torch.autocast(
+                    device.type, torch.bfloat16, enabled=params.precision == "bf16"
+                ):
+                    logits = network(seen)
+                memory.present(index, logits.detach().argmax(1) == labels[index])
+                loss = F.cross_entropy(logits.float(), labels[index])
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()
+                optimizer.step()
+                total += loss.detach()
+                done += 1
+                progress.advance()
+                if done % per_epoch:
+                    saved.offer(done, snapshot)
+            if not math.isfinite(total.item()):  # the epoch's one wait for the device
+                raise ScddError(
+                    f"the loss is not finite in epoch {epoch + 1} of {params.epochs}: lower "
+                    f"forgetting.lr ({params.lr})."
+                )
+            total.zero_()
+            saved.offer(done, snapshot)
+    return memory.counts(params.epochs)
+
+
+def ranks(counts: Tensor, labels: Tensor, classes: tuple[str, ...], seed: int) -> Tensor:
+    """int64 [n]: the place of each image in its class, from 0 for the highest of the counts int64
+    [n]; equal ones in an order drawn from (seed, class name). labels: int64 [n]."""
+    rank = torch.empty_like(labels)
+    for label, name in enumerate(classes):
+        members = (labels == label).nonzero().flatten()
+        drawn = torch.randperm(len(members), generator=generator(seed, "ties", name))
+        members = members[drawn]
+        order = counts[members].argsort(descending=True, stable=True)
+        rank[members[order]] = torch.arange(len(members))
+    return rank
+
+
+def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: Unsaved) -> None:
+    params = Forgetting.of(config.params)
+    dataset = open_dataset(args.data, args.root)
+    info, labels = dataset.info, dataset.train.labels
+    architecture = Network.of(config.params)
+    network = build(architecture, len(info.classes), generator(params.seed, "weights"))
+    counts = train(network, dataset.train, info, params, device, saved)
+    never = (counts == params.epochs).sum().item()
+    say(
+        f"of {len(counts)} images {(counts == 0).sum().item()} were never forgotten, "
+        f"{never} never learnt"
+    )
+    rank = ranks(counts, labels, info.classes, params.seed)
+    environment = runtime.environment(device)
+    save_order(args.out, rank, info.classes, config.digest, environment, counts=counts)
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = runtime.long_parser(__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="the dataset's dataset.json")
+    parser.add_argument("--root", type=Path, required=True, help="where the dataset's files are")
+    parser.add_argument("--out", type=Path, required=True, help="the order to write")
+    return runtime.run_long("forgetting", parser, work, argv, outputs=("out",))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Augmentation: tensors in, tensors out. Nothing here reads a file or knows a dataset."""

@@ -1,0 +1,82 @@
+"""Differentiable Siamese augmentation (DSA, arXiv 2102.08259) with its code's default strengths.
+
+The classic methods' students are trained with it. For each batch one of six strategies is drawn,
+for each image its strength. As in the code it works on normalised pixels, so that what comes from
+outside an image is its dataset's mean.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from scdd.views.geometry import crop_resize
+from scdd.views.products import exact_products
+
+STRATEGIES = ("color", "crop", "cutout", "flip", "scale", "rotate")
+BRIGHTNESS, SATURATION, CONTRAST = 1.0, 2.0, 0.5
+CROP, CUTOUT = 0.125, 0.5  # shares of a side: the largest shift, the hole
+SCALE, ROTATE = 1.2, 15.0  # the largest factor; degrees
+NUMBERS = 3  # an image needs at most
+
+
+def draw_dsa(n: int, draw: torch.Generator) -> tuple[str, Tensor]:
+    """A batch's strategy, and float32 [n, NUMBERS] in [0, 1), the chances of each image."""
+    strategy = STRATEGIES[int(torch.randint(len(STRATEGIES), (), generator=draw))]
+    return strategy, torch.rand(n, NUMBERS, generator=draw)
+
+
+def dsa(images: Tensor, strategy: str, chances: Tensor) -> Tensor:
+    """`images` (normalised float [n, 3, R, R]) augmented as `draw_dsa` (on the device) says."""
+    match strategy:
+        case "color":
+            return _coloured(images, chances)
+        case "crop":
+            return _cropped(images, chances)
+        case "cutout":
+            return _with_hole(images, chances)
+        case "flip":
+            return torch.where(chances[:, :1, None, None] < 0.5, images.flip(3), images)
+        case "scale":
+            factors = 1 / SCALE + chances[:, :2] * (SCALE - 1 / SCALE)
+            return _resampled(images, torch.diag_embed(factors))
+        case _:
+            angle = (chances[:, 0] - 0.5) * 2 * math.radians(ROTATE)
+            cos, sin = angle.cos(), angle.sin()
+            turn = torch.stack([torch.stack([cos, -sin], 1), torch.stack([sin, cos], 1)], 1)
+            return _resampled(images, turn)
+
+
+def _coloured(images: Tensor, chances: Tensor) -> Tensor:
+    bright, saturated, contrasted = chances[:, :, None, None, None].unbind(1)
+    images = images + (bright - 0.5) * BRIGHTNESS
+    grey = images.mean(1, keepdim=True)
+    images = torch.lerp(grey, images, saturated * SATURATION)
+    mean = images.mean((1, 2, 3), keepdim=True)
+    return torch.lerp(mean, images, contrasted + CONTRAST)
+
+
+def _cropped(images: Tensor, chances: Tensor) -> Tensor:
+    size = images.shape[-1]
+    most = int(size * CROP + 0.5)
+    corner = (chances[:, :2] * (2 * most + 1)).long() - most
+    boxes = torch.cat([corner, torch.full_like(corner, size)], 1)
+    return crop_resize(images, boxes, size)
+
+
+def _with_hole(images: Tensor, chances: Tensor) -> Tensor:
+    size = images.shape[-1]
+    hole = int(size * CUTOUT + 0.5)
+    start = (chances[:, :2] * (size + 1 - hole % 2)).long() - hole // 2
+    line = torch.arange(size, device=images.device)
+    hit = (line >= start[:, :, None]) & (line < start[:, :, None] + hole)
+    return images * ~(hit[:, 0, :, None] & hit[:, 1, None, :])[:, None]
+
+
+@exact_products()
+def _resampled(images: Tensor, matrix: Tensor) -> Tensor:
+    """Bilinear samples at `matrix` [n, 2, 2] times each pixel's place around the centre."""
+    theta = functional.pad(matrix, (0, 1))
+    grid = functional.affine_grid(theta, list(images.shape), align_corners=False)
+    return functional.grid_sample(images, grid, align_corners=False)

@@ -1,0 +1,79 @@
+"""Pixels: uint8 as they are kept, and float32 as networks see them."""
+
+from functools import cache
+from io import BytesIO
+from typing import Protocol
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+QUALITY = 75  # of JPEG: Pillow's default, which the released code uses
+
+
+class Scale(Protocol):
+    """What pixels in [0, 1] are normalised by, by channel: a dataset's `DatasetInfo`, say."""
+
+    @property
+    def mean(self) -> tuple[float, ...]: ...
+
+    @property
+    def std(self) -> tuple[float, ...]: ...
+
+
+@cache
+def _columns(
+    mean: tuple[float, ...], std: tuple[float, ...], device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Kept on the device: making them for each batch would wait for a copy."""
+    with torch.inference_mode(False):  # whoever asks first
+        columns = torch.tensor([mean, std], device=device)[:, :, None, None]
+    return columns[0], columns[1]
+
+
+def standardise(pixels: Tensor, scale: Scale) -> Tensor:
+    """Float [n, 3, H, W] in [0, 1] with mean and std removed."""
+    mean, std = _columns(scale.mean, scale.std, pixels.device)
+    return (pixels - mean) / std
+
+
+def normalise(images: Tensor, scale: Scale) -> Tensor:
+    """uint8 [n, 3, H, W] to float32 with mean and std removed."""
+    return standardise(images.float() / 255, scale)
+
+
+def denormalise(images: Tensor, scale: Scale) -> Tensor:
+    """The inverse of `normalise`: clamped to valid pixels and rounded to uint8."""
+    mean = torch.tensor(scale.mean, device=images.device)[:, None, None]
+    std = torch.tensor(scale.std, device=images.device)[:, None, None]
+    return ((images.float() * std + mean).clamp(0, 1) * 255).round().to(torch.uint8)
+
+
+def valid_range(scale: Scale, device: torch.device) -> tuple[Tensor, Tensor]:
+    """The normalised values of black and of white, float32 [3, 1, 1] each."""
+    mean = torch.tensor(scale.mean, device=device)[:, None, None]
+    std = torch.tensor(scale.std, device=device)[:, None, None]
+    return (0 - mean) / std, (1 - mean) / std
+
+
+def stored(images: Tensor, scale: Scale, storage: str) -> Tensor:
+    """Normalised float32 [..., 3, R, R] on the CPU as the uint8 pixels that are kept.
+
+    'lossless': rounded. 'jpeg': as the released code of SC-DD and SRe2L has them when it reads its
+    files: truncated, then through JPEG with half the colour resolution.
+    """
+    if storage == "lossless":
+        return denormalise(images, scale)
+    mean, std = (torch.tensor(one)[:, None, None] for one in (scale.mean, scale.std))
+    pixels = ((images * std + mean).clamp(0, 1) * 255).byte()
+    kept = [_through_jpeg(image) for image in pixels.flatten(0, -4)]
+    return torch.stack(kept).view_as(pixels)
+
+
+def _through_jpeg(image: Tensor) -> Tensor:
+    """uint8 [3, R, R] after it was encoded and decoded once."""
+    file = BytesIO()
+    Image.fromarray(image.permute(1, 2, 0).numpy()).save(file, "JPEG", quality=QUALITY)
+    with Image.open(file) as decoded:
+        return torch.from_numpy(np.asarray(decoded).copy()).permute(2, 0, 1)

@@ -1,0 +1,385 @@
+"""Distilled sets of others: image folders and tensors become shards; the plan and the programs."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import toy
+from PIL import Image
+from torch import Tensor
+
+from scdd import imageset
+from scdd.artifacts.files import sha256_of
+from scdd.artifacts.images import load_set
+from scdd.artifacts.slots import Range
+from scdd.data.folders import set_files
+from scdd.errors import ScddError
+from scdd.interop import import_images
+from scdd.interop.distilled_sets import make
+from scdd.interop.exports import export_set
+from scdd.plan.code import print_path
+from scdd.plan.load import plan_of
+from scdd.plan.plan import Node
+
+Config = dict[str, Any]
+SIZE = 8
+NEW = [f"new{i:03d}" for i in range(3)]
+
+
+def image(label: int, slot: int, size: int = SIZE) -> Tensor:
+    draw = torch.Generator().manual_seed(100 * label + slot)
+    return torch.randint(256, (3, size, size), generator=draw).byte()
+
+
+def save(path: Path, pixels: Tensor) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels.permute(1, 2, 0).numpy()).save(path)
+
+
+def folder_of(path: Path, names: list[str], count: int = 3, size: int = SIZE) -> Path:
+    """An image folder of `count` images a class; the names' order is the class order."""
+    for label, name in enumerate(names):
+        for slot in range(count):
+            save(path / name / f"class{label:03d}_id{slot:03d}.png", image(label, slot, size))
+    return path
+
+
+def tensors(count: int = 2) -> tuple[Tensor, Tensor, Tensor]:
+    """Images as pixels, normalised, and their labels, classes mixed."""
+    labels = torch.arange(3).repeat(count)
+    pixels = torch.stack([image(label, i // 3) for i, label in enumerate(labels.tolist())])
+    mean, std = (torch.tensor(values)[:, None, None] for values in (toy.MEAN, toy.STD))
+    return pixels, (pixels / 255 - mean) / std, labels
+
+
+def made(path: Path, slots: Range = (0, 10), **more: Any) -> list[Tensor]:
+    colours: dict[str, Any] = {"mean": None, "std": None, **more}
+    return list(make(path, toy.info(SIZE), slots, **colours))
+
+
+def refusal(path: Path, slots: Range = (0, 1)) -> str:
+    with pytest.raises(ScddError) as caught:
+        made(path, slots)
+    return str(caught.value)
+
+
+# ---- image folders -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "names", [["a", "b", "c"], NEW, ["00000", "00001", "00002"], ["0_a", "1_b", "2_c"]]
+)
+def test_folders_are_found_by_name_or_index(tmp_path: Path, names: list[str]) -> None:
+    found = made(folder_of(tmp_path / "set", names))
+    for label in range(3):
+        expected = torch.stack([image(label, slot) for slot in range(3)])
+        assert torch.equal(found[label], expected)
+
+
+def test_slots_are_the_files_in_order_and_stop_where_there_are_no_more(tmp_path: Path) -> None:
+    path = folder_of(tmp_path / "set", NEW, count=4)
+    assert [len(images) for images in made(path, (0, 1))] == [1, 1, 1]
+    rest = made(path, (1, 10))
+    assert torch.equal(rest[2], torch.stack([image(2, slot) for slot in (1, 2, 3)]))
+    assert "class 'a' has 4 images: too few for slots from 10 on. Lower ipc to 4" in refusal(
+        path, (10, 20)
+    )
+
+
+def test_jpegs_are_taken_as_pillow_decodes_them(tmp_path: Path) -> None:
+    for name in NEW:
+        save(tmp_path / "set" / name / "x.jpg", image(0, 0))
+    with Image.open(tmp_path / "set" / NEW[0] / "x.jpg") as opened:
+        expected = torch.from_numpy(np.asarray(opened).copy()).permute(2, 0, 1)
+    assert torch.equal(made(tmp_path / "set")[0][0], expected)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["a", "b"], "has 2 class folders, but the dataset has 3 classes"),
+        (["a", "b", "d"], "d is no class of the dataset"),
+        (["new000", "new001", "new003"], "new000 is no class of the dataset"),
+        (["0", "1", "10"], "0 is no class of the dataset"),
+        (["0_a", "1_c", "2_b"], "1_c should be class 1, which is 'b'"),
+    ],
+)
+def test_folders_that_are_not_the_classes_are_refused(
+    tmp_path: Path, names: list[str], message: str
+) -> None:
+    assert message in refusal(folder_of(tmp_path / "set", names))
+
+
+def test_a_file_that_tells_another_class_is_refused(tmp_path: Path) -> None:
+    path = folder_of(tmp_path / "set", NEW)
+    (path / "new001").rename(path / "x")
+    (path / "new002").rename(path / "new001")
+    (path / "x").rename(path / "new002")
+    assert "class002_id000.png is of class 2, but its folder is class 1" in refusal(path)
+
+
+def test_images_of_another_size_are_refused_not_resized(tmp_path: Path) -> None:
+    path = folder_of(tmp_path / "set", NEW, size=9)
+    assert "images of 9 x 9 pixels, but the dataset's resolution is 8" in refusal(path)
+
+
+def test_a_damaged_image_is_named(tmp_path: Path) -> None:
+    path = folder_of(tmp_path / "set", NEW)
+    (path / "new001" / "class001_id000.png").write_bytes(b"no image")
+    assert "class001_id000.png is no readable image" in refusal(path)
+
+
+# ---- tensors -----------------------------------------------------------------------------------
+
+
+def test_the_last_experiment_of_dcs_file(tmp_path: Path) -> None:
+    pixels, normalised, labels = tensors()
+    earlier = [torch.zeros_like(normalised), labels]
+    accuracies = {"ConvNet": [np.float64(0.5)]}  # as their program has them
+    content = {"data": [earlier, [normalised, labels]], "accs_all_exps": accuracies}
+    torch.save(content, tmp_path / "res_DM_toy_ConvNet_2ipc.pt")
+    found = made(tmp_path / "res_DM_toy_ConvNet_2ipc.pt")
+    for label in range(3):
+        assert torch.equal(found[label], pixels[labels == label])
+
+
+@pytest.mark.parametrize("given", ["", "images_best.pt"])
+def test_mtts_images_and_labels(tmp_path: Path, given: str) -> None:
+    pixels, normalised, labels = tensors()
+    torch.save(normalised.requires_grad_(), tmp_path / "images_best.pt")
+    torch.save(labels, tmp_path / "labels_best.pt")
+    torch.save(torch.zeros(1), tmp_path / "images_100.pt")
+    assert torch.equal(made(tmp_path / given)[1], pixels[labels == 1])
+
+
+def test_learned_labels_give_the_class_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pixels, normalised, labels = tensors()
+    torch.save(normalised, tmp_path / "images_5.pt")
+    torch.save(torch.nn.functional.one_hot(labels, 3) + 0.1, tmp_path / "labels_5.pt")
+    assert torch.equal(made(tmp_path / "images_5.pt")[2], pixels[labels == 2])
+    assert "learned labels are left out" in capsys.readouterr().err
+
+
+def test_pixels_are_denormalised_clamped_and_rounded(tmp_path: Path) -> None:
+    values = torch.tensor([-9.0, -1.0, 0.0, 0.5, 9.0, 0.1, 0.2, 0.3])
+    normalised = values.expand(3, 3, 8, 8).clone()
+    torch.save({"data": [[normalised, torch.arange(3)]]}, tmp_path / "x.pt")
+    found = made(tmp_path / "x.pt", mean=(0.5, 0.4, 0.3), std=(0.2, 0.2, 0.1))
+    for channel, (mean, std) in enumerate([(0.5, 0.2), (0.4, 0.2), (0.3, 0.1)]):
+        expected = [round(255 * min(max(v * std + mean, 0), 1)) for v in values.tolist()]
+        assert found[0][0, channel, 0].tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "message"),
+    [
+        (torch.zeros(3, 1, 8, 8), torch.arange(3), "images of 1 channels"),
+        (torch.zeros(3, 3, 9, 8), torch.arange(3), "images of 8 x 9 pixels"),
+        (torch.zeros(3, 3, 8, 8).byte(), torch.arange(3), "holds images uint8 [3, 3, 8, 8]"),
+        (torch.zeros(3, 3, 8, 8), torch.arange(2), "with a label for each"),
+        (torch.zeros(3, 3, 8, 8), torch.tensor(3), "labels int64 []; images must be float"),
+        (torch.zeros(0, 3, 8, 8), torch.arange(0), "holds images float32 [0, 3, 8, 8]"),
+        (torch.zeros(3, 3, 8, 8), torch.eye(3)[[0, 1, 1]], "x.pt: class 'c' has no images."),
+        (torch.zeros(3, 3, 8, 8) / 0, torch.arange(3), "not finite"),
+        (torch.zeros(3, 3, 8, 8), torch.tensor([0, 1, 1]), "images of 2 classes, 0 to 1"),
+        (torch.zeros(3, 3, 8, 8), torch.tensor([0.0, 1.5, 2]), "are no class indices"),
+        (torch.zeros(3, 3, 8, 8), torch.zeros(3, 10), "labels of 10 classes, but the dataset"),
+        (torch.zeros(3, 3, 8, 8), [0, 1, 2], "images and labels must be tensors"),
+    ],
+)
+def test_tensors_that_do_not_fit_are_refused(
+    tmp_path: Path, images: Tensor, labels: Any, message: str
+) -> None:
+    torch.save({"data": [[images, labels]]}, tmp_path / "x.pt")
+    assert message in refusal(tmp_path / "x.pt")
+
+
+def test_what_is_no_distilled_set_is_refused(tmp_path: Path) -> None:
+    torch.save({"state_dict": {}}, tmp_path / "x.pt")
+    assert "holds no distilled set that is known" in refusal(tmp_path / "x.pt")
+    (tmp_path / "y.pt").write_bytes(b"nothing")
+    assert "y.pt is no checkpoint or other file of torch's, or is damaged" in refusal(
+        tmp_path / "y.pt"
+    )
+    (tmp_path / "images_best.pt").write_bytes(b"nothing")
+    assert "has no labels_best.pt beside it" in refusal(tmp_path / "images_best.pt")
+    assert "there is no file or folder" in refusal(tmp_path / "gone")
+    (tmp_path / "x.zip").write_bytes(b"")
+    assert "nor a file that ends in .pt" in refusal(tmp_path / "x.zip")
+
+
+# ---- the program -------------------------------------------------------------------------------
+
+
+def test_the_programs_make_an_image_set_of_an_export(tmp_path: Path) -> None:
+    """What is exported and imported again has the same pixels."""
+    toy.write(tmp_path, ipc=3)
+    export_set(tmp_path / "images" / "set.json", "imagefolder", tmp_path / "theirs", "png")
+    content = sha256_of(tmp_path / "theirs", set_files(tmp_path / "theirs"))
+    params = {"sha256": content, "mean": None, "std": None}
+    toy.freeze(tmp_path / "import_images.json", "import_images", params, data="d")
+    data = f"--data={tmp_path / 'data' / 'dataset.json'}"
+    call = [f"--config={tmp_path / 'import_images.json'}", data, f"--source={tmp_path / 'theirs'}"]
+    for slots in ("0:1", "1:10"):
+        assert import_images.main([*call, f"--slots={slots}", f"--out={tmp_path / 'made'}"]) == 0
+    toy.freeze(tmp_path / "set.json", "imageset", {"ipc": 3, "method": "x"}, source="import_images")
+    call = [f"--config={tmp_path / 'set.json'}", data, f"--source={tmp_path / 'made'}"]
+    assert imageset.main([*call, f"--out={tmp_path / 'again' / 'set.json'}"]) == 0
+    again, first = (load_set(tmp_path / name / "set.json") for name in ("again", "images"))
+    assert torch.equal(again.images, first.images)
+    assert again.content == first.content
+
+
+def test_files_that_changed_after_the_plan_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    toy.write(tmp_path, ipc=2)
+    folder_of(tmp_path / "theirs", NEW)
+    params = {"sha256": "0" * 64, "mean": None, "std": None}
+    toy.freeze(tmp_path / "import_images.json", "import_images", params, data="d")
+    given = {"source": "theirs", "data": "data/dataset.json", "config": "import_images.json"}
+    call = [f"--{key}={tmp_path / name}" for key, name in given.items()]
+    assert import_images.main([*call, "--slots=0:1", f"--out={tmp_path / 'made'}"]) == 1
+    assert "theirs is not what it was when this run was planned" in capsys.readouterr().err
+
+
+# ---- the plan ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def config(tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
+    """The small experiment with a set of others, an image folder of digits."""
+    monkeypatch.chdir(tmp_path)
+    folder_of(tmp_path / "theirs", ["0", "1", "2"], count=2)
+    tiny["dataset"]["resolution"] = SIZE
+    tiny["methods"].append({"name": "theirs", "import": str(tmp_path / "theirs")})
+    return tiny
+
+
+def imported(config: Config) -> Node:
+    (node,) = plan_of(config).of("import_images")
+    return node
+
+
+def plan_refusal(config: Config) -> str:
+    with pytest.raises(ScddError) as caught:
+        plan_of(config)
+    return str(caught.value)
+
+
+def test_a_set_of_others_goes_through_the_same_protocol(config: Config) -> None:
+    plan = plan_of(config)
+    (node,) = plan.of("import_images")
+    (images,) = (n for n in plan.of("imageset") if n.parents == {"source": node.key})
+    (labels,) = (n for n in plan.of("relabel") if n.parents["images"] == images.key)
+    assert labels.parents["teacher"] == plan.of("probe")[0].key
+    assert str(print_path(node)) == "results/code/import_images.txt"
+    cells = plan.of("tables")[0].params["cells"]
+    assert [cell["title"] for cell in cells] == ["SC-DD", "theirs"]
+    assert "theirs: images of others, from theirs." in plan.of("tables")[0].params["notes"]
+
+
+def test_its_content_is_its_identity_and_its_path_is_not(config: Config, tmp_path: Path) -> None:
+    before = imported(config)
+    (tmp_path / "theirs").rename(tmp_path / "moved")
+    config["methods"][1]["import"] = {"path": str(tmp_path / "moved")}
+    plan = plan_of(config)
+    assert imported(config).key == before.key
+    assert plan.imports[before.key] == str(tmp_path / "moved")
+    assert "moved" not in json.dumps(before.params)
+    save(tmp_path / "moved" / "2" / "class002_id001.png", image(9, 9))
+    assert imported(config).key != before.key
+
+
+def test_a_hash_is_kept_until_a_file_changes(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = imported(config)
+    monkeypatch.setattr("scdd.plan.imports.sha256_of", None)
+    assert imported(config).key == before.key
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"import": "gone"}, "methods.theirs.import: there is no file or folder gone"),
+        ({"import": {"path": "x", "mean": [0.5] * 3}}, "methods.1.import: mean [0.5, 0.5, 0.5]"),
+        (
+            {"import": {"path": "theirs", "mean": [0.5] * 3, "std": [0.5] * 3}},
+            "methods.theirs.import.mean: theirs is an image folder, whose pixels are not normal",
+        ),
+        ({"import": {"pth": "x"}}, "unknown key methods.1.import.pth. Did you mean 'path'?"),
+        ({"imprt": "x"}, "unknown key methods.1.imprt. Did you mean 'import'?"),
+        ({"imported": "x"}, "unknown key methods.1.imported. Did you mean 'import'?"),
+        ({"like": "random"}, "methods.theirs.like: this method has no use for it"),
+        ({"recover": {"lr": 1}}, "methods.theirs.recover: this method has no use for it"),
+        ({"ipc": [3]}, "has 2 images, but ipc is 3. Lower ipc."),
+    ],
+)
+def test_a_wrong_import_gets_one_clear_message(
+    config: Config, change: Config, message: str
+) -> None:
+    config["methods"][1].update(change)
+    assert message in plan_refusal(config)
+
+
+def test_the_size_of_its_images_is_seen_before_the_first_job(
+    config: Config, tmp_path: Path
+) -> None:
+    folder_of(tmp_path / "theirs", ["0", "1", "2"], count=2, size=9)
+    assert "class000_id000.png has images of 9 x 9 pixels" in plan_refusal(config)
+
+
+def test_folders_are_checked_before_the_first_job(config: Config, tmp_path: Path) -> None:
+    (tmp_path / "theirs" / "2").rename(tmp_path / "theirs" / "3")
+    assert "methods.theirs.import:" in plan_refusal(config)
+
+
+def indexed(config: Config, path: Path, classes: Any, names: list[str] = NEW) -> None:
+    """A set in folders with these names, and these classes of the digits."""
+    for label, name in enumerate(names):
+        save(path / "indexed" / name / f"{label}.png", image(label, 0))
+    config["methods"][1]["import"] = "indexed"
+    config["dataset"]["classes"] = classes
+
+
+@pytest.mark.parametrize("classes", [["1", "0", "2"], ["0", "1", "7"]])
+@pytest.mark.parametrize("names", [NEW, ["00000", "00001", "00002"]])
+def test_an_index_that_is_another_class_in_the_dataset_is_refused(
+    config: Config, tmp_path: Path, classes: list[str], names: list[str]
+) -> None:
+    indexed(config, tmp_path, classes, names)
+    message = plan_refusal(config)
+    assert f"methods.theirs.import: indexed/{names[0]} tells its class by an index alone" in message
+    assert "Give the folders the names of the classes" in message
+
+
+@pytest.mark.parametrize("classes", [3, ["0", "1", "2"]])
+def test_an_index_of_the_datasets_first_classes_is_assumed(
+    config: Config, tmp_path: Path, classes: Any
+) -> None:
+    indexed(config, tmp_path, classes)
+    notes = plan_of(config).of("tables")[0].params["notes"]
+    assert "indexed does not tell its class order; assumed the dataset's." in notes
+
+
+@pytest.mark.parametrize("names", [["1", "0", "2"], ["0_1", "1_0", "2_2"]])
+def test_folders_with_the_classes_names_have_any_order(
+    config: Config, tmp_path: Path, names: list[str]
+) -> None:
+    indexed(config, tmp_path, ["1", "0", "2"], names)
+    assert "class order" not in str(plan_of(config).of("tables")[0].params["notes"])
+
+
+def test_tensors_do_not_tell_their_classes_and_the_table_says_so(
+    config: Config, tmp_path: Path
+) -> None:
+    torch.save({"data": []}, tmp_path / "res.pt")
+    config["methods"][1]["import"] = str(tmp_path / "res.pt")
+    notes = plan_of(config).of("tables")[0].params["notes"]
+    assert "res.pt does not tell its class order; assumed the dataset's." in notes

@@ -1,0 +1,165 @@
+"""Exports: read back by the programs they are for, pixel by pixel."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+import pytest
+import torch
+import toy
+import webdataset
+from PIL import Image
+from torch import Tensor
+from torchvision.datasets import ImageFolder
+
+from scdd import cli
+from scdd.artifacts.images import load_set, make_set, save_shard
+from scdd.errors import ScddError
+from scdd.interop import exports
+
+IPC = 4
+
+
+def write_set(folder: Path, classes: tuple[str, ...]) -> Path:
+    """A set of noise, 4 images of 8 pixels for each class."""
+    draw = torch.Generator().manual_seed(0)
+    for slots in ((0, 1), (1, 10)):
+        for index in range(len(classes)):
+            shape = (slots[1] - slots[0], 3, 8, 8)
+            images = torch.randint(256, shape, generator=draw).byte()
+            record = {"digest": "r1", "seed": 0, "env": {}}
+            save_shard(folder / "made", slots, classes, index, images, record=record)
+    path = folder / "set.json"
+    make_set(
+        path,
+        folder / "made",
+        classes,
+        ipc=IPC,
+        resolution=8,
+        method="toy",
+        digest="s1",
+        made_by={"r1"},
+        mean=toy.MEAN,
+        std=toy.STD,
+    )
+    return path
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return write_set(tmp_path, ("cat", "ant", "bee"))
+
+
+def pixels(image: Any) -> Tensor:
+    return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)
+
+
+def command(path: Path, to: str, *more: str) -> int:
+    return cli.main(["export", str(path), "--to", to, "--out", str(path.parent / "out"), *more])
+
+
+def same(found: list[tuple[Tensor, int]], path: Path) -> bool:
+    """Whether images and labels are the set's, in its order."""
+    held = load_set(path)
+    images, labels = zip(*found, strict=True)
+    return torch.equal(torch.stack(images), held.images) and list(labels) == held.labels.tolist()
+
+
+@pytest.mark.parametrize("classes", [("cat", "ant", "bee"), ("a", "b", "c")])
+def test_torchvision_reads_the_image_folder(tmp_path: Path, classes: tuple[str, ...]) -> None:
+    path = write_set(tmp_path, classes)
+    assert command(path, "imagefolder") == 0
+    read = ImageFolder(str(tmp_path / "out"))
+    assert same([(pixels(image), label) for image, label in read], path)
+    assert [name.split("_")[-1] for name in read.classes] == list(classes)
+    assert (tmp_path / "out" / "classes.txt").read_text().splitlines() == list(classes)
+
+
+@pytest.mark.parametrize(
+    ("classes", "folders"),
+    [
+        (("ant", "bee"), ["ant", "bee"]),
+        (("bee", "ant"), ["0_bee", "1_ant"]),
+        (("a/b", "c"), ["a_b", "c"]),
+        (("a/b", "a_b"), ["0_a_b", "1_a_b"]),
+        (tuple(map(str, range(11))), [f"{i:02d}_{i}" for i in range(11)]),
+    ],
+)
+def test_folders_sort_in_class_order(classes: tuple[str, ...], folders: list[str]) -> None:
+    assert exports.folder_names(classes) == folders
+    assert sorted(folders) == folders
+
+
+def test_jpeg_is_near_the_pixels_and_says_so_by_its_name(path: Path) -> None:
+    assert command(path, "imagefolder", "--format", "jpeg") == 0
+    file = path.parent / "out" / "0_cat" / "00000.jpg"
+    with Image.open(file) as image:
+        assert image.format == "JPEG"
+        difference = pixels(image).float() - load_set(path).images[0].float()
+    assert difference.abs().mean() < 4
+
+
+def test_webdataset_reads_the_tars(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exports, "PER_FILE", 5)  # 12 images: three files
+    assert command(path, "webdataset") == 0
+    tars = sorted(map(str, path.parent.glob("out/*.tar")))
+    assert len(tars) == 3
+    read = list(webdataset.WebDataset(tars, shardshuffle=False).decode("pil"))
+    assert same([(pixels(sample["png"]), sample["cls"]) for sample in read], path)
+    content = load_set(path).content
+    assert read[5]["json"] == {"class": "ant", "slot": 1, "set": content}
+
+
+def test_datasets_reads_parquet(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exports, "PER_FILE", 7)
+    monkeypatch.setattr(exports, "ROWS", 2)
+    assert command(path, "parquet") == 0
+    out = path.parent / "out"
+    names = ["train-00000-of-00002.parquet", "train-00001-of-00002.parquet"]
+    assert sorted(file.name for file in out.iterdir()) == names
+    cache = str(path.parent / "cache")
+    read = datasets.load_dataset(str(out), split="train", cache_dir=cache)
+    assert read.features["label"] == datasets.ClassLabel(names=["cat", "ant", "bee"])
+    assert same([(pixels(row["image"]), row["label"]) for row in read], path)
+
+
+def test_two_exports_have_the_same_bytes(path: Path) -> None:
+    for out in ("one", "two"):
+        exports.export_set(path, "webdataset", path.parent / out, "png")
+    one, two = ((path.parent / out / "shard-000000.tar").read_bytes() for out in ("one", "two"))
+    assert one == two
+
+
+def test_a_folder_that_exists_is_left_alone(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (path.parent / "out").mkdir()
+    assert command(path, "imagefolder") == 1
+    assert "out exists already" in capsys.readouterr().err
+    assert not list((path.parent / "out").iterdir())
+
+
+def test_an_export_that_breaks_off_leaves_no_folder(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shard = path.parent / "made" / "slots_0001-0009" / "class_0002.safetensors"
+    shard.write_bytes(shard.read_bytes()[:-1])
+    before = sorted(path.parent.iterdir())
+    assert command(path, "imagefolder") == 1
+    assert "class_0002.safetensors is truncated" in capsys.readouterr().err
+    assert sorted(path.parent.iterdir()) == before
+
+
+def test_without_pyarrow_parquet_says_what_to_install(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(ScddError, match=r"pip install 'scdd\[export\]'"):
+        exports.export_set(path, "parquet", path.parent / "out", "png")
+    assert not (path.parent / "out").exists()
+
+
+def test_the_commands_choices_are_all_there_are() -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["export", "set.json", "--to", "zip", "--out", "x"])
+    assert set(exports.FORMS) == {"imagefolder", "webdataset", "parquet"}

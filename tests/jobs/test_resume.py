@@ -1,0 +1,288 @@
+"""A long job that is interrupted ends with the bits of one that is not, whatever the step."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from test_validate import NO_VIEW, training
+from torch import Tensor, nn
+from toy import TEACHER, image_set, info
+
+from scdd import probe
+from scdd.evaluate import validate
+from scdd.jobs.saved import Saved, Snapshot, Stopped, Unsaved
+from scdd.labels import relabel
+from scdd.labels.labelling import Labelling
+from scdd.networks.resnet import build
+from scdd.params import squeeze
+from scdd.params.probe import Probe
+from scdd.params.recover import Recover
+from scdd.params.select import Forgetting
+from scdd.params.views import Transform, View
+from scdd.recover.engine import recover_units
+from scdd.recover.units import draw_unit
+from scdd.rng import generator
+from scdd.select import coreset, forgetting
+from scdd.select.orders import herding
+from scdd.squeeze import engine
+from scdd.squeeze.methods import module
+from scdd.squeeze.views import Crop
+from scdd.views.colour import Jitter
+from scdd.views.pixels import valid_range
+
+CPU = torch.device("cpu")
+INFO = info(8)
+Result = dict[str, Tensor] | list[Any]
+
+
+SQUEEZES: dict[str, dict[str, Any]] = {
+    "mocov2": {"queue": 32, "symmetric": True},
+    "mocov3": {"hidden": 10},
+    "swav": {
+        "hidden": 10,
+        "prototypes": 5,
+        "epsilon": 0.1,
+        "iterations": 3,
+        "queue": 16,
+        "queue_from": 0,
+        "freeze_steps": 2,
+    },
+    "dino": {
+        "hidden": 10,
+        "bottleneck": 5,
+        "outputs": 7,
+        "head_bn": True,
+        "teacher_temperatures": (0.04, 0.07),
+        "temperature_epochs": 2,
+        "centre_momentum": 0.9,
+        "freeze_epochs": 1,
+        "clip": 3.0,
+    },
+    "supervised": {},
+}
+
+
+def squeezed(kind: str, saved: Unsaved) -> Result:
+    """24 images in batches of 8: three steps an epoch. kind: the method and the optimiser."""
+    name, optimizer = kind.split()
+    view, jitter = View("resized", 0, (0.5, 1.0), True), Jitter((0.2, 0.2, 0.2, 0.1), 0.8, 0.2)
+    large, small = Crop(8, view, jitter, 0.5, 0.5), Crop(6, view, jitter, 0.5)
+    crops = (large, large, small) if name in ("swav", "dino") else (large, large)
+    common = {"epochs": 2, "batch": 8, "optimizer": optimizer, "lr": 0.05, "final_lr": 0.01}
+    common |= {"weight_decay": 1e-4, "knn_every": 1, "bn_groups": 2}
+    own = {"dim": 6, "target_momentum": 0.9, "temperature": 0.2, **SQUEEZES[name]}
+    params = squeeze.SQUEEZES[name].of({**common, **own})
+    draw = generator(0, "weights")
+    network = build(TEACHER, 3, draw)
+    method = module(name).make(params, network, draw)
+    history = engine.train(method, network, image_set(24, 8), INFO, params, crops, CPU, saved)
+    state = method.state_dict()
+    return [*history, *(state[key] for key in sorted(state))]
+
+
+def probed(features: str, saved: Unsaved) -> Result:
+    """17 images in batches of 8, of which the last one holds one image."""
+    recipe = Probe(
+        features=features,
+        view=View("padded", 1, (1.0, 1.0), True),
+        epochs=2,
+        batch=8,
+        lr=0.5,
+        momentum=0.9,
+        weight_decay=0.0,
+        milestones=(0.5,),
+        seed=0,
+    )
+    network = build(TEACHER, 3, generator(0))
+    probe.train(network, image_set(17, 8), INFO, recipe, CPU, saved)
+    return dict(network.state_dict())
+
+
+def recovered(how: str, saved: Unsaved) -> Result:
+    """Three units of four iterations."""
+    precision, width = how.split()
+    settings = Recover(
+        iterations=4,
+        lr=0.4,
+        betas=(0.5, 0.9),
+        r_bn=0.05,
+        first_bn_multiplier=10.0,
+        tv_l2=0.0,
+        l2_scale=0.0,
+        shift=2,
+        crop=(0.3, 1.0),
+        flip=True,
+        precision=precision,
+    )
+    made = recover_units(
+        build(TEACHER, 3, generator(0)),
+        3,
+        lambda slot: draw_unit(settings, torch.arange(3), 8, seed=0, block=0, slot=slot),
+        range(1, 4),
+        settings,
+        valid_range(INFO, CPU),
+        width=int(width),
+        frames=(0, 2, 4),
+        saved=saved,
+    )
+    return [made.images, made.losses, made.frames, torch.tensor(made.widths)]
+
+
+def relabelled(how: str, saved: Unsaved) -> Result:
+    """Three epochs of three passes each. how: mixing, form of the logits, scope of it all."""
+    mix, form, scope = how.split()
+    teacher = build(TEACHER, 3, generator(0)).eval()
+    transform = Transform(View("padded", 1, (1.0, 1.0), True), mix, 1.0)
+    labelling, n = Labelling(transform, 0), 2 * relabel.PASS + 2
+    if scope == "batch":
+        labelling, n = Labelling(transform, 0, "batch", 4, batch_bn=True), 13
+        relabel.use_batch_statistics(teacher)
+    return relabel.label(teacher, image_set(n, 8), labelling, form, 20.0, (2, 5), INFO, CPU, saved)
+
+
+def forgotten(precision: str, saved: Unsaved) -> Result:
+    """17 images in batches of 8: two an epoch, since a last one of one image joins the other."""
+    recipe = Forgetting(
+        view=View("padded", 1, (1.0, 1.0), True),
+        epochs=3,
+        batch=8,
+        lr=0.1,
+        momentum=0.9,
+        weight_decay=5e-4,
+        milestones=(0.5,),
+        factor=0.2,
+        seed=0,
+        precision=precision,
+    )
+    network = build(TEACHER, 3, generator(0))
+    counts = forgetting.train(network, image_set(17, 8), INFO, recipe, CPU, saved)
+    return [counts, *network.state_dict().values()]
+
+
+def ordered(_: str, saved: Unsaved) -> Result:
+    """Three classes."""
+    network = build(TEACHER, 3, generator(0))
+    return [coreset.ranks(herding, network, image_set(17, 8), INFO, CPU, saved)]
+
+
+def validated(how: str, saved: Unsaved) -> Result:
+    """17 images in batches of 8: two a epoch, since a last one of one image joins the other. how:
+    the optimiser; with a moving average of the weights, DSA or dropout."""
+    network = build(TEACHER, 3, generator(0)).to(memory_format=torch.channels_last)
+    optimizer, *more = how.split()
+    if "dropout" in more:
+        network.fc = nn.Sequential(nn.Dropout(), network.fc)
+    ema = 0.7 if "ema" in more else 0.0
+    recipe = training(optimizer=optimizer, epochs=3, batch=8, ema=ema, decay_vectors=not ema)
+    split, test = image_set(17, 8), image_set(9, 8, seed=1)
+    transform = replace(Transform.of(NO_VIEW), mix="mixup")
+
+    def evaluate() -> validate.Accuracy:
+        """Of a few images the accuracy tells little of the weights: their sum is told instead."""
+        validate.accuracy(network, test, INFO, CPU)
+        return sum(weight.double().sum().item() for weight in network.parameters()), None
+
+    history = validate.fit(
+        network,
+        validate.hard_feed(
+            split, Labelling(transform, recipe.seed), recipe, INFO, CPU, "dsa" in more
+        ),
+        nn.functional.cross_entropy,
+        recipe,
+        evaluate,
+        17,
+        CPU,
+        saved,
+    )
+    return [*history, *network.state_dict().values()]
+
+
+JOBS: list[tuple[Callable[[str, Unsaved], Result], str, int]] = [
+    (squeezed, "mocov2 sgd", 6),
+    (squeezed, "mocov3 lars", 6),
+    (squeezed, "mocov3 adamw", 6),
+    (squeezed, "swav sgd", 6),
+    (squeezed, "dino sgd", 6),
+    (squeezed, "supervised sgd", 6),
+    (probed, "clean", 6),
+    (probed, "augmented", 4),
+    (recovered, "float32 1", 12),
+    (recovered, "float32 2", 8),
+    (recovered, "bf16 2", 8),
+    (relabelled, "none float16 set", 9),
+    (relabelled, "cutmix float16 set", 9),
+    (relabelled, "mixup int8 batch", 9),
+    (relabelled, "cutmix topk:2 batch", 9),
+    (forgotten, "float32", 6),
+    (forgotten, "bf16", 6),
+    (ordered, "herding", 3),
+    (validated, "adamw", 6),
+    (validated, "sgd", 6),
+    (validated, "sgd ema", 6),
+    (validated, "adamw dsa", 6),
+    (validated, "sgd dropout", 6),
+]
+
+
+class Cut(Saved):
+    """Asked to leave at a step of its first attempt."""
+
+    at = 0
+
+    def offer(self, step: int, snapshot: Callable[[], Snapshot]) -> None:
+        self.leaving = step == self.at
+        super().offer(step, snapshot)
+
+
+def same(first: Result, second: Result) -> bool:
+    if isinstance(first, dict) and isinstance(second, dict):
+        return first.keys() == second.keys() and all(first[k].equal(second[k]) for k in first)
+    assert isinstance(first, list)
+    return len(first) == len(second) and all(
+        a.equal(b) if isinstance(a, Tensor) else a == b for a, b in zip(first, second, strict=True)
+    )
+
+
+@pytest.mark.parametrize(("job", "kind", "steps"), JOBS)
+def test_interrupted_anywhere_it_ends_with_the_same_bits(
+    job: Callable[[str, Unsaved], Result], kind: str, steps: int, tmp_path: Path
+) -> None:
+    whole = job(kind, Unsaved())
+    offered: list[int] = []
+
+    class Counting(Unsaved):
+        def offer(self, step: int, snapshot: Callable[[], Snapshot]) -> None:
+            offered.append(step)
+
+    job(kind, Counting())
+    assert len(offered) == steps
+    assert offered == sorted(set(offered))
+    for step in offered:
+        cut = Cut(tmp_path / str(step), {}, every=1e9)
+        cut.at = step
+        with cut.locked(), cut.attempt(str), pytest.raises(Stopped):
+            job(kind, cut)
+        again = Saved(tmp_path / str(step), {}, every=1e9)
+        with again.locked(), again.attempt(str):
+            assert again.step == step
+            assert same(job(kind, again), whole), f"cut at step {step}"
+
+
+def test_a_job_cut_at_every_step_ends_with_the_same_bits(tmp_path: Path) -> None:
+    """The state of a resumed job is as good as that of the first attempt."""
+    whole, step = relabelled("cutmix int8 set", Unsaved()), 0
+    while True:
+        step += 1
+        cut = Cut(tmp_path, {}, every=1e9)
+        cut.at = step
+        with cut.locked(), cut.attempt(str):
+            try:
+                made = relabelled("cutmix int8 set", cut)
+            except Stopped:
+                continue
+        break
+    assert step == 10
+    assert same(made, whole)

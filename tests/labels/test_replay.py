@@ -1,0 +1,167 @@
+"""What a student sees of a store: the teacher's views and logits, to the bit."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from test_validate import training
+from torch import Tensor, nn
+from toy import CLASSES, TEACHER, image_set, info
+
+from scdd.artifacts.labels import LabelStore, Origin, open_store, save_shard
+from scdd.data.batches import views
+from scdd.data.source import Split
+from scdd.errors import ScddError
+from scdd.evaluate import validate
+from scdd.evaluate.losses import Soft, soft_criterion
+from scdd.labels import relabel
+from scdd.labels.labelling import Labelling, origin_of
+from scdd.labels.replay import replay
+from scdd.networks.resnet import build
+from scdd.params.views import Transform, View
+from scdd.rng import generator
+
+CPU, INFO = torch.device("cpu"), info(8)
+VIEW = {"crop": "resized", "pad": 0, "scale": [0.2, 1.0], "flip": True}
+PLAIN = {"view": VIEW, "mix": "cutmix", "alpha": 1.0}
+MORE = {**PLAIN, "patches": 2, "randaugment": {"operations": 2, "magnitude": 9}}
+TIED = {**PLAIN, "mix_by": "batch", "teacher_bn": "batch", "batch": 8}
+
+
+def labelling(params: dict[str, object]) -> Labelling:
+    more = (2, (2, 9)) if params is MORE else ()
+    transform = Transform(View("resized", 0, (0.2, 1.0), True), str(params["mix"]), 1.0, *more)
+    batch = params.get("batch")
+    if batch is None:
+        return Labelling(transform, 5)
+    assert isinstance(batch, int)
+    return Labelling(transform, 5, "batch", batch, batch_bn=True)
+
+
+def teacher(params: dict[str, object]) -> nn.Module:
+    network = build(TEACHER, 3, generator(1)).eval()
+    if params is TIED:
+        relabel.use_batch_statistics(network)
+    return network
+
+
+def store(
+    folder: Path,
+    split: Split,
+    params: dict[str, object],
+    epochs: int,
+    form: str = "float16",
+    kept: str = "stored",
+) -> LabelStore:
+    made = relabel.label(
+        teacher(params), split, labelling(params), form, 4.0, (0, epochs), INFO, CPU
+    )
+    told = origin_of(params)
+    origin = Origin("d", "i", CLASSES, "t", told, form, 5, split.resolution, kept)
+    file = folder / f"epochs_0000-{epochs - 1:04d}.safetensors"
+    save_shard(file, made, origin, (0, epochs), {})
+    return open_store(folder, epochs=epochs, images="i", classes=CLASSES)
+
+
+def online(split: Split, params: dict[str, object], epochs: int) -> validate.Feed[Soft]:
+    """What a student sees whose views are drawn and labelled as it trains: with eval mode's labels
+    in passes of the whole set, in training mode by the very batch."""
+    how, network, recipe = labelling(params), teacher(params), training(batch=8)
+
+    def feed(epoch: int, skip: int) -> object:
+        draws = how.draw(len(split), split.resolution, epoch % epochs)
+        order = how.order(len(split), epoch % epochs)
+        if order is None:
+            order = torch.randperm(len(split), generator=generator(recipe.seed, "order", epoch))
+            passes = views(split, torch.arange(len(split)), 256, draws, how.transform.mix, INFO)
+            with torch.inference_mode():
+                labels = torch.cat([network(inputs).half() for _, inputs in passes]).clone()
+        for index, inputs in views(split, order[skip * 8 :], 8, draws, how.transform.mix, INFO):
+            if params is TIED:
+                with torch.no_grad():
+                    labels = network(inputs).half()
+                yield inputs, Soft(labels, split.labels[index])
+            else:
+                yield inputs, Soft(labels[index], split.labels[index])
+
+    return feed  # type: ignore[return-value]
+
+
+def student(feed: validate.Feed[Soft], n: int) -> list[Tensor]:
+    network = build(TEACHER, 3, generator(0))
+    recipe = training(batch=8, epochs=5)
+    validate.fit(
+        network,
+        feed,
+        soft_criterion({"temperature": 4.0}),
+        recipe,
+        lambda: (0.0, None),
+        n,
+        CPU,
+    )
+    return list(network.state_dict().values())
+
+
+@pytest.mark.parametrize("kept", ["stored", "drawn"])
+@pytest.mark.parametrize("params", [PLAIN, MORE, TIED], ids=["set", "augmented", "batch"])
+@pytest.mark.parametrize("epochs", [5, 2])
+def test_a_student_of_a_store_is_that_of_labels_made_as_it_trains(
+    tmp_path: Path, params: dict[str, object], kept: str, epochs: int
+) -> None:
+    """Exactly: 5 epochs of training from 5 labelled ones, or from 2 over and over."""
+    split = image_set(30, 8)
+    made = store(tmp_path, split, params, epochs, kept=kept)
+    replayed = validate.soft_feed(split, made, training(batch=8), "cutmix", INFO, CPU)
+    found = student(replayed, 30)
+    expected = student(online(split, params, epochs), 30)
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+
+
+def test_batches_that_labels_depend_on_are_trained_on_whatever_the_students_seed(
+    tmp_path: Path,
+) -> None:
+    split = image_set(30, 8)
+    made = store(tmp_path, split, TIED, 2)
+    seen = []
+    for seed in (0, 1):
+        recipe = training(batch=8, seed=seed)
+        feed = validate.soft_feed(split, made, recipe, "cutmix", INFO, CPU)
+        seen.append([inputs for epoch in range(3) for inputs, _ in feed(epoch, 0)])
+    assert all(torch.equal(a, b) for a, b in zip(*seen, strict=True))
+
+
+def test_labels_used_again_come_in_another_order(tmp_path: Path) -> None:
+    split = image_set(30, 8)
+    made = store(tmp_path, split, PLAIN, 2)
+    feed = validate.soft_feed(split, made, training(batch=30), "cutmix", INFO, CPU)
+    first, again = (next(iter(feed(epoch, 0)))[1].logits for epoch in (1, 3))
+    assert not torch.equal(first, again)
+    assert torch.equal(first.sort(dim=0).values, again.sort(dim=0).values)
+
+
+@pytest.mark.parametrize(("form", "steps"), [("int8", 0.5), ("topk:3", 0.0)])
+def test_logits_of_a_batch_are_decoded(tmp_path: Path, form: str, steps: float) -> None:
+    split = image_set(12, 8)
+    plain = replay(store(tmp_path / "plain", split, PLAIN, 1), 0, CPU)
+    coded = replay(store(tmp_path / "coded", split, PLAIN, 1, form), 0, CPU)
+    index = torch.tensor([7, 0, 7])
+    found, expected = coded.logits(index), plain.logits(index).float()
+    assert found.dtype == torch.float32
+    step = (expected.amax(1) - expected.amin(1)) / 255 * (1 + 2**-10)
+    assert bool(((found - expected).abs().amax(1) <= steps * step + 1e-6).all())
+
+
+def test_views_that_come_out_otherwise_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = store(tmp_path, image_set(12, 8), PLAIN, 1, kept="drawn")
+    replay(made, 0, CPU)
+    draw = Labelling.draw
+
+    def other(self: Labelling, n: int, resolution: int, epoch: int) -> object:
+        return draw(replace(self, seed=6), n, resolution, epoch)
+
+    monkeypatch.setattr(Labelling, "draw", other)
+    with pytest.raises(ScddError, match=r"epochs_0000-0000.*epoch 0 were drawn anew and differ"):
+        replay(made, 0, CPU)
