@@ -65,7 +65,7 @@ FAMILIES = (
 STUDENTS = {name: family for family in FAMILIES for name in family.names}
 
 
-def settled(network: Network, resolution: int, where: str) -> dict[str, Any]:
+def network_params(network: Network, resolution: int, where: str) -> dict[str, Any]:
     """The frozen parameters of a student for images of `resolution` pixels a side.
 
     Raises ScddError where there is no such student, or it has no such stem or width, or does not
