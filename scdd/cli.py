@@ -20,16 +20,15 @@ from scdd.params.protocol import Protocol, Whole
 from scdd.params.recover import Recover
 from scdd.params.select import Forgetting, Import
 from scdd.params.squeeze import LAYOUTS, SQUEEZES, Source
-from scdd.plan.config import read_yaml
 from scdd.plan.identity import DIGITS
-from scdd.plan.load import plan_of
+from scdd.plan.load import plan_of_file
 from scdd.plan.stages import STAGES
 
 
 def show_plan(args: argparse.Namespace) -> None:
     """List every artifact of a configuration: stage, digest, path, and how much of it exists; of
     images and soft labels also the bytes."""
-    plan = plan_of(read_yaml(args.configfile))
+    plan = plan_of_file(args.configfile)
     sizes = dict.fromkeys(("relabel", "import_labels"), plan.store_bytes)
     sizes["imageset"] = plan.set_bytes
     for stage in STAGES:
@@ -120,7 +119,7 @@ def collect_garbage(args: argparse.Namespace) -> None:
     named: set[str] = set()
     for file in args.configfile:
         try:
-            plan = plan_of(read_yaml(file), check_files=False)
+            plan = plan_of_file(file, check_files=False)
         except ScddError as error:
             raise ScddError(f"cannot tell what {file} needs: {error}") from None
         named |= set(plan.nodes)

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from scdd.artifacts.config import teacher_roles
+from scdd.artifacts.config import numbered
 from scdd.artifacts.run import RESULTS
 from scdd.artifacts.sizes import image_bytes, label_bytes
 from scdd.artifacts.slots import (
@@ -118,9 +118,11 @@ class Plan:
     def parent(self, node: Node, role: str) -> Node:
         return self.nodes[node.parents[role]]
 
-    def teachers(self, node: Node) -> list[Node]:
-        """The probes that images are recovered from, or labelled by: the first, then the others."""
-        return [self.parent(node, role) for role in teacher_roles(node.parents)]
+    def made_by(self, node: Node, role: str) -> list[Path]:
+        """The file that shows that a parent is finished, of each parent in `role` (then role_2,
+        role_3, ...); none where there is no such parent."""
+        roles = numbered(role, node.parents)
+        return [self.targets(self.parent(node, each))[0] for each in roles]
 
     def data_of(self, node: Node) -> Node:
         """The dataset that `node` descends from."""
