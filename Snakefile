@@ -61,7 +61,7 @@ rule labels:
     input:
         [
             file
-            for stage in ("relabel", "import_labels")
+            for stage in stages_with(LABELS)
             for node in plan.of(stage)
             for file in plan.targets(node)
         ],

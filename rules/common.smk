@@ -10,7 +10,7 @@ from scdd.errors import ScddError
 from scdd.jobs import done
 from scdd.params.recover import Recover
 from scdd.plan import cluster, code, load
-from scdd.plan.stages import STAGES
+from scdd.plan.stages import LABELS, STAGES, stages_with
 
 # where a configuration's `base` is looked for: beside the file that names it
 files = workflow.overwrite_configfiles or [Path(workflow.basedir) / "config.yaml"]

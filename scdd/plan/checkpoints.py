@@ -1,4 +1,4 @@
-"""Public checkpoints: what can be known of them before the first job, without torch."""
+"""Public checkpoints: what is checked before the first job, without torch."""
 
 from collections.abc import Mapping
 from dataclasses import replace

@@ -27,8 +27,8 @@ def parse(section: type[S], values: Mapping[str, Any], where: str) -> S:
         return checked
     except ValidationError as error:
         problems = [dict(problem) for problem in error.errors()]
-        # a list whose items are wrong is also reported as too short, and a number that is wrong
-        # as not being 'auto'
+        # pydantic reports a list with wrong items also as too short, and a wrong number also as
+        # not being the word that may stand in its place
         shown = [p for p in problems if p["type"] != "too_short" and not _or_word(p)] or problems
         lines = [_explain(section, problem, where) for problem in shown]
         raise ScddError("\n".join(dict.fromkeys(lines))) from None
@@ -45,8 +45,8 @@ def _adapter(section: type[Any]) -> TypeAdapter[Any]:
 
 
 def _prepared(section: type[Section], values: Any, place: tuple[str, ...]) -> Any:
-    """The values of a section before they are checked: bare names as mappings, and what a nested
-    section leaves out from the default that `section` has for it."""
+    """The values of a section before they are checked: bare names become mappings, and a nested
+    section gets what it leaves out from the default that `section` has for it."""
     if not isinstance(values, Mapping):
         bare = section.BARE if isinstance(values, str) else None
         return values if bare is None else {bare: values}
@@ -81,7 +81,7 @@ def _all_prepared(section: type[Section], hint: Any, value: Any, place: tuple[st
     return _prepared(section, value, place)
 
 
-# what may be given as one name in place of a list of them
+# what may be a bare name in place of a list of names
 LISTED = (hints(Method)["teacher"],)
 
 
@@ -95,7 +95,7 @@ def _refuse_truth(where: str, hint: Any, value: Any) -> None:
 
 
 def _or_word(problem: dict[str, Any]) -> bool:
-    """Whether it tells that a value is not the word that may stand in place of a number."""
+    """Whether it says that a value is not the word that may stand in place of a number."""
     return problem["type"] == "literal_error" and str(problem["loc"][-1]).startswith("literal[")
 
 
@@ -110,11 +110,11 @@ def _explain(section: type[Section], problem: dict[str, Any], where: str) -> str
         return f"unknown key {path}. {nearest(place[-1], known)}"
     if problem["type"] == "missing":
         return f"{path} is missing."
-    told = problem["msg"].removeprefix("Value error, ")
-    told = re.sub("tuple", "list", told, flags=re.IGNORECASE)
-    told = re.sub(r" or an instance of \w+", "", told)
+    message = problem["msg"].removeprefix("Value error, ")
+    message = re.sub("tuple", "list", message, flags=re.IGNORECASE)
+    message = re.sub(r" or an instance of \w+", "", message)
     got = "" if problem["type"] == "value_error" else f" (got {problem['input']!r})"
-    return f"{path + ': ' if path else ''}{told[0].lower()}{told[1:]}{got}."
+    return f"{path + ': ' if path else ''}{message[0].lower()}{message[1:]}{got}."
 
 
 def _sections_at(section: type[Section], place: Sequence[Any]) -> list[type[Section] | None]:

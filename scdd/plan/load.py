@@ -96,8 +96,8 @@ def thaw(path: Path) -> Plan:
 def for_run(config: Mapping[str, Any], folder: Path, is_driver: bool) -> Plan:
     """The plan of this run: the driver makes and freezes it (`plan_of`), its jobs read that.
 
-    A job parses the Snakefile again, perhaps hours later and after the config was edited; reading
-    the frozen plan, it still does what it was submitted for.
+    A job parses the Snakefile again, perhaps hours later and after an edit of the configuration.
+    With the frozen plan it still does what it was submitted for.
     """
     if not is_driver:
         if VARIABLE not in os.environ:
@@ -110,7 +110,7 @@ def for_run(config: Mapping[str, Any], folder: Path, is_driver: bool) -> Plan:
 
 
 def write_config(path: Path) -> None:
-    """Write one artifact's config.json, found in the run's frozen plan by its folder's name."""
+    """Write an artifact's config.json. Its folder's name is its key in the run's frozen plan."""
     plan = thaw(Path(os.environ[VARIABLE]))
     node = plan.nodes[f"{path.parent.parent.name}/{path.parent.name}"]
     write_text(path, json.dumps(node.frozen(), indent=2) + "\n")

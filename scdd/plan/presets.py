@@ -73,10 +73,10 @@ def preset_names(section: str) -> list[str]:
 
 def preset(*path: str) -> Preset:
     """The preset at e.g. ('recover', 'scdd-paper', 'cifar'); empty where there is none."""
-    found: Any = _presets()
+    marked: Any = _presets()
     for part in path:
-        found = found.get(part, {})
-    values, sources = _split(found)
+        marked = marked.get(part, {})
+    values, sources = _split(marked)
     return Preset(values, sources)
 
 
