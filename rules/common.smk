@@ -10,12 +10,16 @@ from scdd.errors import ScddError
 from scdd.jobs import done
 from scdd.params.recover import Recover
 from scdd.plan import cluster, code, load
+from scdd.plan.yaml_files import read_yaml
 from scdd.plan.stages import LABELS, STAGES, stages_with
 
 # where a configuration's `base` is looked for: beside the file that names it
 files = workflow.overwrite_configfiles or [Path(workflow.basedir) / "config.yaml"]
 
 try:
+    if workflow.is_main_process:
+        for file in map(Path, files):
+            read_yaml(file)  # Snakemake has read it, but takes the last of two equal keys
     plan = load.for_run(config, Path(files[-1]).parent, workflow.is_main_process)
     slurm = cluster.for_run(
         Path(workflow.basedir) / "slurm" / "cluster.yaml", workflow.is_main_process

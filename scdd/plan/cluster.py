@@ -11,8 +11,9 @@ from typing import Literal
 
 from scdd.errors import ScddError
 from scdd.params.base import Count, Section, param
-from scdd.plan.config import parse, read_yaml
+from scdd.plan.config import parse
 from scdd.plan.stages import STAGES
+from scdd.plan.yaml_files import read_yaml
 
 VARIABLE = "SCDD_CLUSTER"  # hands the settings of a run to its jobs
 

@@ -2,10 +2,8 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
 
-import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from scdd.errors import ScddError, nearest
@@ -27,9 +25,7 @@ def parse(section: type[S], values: Mapping[str, Any], where: str) -> S:
         return checked
     except ValidationError as error:
         problems = [dict(problem) for problem in error.errors()]
-        # pydantic reports a list with wrong items also as too short, and a wrong number also as
-        # not being the word that may stand in its place
-        shown = [p for p in problems if p["type"] != "too_short" and not _or_word(p)] or problems
+        shown = [problem for problem in problems if not _is_beside(problem, problems)] or problems
         lines = [_explain(section, problem, where) for problem in shown]
         raise ScddError("\n".join(dict.fromkeys(lines))) from None
 
@@ -91,17 +87,30 @@ def _refuse_truth(where: str, hint: Any, value: Any) -> None:
         return
     for each in value if isinstance(value, list | tuple) else (value,):
         if isinstance(each, bool):
-            raise ScddError(f"{where} cannot be {str(each).lower()}.")
+            raise ScddError(
+                f"{where} cannot be {str(each).lower()}. YAML also reads yes, no, on and off as "
+                'true and false: quote such a name, as "no".'
+            )
 
 
-def _or_word(problem: dict[str, Any]) -> bool:
-    """Whether it says that a value is not the word that may stand in place of a number."""
-    return problem["type"] == "literal_error" and str(problem["loc"][-1]).startswith("literal[")
+def _is_beside(problem: dict[str, Any], problems: list[dict[str, Any]]) -> bool:
+    """Whether pydantic reports it only because of another problem: a list with wrong items is also
+    too short, and a value that may be of several types is wrong for each of them."""
+    kind, place = problem["type"], _place(problem)
+    others = [p for p in problems if p is not problem and _place(p)[: len(place)] == place]
+    if kind == "literal_error":  # a wrong number is also not the word in place of a number
+        return str(problem["loc"][-1]).startswith("literal[")
+    is_type = kind == "int_type" or (kind == "tuple_type" and not isinstance(problem["input"], str))
+    return kind == "too_short" or (is_type and bool(others))
+
+
+def _place(problem: dict[str, Any]) -> list[Any]:
+    """The keys of a problem, without pydantic's names of the types in a union."""
+    return [part for part in problem["loc"] if not re.match(r"constrained-|[\w-]+\[", str(part))]
 
 
 def _explain(section: type[Section], problem: dict[str, Any], where: str) -> str:
-    # pydantic's names of types in a union are not keys of the user's
-    place = [part for part in problem["loc"] if not re.match(r"constrained-|[\w-]+\[", str(part))]
+    place = _place(problem)
     keys = _sections_at(section, place)
     shown = [_shown(keys[i] if i < len(keys) else None, part) for i, part in enumerate(place)]
     path = ".".join(([where] if where else []) + shown)
@@ -110,6 +119,9 @@ def _explain(section: type[Section], problem: dict[str, Any], where: str) -> str
         return f"unknown key {path}. {nearest(place[-1], known)}"
     if problem["type"] == "missing":
         return f"{path} is missing."
+    if problem["type"] == "string_type" and not isinstance(problem["input"], list | dict):
+        value = problem["input"]
+        return f'{path}: text is needed, and {value} is not. Quote it: "{value}".'
     message = problem["msg"].removeprefix("Value error, ")
     message = re.sub("tuple", "list", message, flags=re.IGNORECASE)
     message = re.sub(r" or an instance of \w+", "", message)
@@ -136,18 +148,3 @@ def _sections_at(section: type[Section], place: Sequence[Any]) -> list[type[Sect
 def _shown(section: type[Section] | None, part: Any) -> str:
     parameter = None if section is None else parameters(section).get(part)
     return str(part) if parameter is None else key_of(parameter)
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Raises ScddError, naming the file, where it is missing or no YAML mapping."""
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ScddError(f"{path} does not exist.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ScddError(f"{path} cannot be read: {error}") from None
-    except yaml.YAMLError as error:
-        raise ScddError(f"{path} is not valid YAML: {error}") from None
-    if not isinstance(content, dict):
-        raise ScddError(f"{path} holds no keys: see config.yaml for an example.")
-    return content

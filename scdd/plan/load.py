@@ -13,10 +13,11 @@ from scdd.artifacts.run import NAME, RESULTS
 from scdd.errors import ScddError
 from scdd.params.experiment import Experiment
 from scdd.plan.build import build
-from scdd.plan.config import parse, read_yaml
+from scdd.plan.config import parse
 from scdd.plan.identity import digest
 from scdd.plan.plan import Node, Plan
 from scdd.plan.presets import merge
+from scdd.plan.yaml_files import read_yaml
 
 VARIABLE = "SCDD_PLAN"  # names the frozen plan to the jobs of a run
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import yaml
 
+from scdd.plan.yaml_files import load
+
 
 def merge(*layers: Mapping[str, Any]) -> dict[str, Any]:
     """Later layers win; nested mappings merge key by key."""
@@ -63,7 +65,7 @@ class Preset:
 @cache
 def _presets() -> dict[str, Any]:
     text = (Path(__file__).parent / "presets.yaml").read_text(encoding="utf-8")
-    loaded: dict[str, Any] = yaml.load(text, Loader=_Loader)
+    loaded: dict[str, Any] = load(text, _Loader)
     return loaded
 
 
