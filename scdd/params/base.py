@@ -60,8 +60,24 @@ Count = Annotated[int, Ge(1)]
 CountOrZero = Annotated[int, Ge(0)]
 Seed = Annotated[int, Ge(0), Lt(2**31)]
 Name = Annotated[str, Matches(r"^[a-z0-9][a-z0-9._-]*$", max_length=60)]
-Channels = tuple[Positive, Positive, Positive]
 Pair = tuple[Share, Share]
+
+
+def _is_mean(mean: tuple[float, ...]) -> tuple[float, ...]:
+    if not all(0 <= value <= 1 for value in mean):
+        raise ValueError(f"{list(mean)} is not within 0 and 1; of levels, divide by 255")
+    return mean
+
+
+def _is_std(std: tuple[float, ...]) -> tuple[float, ...]:
+    if not all(0 < value <= 1 for value in std):
+        raise ValueError(f"{list(std)} is not above 0 and up to 1; of levels, divide by 255")
+    return std
+
+
+# by channel, of pixels in [0, 1]
+Mean = Annotated[tuple[float, float, float], Checked(_is_mean)]
+Std = Annotated[tuple[float, float, float], Checked(_is_std)]
 Precision = Literal["float32", "bf16"]
 
 
@@ -164,6 +180,13 @@ def sections_in(hint: Any) -> list[type[Section]]:
 
 
 S = TypeVar("S", bound=Section)
+
+
+def require_mean_and_std(mean: Any, std: Any) -> None:
+    """Raises ValueError where only one of the two is given."""
+    for name, value, other_name, other in (("mean", mean, "std", std), ("std", std, "mean", mean)):
+        if value is not None and other is None:
+            raise ValueError(f"{name} {list(value)} has no {other_name}; set both or neither")
 
 
 def pick(section: type[S], values: Section) -> S:

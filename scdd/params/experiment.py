@@ -7,15 +7,17 @@ from annotated_types import Ge, Le, MinLen
 
 from scdd.params.base import (
     BelowOne,
-    Channels,
     Count,
     Distinct,
     Matches,
+    Mean,
     Name,
     Positive,
     Section,
     Seed,
+    Std,
     param,
+    require_mean_and_std,
 )
 from scdd.params.network import Network
 from scdd.params.probe import Informativeness
@@ -44,13 +46,16 @@ class Dataset(Section):
         "null: 256/224 of the resolution from ImageNet's sizes on (above 96 pixels), else the "
         "resolution",
     )
-    mean: Channels | None = param(None, "by channel in [0, 1]; null: the dataset's own")
-    std: Channels | None = param(None, "by channel in [0, 1]; null: the dataset's own")
+    mean: Mean | None = param(None, "by channel in [0, 1]; null: the dataset's own")
+    std: Std | None = param(None, "by channel in [0, 1]; null: the dataset's own")
     holdout: BelowOne = param(
         0.0,
         "share of each class's training images that is left out and takes the place of the test "
         "set, to choose by; 0: none",
     )
+
+    def __post_init__(self) -> None:
+        require_mean_and_std(self.mean, self.std)
 
 
 @dataclass(frozen=True)

@@ -7,24 +7,18 @@ from annotated_types import Ge, Gt, Le
 
 from scdd.params.base import (
     BelowOne,
-    Channels,
     Count,
+    Mean,
     NotNegative,
     Positive,
     Precision,
     Section,
     Seed,
+    Std,
     param,
+    require_mean_and_std,
 )
 from scdd.params.views import require_range
-
-
-def require_mean_and_std(mean: object, std: object) -> None:
-    for name, value, other_name, other in (("mean", mean, "std", std), ("std", std, "mean", mean)):
-        if value is not None and other is None:
-            raise ValueError(
-                f"{name} {list(value)} has no {other_name}; set both or neither"  # type: ignore[call-overload]
-            )
 
 
 @dataclass(frozen=True)
@@ -70,10 +64,8 @@ class Recover(Section):
         "class: a batch is the images of one class in a slot range, matched with the statistics of "
         "its training images (LPLD)",
     )
-    mean: Channels | None = param(
-        None, "that images are normalised by, in [0, 1]; null: the dataset's"
-    )
-    std: Channels | None = param(None, "the same")
+    mean: Mean | None = param(None, "that images are normalised by, in [0, 1]; null: the dataset's")
+    std: Std | None = param(None, "the same")
     storage: Literal["lossless", "jpeg"] = param(
         "lossless", "jpeg: pixels are truncated and go through JPEG of quality 75"
     )

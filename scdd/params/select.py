@@ -6,17 +6,18 @@ from typing import Annotated, ClassVar
 from annotated_types import Gt, Le, Lt
 
 from scdd.params.base import (
-    Channels,
     Count,
+    Mean,
     NotNegative,
     Positive,
     Precision,
     Section,
     Seed,
     Share,
+    Std,
     param,
+    require_mean_and_std,
 )
-from scdd.params.recover import require_mean_and_std
 from scdd.params.views import View
 
 
@@ -58,10 +59,10 @@ class Import(Section):
     BARE: ClassVar[str | None] = "path"
 
     path: str = param(meaning="an image folder, or DC's or MTT's tensors", in_config=False)
-    mean: Channels | None = param(
+    mean: Mean | None = param(
         None, "that tensors are normalised by, in [0, 1]; null: the dataset's"
     )
-    std: Channels | None = param(None, "the same")
+    std: Std | None = param(None, "the same")
 
     def __post_init__(self) -> None:
         require_mean_and_std(self.mean, self.std)

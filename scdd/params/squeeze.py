@@ -6,9 +6,9 @@ from typing import Annotated, ClassVar, Literal, get_args
 from annotated_types import Ge, Le
 
 from scdd.params.base import (
-    Channels,
     Count,
     CountOrZero,
+    Mean,
     NotNegative,
     Pair,
     Positive,
@@ -16,6 +16,7 @@ from scdd.params.base import (
     Section,
     Seed,
     Share,
+    Std,
     param,
 )
 from scdd.params.views import SmallCrops, View
@@ -236,12 +237,12 @@ class Source(Section):
     classes: tuple[str, ...] | str | None = param(
         None, "its classifier's, in order: names, or a text file with one a line"
     )
-    mean: Channels = param(
+    mean: Mean = param(
         IMAGENET_MEAN,
         "that it was trained with: the dataset's must be the same",
         in_digest=False,
     )
-    std: Channels = param(IMAGENET_STD, "the same", in_digest=False)
+    std: Std = param(IMAGENET_STD, "the same", in_digest=False)
     url: str = param("", "where it is from", in_digest=False)
     licence: str = param("", "under which it may be used", in_digest=False)
 
