@@ -25,7 +25,7 @@ VARIABLE = "SCDD_PLAN"  # names the frozen plan to the jobs of a run
 def plan_of(config: Mapping[str, Any], folder: Path = Path(), *, check_files: bool = True) -> Plan:
     """The plan of one configuration: an experiment, or `experiments:`, a list of their files.
 
-    folder: where the configuration's `base` is looked for. Raises ScddError for anything wrong
+    folder: where the files that the configuration names are looked for. Raises ScddError for anything wrong
     with it, missing folders of datasets among it unless `check_files` is off.
     """
     if "experiments" not in config:
@@ -38,7 +38,7 @@ def plan_of(config: Mapping[str, Any], folder: Path = Path(), *, check_files: bo
     if not isinstance(files, list) or not files:
         raise ScddError("experiments: a list of configuration files is needed.")
     experiments = []
-    for file in map(Path, map(str, files)):
+    for file in (folder / str(name) for name in files):
         content = with_base(read_yaml(file), file.parent)
         try:
             experiments.append(parse(Experiment, content, ""))
