@@ -25,8 +25,9 @@ from scdd.data.batches import batch_count, views
 from scdd.data.source import Split, open_dataset
 from scdd.errors import ScddError
 from scdd.jobs import runtime
-from scdd.jobs.progress import Progress, say
-from scdd.jobs.saved import Snapshot, Unsaved
+from scdd.jobs.epochs import Epochs
+from scdd.jobs.progress import say
+from scdd.jobs.saved import JobState
 from scdd.networks.resnet import (
     ResNet,
     backbone_state,
@@ -35,6 +36,7 @@ from scdd.networks.resnet import (
     in_eval_mode,
     load_backbone,
 )
+from scdd.networks.schedules import stepped
 from scdd.params.probe import Probe
 from scdd.params.views import Transform
 from scdd.rng import generator
@@ -96,7 +98,7 @@ def train(
     info: DatasetInfo,
     params: Probe,
     device: torch.device,
-    saved: Unsaved | None = None,
+    saved: JobState | None = None,
 ) -> None:
     """Train `network.fc` from weights N(0, 0.01), as MoCo's, on the device; the rest in eval mode.
 
@@ -104,7 +106,6 @@ def train(
     the state. Raises ScddError where the loss is not finite or anything of the backbone moved by a
     bit.
     """
-    saved = saved or Unsaved()
     nn.init.normal_(network.fc.weight, std=0.01, generator=generator(params.seed, "weights"))
     nn.init.zeros_(network.fc.bias)
     in_eval_mode(network, device)
@@ -123,39 +124,25 @@ def train(
     per_epoch = batch_count(len(split), params.batch)
     if clean is not None:
         per_epoch = math.ceil(len(split) / params.batch)
-    total, done = torch.zeros((), device=device), 0
-    if saved.content is not None:
-        done = saved.content["done"]
-        network.fc.load_state_dict(saved.content["fc"])
-        optimizer.load_state_dict(saved.content["optimizer"])
-        total.copy_(saved.content["total"])
-
-    def snapshot() -> Snapshot:
-        state = {"fc": network.fc.state_dict(), "optimizer": optimizer.state_dict()}
-        return Snapshot({"done": done, "total": total, **state})
-
-    with Progress("probe", params.epochs * per_epoch, done) as progress:
-        for epoch in range(done // per_epoch, params.epochs):
-            passed = sum(epoch >= milestone * params.epochs for milestone in params.milestones)
-            optimizer.param_groups[0]["lr"] = params.lr * 0.1**passed
-            skip = done - epoch * per_epoch
-            for index, seen in batches(network, split, info, params, clean, epoch, skip, device):
-                loss = functional.cross_entropy(network.fc(seen), labels[index])
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-                total += loss.detach()
-                done += 1
-                progress.advance()
-                if done % per_epoch:
-                    saved.offer(done, snapshot)
-            if not math.isfinite(total.item()):
-                raise ScddError(
-                    f"the probe's loss is not finite in epoch {epoch + 1} of {params.epochs}: "
-                    f"lower probe.lr ({params.lr})."
-                )
-            total.zero_()
-            saved.offer(done, snapshot)
+    total = torch.zeros((), device=device)
+    state = {"fc": network.fc, "optimizer": optimizer, "total": total}
+    run = Epochs("probe", params.epochs, per_epoch, saved, state)
+    for epoch in run:
+        rate = stepped(epoch, params.epochs, params.lr, params.milestones)
+        optimizer.param_groups[0]["lr"] = rate
+        left = batches(network, split, info, params, clean, epoch, run.skip, device)
+        for index, seen in run.steps_of(left):
+            loss = functional.cross_entropy(network.fc(seen), labels[index])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            total += loss.detach()
+        if not math.isfinite(total.item()):  # the epoch's one wait for the device
+            raise ScddError(
+                f"the probe's loss is not finite in epoch {epoch + 1} of {params.epochs}: "
+                f"lower probe.lr ({params.lr})."
+            )
+        total.zero_()
     for key, tensor in backbone_state(network).items():
         if not torch.equal(tensor, before[key]):
             raise ScddError(f"the backbone moved while it was probed: {key} changed.")
@@ -190,7 +177,7 @@ def take_classifier(
     network.fc.load_state_dict(theirs)
 
 
-def work(args: Namespace, config: Frozen, device: torch.device, saved: Unsaved) -> None:
+def work(args: Namespace, config: Frozen, device: torch.device, saved: JobState) -> None:
     dataset = open_dataset(args.data, args.root)
     info = dataset.info
     backbone = load_checkpoint(

@@ -9,7 +9,7 @@ import csv
 import io
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,12 +28,14 @@ from scdd.errors import ScddError
 from scdd.evaluate.losses import Criterion, Soft, soft_criterion
 from scdd.jobs import runtime
 from scdd.jobs.capture import Compiled, captured, captures
-from scdd.jobs.progress import Progress, say
-from scdd.jobs.saved import Snapshot, Unsaved
+from scdd.jobs.epochs import Epochs, Part
+from scdd.jobs.progress import say
+from scdd.jobs.saved import JobState
 from scdd.labels.labelling import Labelling
 from scdd.labels.replay import replay
 from scdd.networks.average import Average
-from scdd.networks.students import build, drawn_so_far, go_on_drawing
+from scdd.networks.schedules import half_cosine, stepped
+from scdd.networks.students import TorchNumbers, build
 from scdd.params.network import Network
 from scdd.params.protocol import Loss, Student
 from scdd.params.views import Transform
@@ -64,7 +66,7 @@ class Row:
 
 
 def learning_rate(training: Student, epoch: int) -> float:
-    """0.5 lr (1 + cos(pi e / epochs / eta)) after a linear warm-up, e counted from its end.
+    """lr (1 + cos(pi e / epochs / eta)) / 2 after a linear warm-up, e counted from its end.
 
     eta 1 ends near 0, eta 2 at half a cosine. Beyond the share `steep_from` of the epochs it is its
     value there times 1 - e / epochs (EDC, arXiv 2404.13733, its code's `cos2`). With milestones it
@@ -75,9 +77,8 @@ def learning_rate(training: Student, epoch: int) -> float:
         return training.lr * (epoch + 1) / (warm + 1)
     share = (epoch - warm) / (training.epochs - warm)
     if training.milestones is not None:
-        return training.lr * 0.1 ** sum(share >= at for at in training.milestones)
-    at = min(share, training.steep_from)
-    rate = 0.5 * training.lr * (1 + math.cos(math.pi * at / training.eta))
+        return stepped(share, 1.0, training.lr, training.milestones)
+    rate = training.lr * half_cosine(min(share, training.steep_from), training.eta)
     return rate * (1 - share) if share > training.steep_from else rate
 
 
@@ -188,7 +189,7 @@ def optimizer_of(network: nn.Module, training: Student) -> torch.optim.Optimizer
 
 
 class Rate:
-    """The learning rate of an optimiser, a tensor on the device where a captured step reads it."""
+    """The learning rate of an optimiser; a tensor on the device where a captured step reads it."""
 
     def __init__(
         self, optimizer: torch.optim.Optimizer, device: torch.device, captured: bool
@@ -213,7 +214,7 @@ def fit(
     evaluate: Callable[[], Accuracy],
     images: int,
     device: torch.device,
-    saved: Unsaved | None = None,
+    saved: JobState | None = None,
     compiled: Compiled = "none",
 ) -> list[Row]:
     """Train `network` in place for all epochs, each of so many images; returns the history.
@@ -222,7 +223,6 @@ def fit(
     where to leave the state. compiled: see `scdd.jobs.capture`; torch.compile rounds otherwise.
     Raises ScddError, naming the epoch, where the loss is not finite.
     """
-    saved = saved or Unsaved()
     average = Average(network, training.ema)
     optimizer = optimizer_of(network, training)
     rates = Rate(optimizer, device, captures(compiled, device))
@@ -231,29 +231,18 @@ def fit(
     # dropout and stochastic depth draw from torch's own numbers
     torch.manual_seed(generator(training.seed, "dropout").initial_seed())
     watched = evaluation_epochs(training.epochs)
-    history: list[Row] = []
-    per_epoch = batch_count(images, training.batch)
-    total, done = torch.zeros((), device=device), 0
-    if saved.content is not None:
-        done, history = saved.content["done"], [Row(*row) for row in saved.content["history"]]
-        network.load_state_dict(saved.content["network"])
-        optimizer.load_state_dict(saved.content["optimizer"])
-        average.load(saved.content["average"])
-        total.copy_(saved.content["total"])
-        go_on_drawing(saved.content["numbers"], device)
-
-    def snapshot() -> Snapshot:
-        return Snapshot(
-            {
-                "done": done,
-                "history": [astuple(row) for row in history],
-                "network": network.state_dict(),
-                "optimizer": optimizer.state_dict(),
-                "average": average.weights,
-                "total": total,
-                "numbers": drawn_so_far(device),
-            }
-        )
+    history: list[tuple[int, float, float, float | None, float | None]] = []  # rows' fields
+    total = torch.zeros((), device=device)
+    state: dict[str, Part] = {
+        "history": history,
+        "network": network,
+        "optimizer": optimizer,
+        "average": average,
+        "total": total,
+        "numbers": TorchNumbers(device),
+    }
+    steps = batch_count(images, training.batch)
+    run = Epochs("validate", training.epochs, steps, saved, state)
 
     def step(inputs: Tensor, targets: T) -> None:
         with torch.autocast(device.type, torch.bfloat16, enabled=half):
@@ -267,27 +256,20 @@ def fit(
 
     step = captured(step, device, compiled)
     network.train()
-    with Progress("validate", training.epochs * per_epoch, done) as progress:
-        for epoch in range(done // per_epoch, training.epochs):
-            rate = learning_rate(training, epoch)
-            rates.set(rate)
-            for inputs, targets in feed(epoch, done - epoch * per_epoch):
-                step(inputs, targets)
-                done += 1
-                progress.advance()
-                if done % per_epoch:
-                    saved.offer(done, snapshot)
-            mean = total.item() / images  # the epoch's one wait for the device
-            if not math.isfinite(mean):
-                raise ScddError(
-                    f"the student's loss is {mean} in epoch {epoch} (lr {rate:.3g}). "
-                    "Lower protocol.lr."
-                )
-            top1, top5 = average.lent(evaluate) if epoch in watched else (None, None)
-            history.append(Row(epoch, rate, mean, top1, top5))
-            total.zero_()
-            saved.offer(done, snapshot)
-    return history
+    for epoch in run:
+        rate = learning_rate(training, epoch)
+        rates.set(rate)
+        for inputs, targets in run.steps_of(feed(epoch, run.skip)):
+            step(inputs, targets)
+        mean = total.item() / images  # the epoch's one wait for the device
+        if not math.isfinite(mean):
+            raise ScddError(
+                f"the student's loss is {mean} in epoch {epoch} (lr {rate:.3g}). Lower protocol.lr."
+            )
+        top1, top5 = average.evaluated(evaluate) if epoch in watched else (None, None)
+        history.append((epoch, rate, mean, top1, top5))
+        total.zero_()
+    return [Row(*row) for row in history]
 
 
 def history_csv(history: list[Row]) -> str:
@@ -299,7 +281,7 @@ def history_csv(history: list[Row]) -> str:
     return text.getvalue()
 
 
-def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: Unsaved) -> None:
+def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: JobState) -> None:
     params = config.params
     training = Student.of(params)
     dataset = open_dataset(args.data, args.root)

@@ -25,7 +25,7 @@ from scdd.jobs import done, gpus
 from scdd.jobs.capture import Compiled
 from scdd.jobs.costs import Cost, cost_path, job_name, save_cost
 from scdd.jobs.progress import say
-from scdd.jobs.saved import Saved, Stopped, Unsaved
+from scdd.jobs.saved import JobState, SavedState, Stopped
 
 SAVE_EVERY = 300.0  # seconds between saves of a long job's state
 STOPPED = 128 + signal.SIGTERM  # exit code of a job that was asked to leave
@@ -102,7 +102,7 @@ def run(
 def run_long(
     stage: str,
     arguments: argparse.ArgumentParser,
-    work: Callable[[argparse.Namespace, Frozen, torch.device, Unsaved], None],
+    work: Callable[[argparse.Namespace, Frozen, torch.device, JobState], None],
     argv: list[str] | None,
     *,
     outputs: Sequence[str],
@@ -119,7 +119,7 @@ def run_long(
         config = read_frozen(args.config, stage)
         key = {"artifact": config.digest, "code": sha256(args.code)}
         places[COST] = _cost_place(args, config)
-        saved = Saved(args.work, key, args.save_every)
+        saved = SavedState(args.work, key, args.save_every)
         with saved.locked():
             if files := done.finished(args.work, key):
                 say(f"finished by an earlier attempt: linked from {args.work}")
@@ -154,7 +154,7 @@ def run_long(
             contextlib.redirect_stderr(nowhere),
             contextlib.suppress(Stopped),
         ):
-            work(args, config, pick_device(args.device, args.jobs_per_gpu), Unsaved())
+            work(args, config, pick_device(args.device, args.jobs_per_gpu), JobState())
 
     several = torch.distributed.is_available() and torch.distributed.is_initialized()
     if several and torch.distributed.get_rank() > 0:
@@ -208,7 +208,7 @@ def _end_with_the_driver() -> None:
 
 
 @contextlib.contextmanager
-def _asked_to_leave(saved: Saved) -> Iterator[None]:
+def _asked_to_leave(saved: SavedState) -> Iterator[None]:
     """Within, SIGTERM or Ctrl-C makes the job save and leave; a second Ctrl-C kills it.
 
     SIGTERM may come several times at one end: from Slurm, and since the parent has died of it.

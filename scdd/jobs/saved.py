@@ -1,4 +1,4 @@
-"""The saved state of a long job: what the next attempt goes on from.
+"""The saved state of a long job: what the next attempt resumes from.
 
 A job's folder in work/ holds, beside its lock and its finished outputs,
 
@@ -33,7 +33,8 @@ HASH = 32  # bytes of sha256
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What a job needs to go on: `content` as it is now, and new `parts`, which stay as they are.
+    """What a job needs to resume: `content` as it is now, and new `parts`, which do not change any
+    more.
 
     Tensors in dicts, lists and tuples, with numbers and text. All but tensors of content and parts
     are read back equal; tensors, on the CPU, with the same strides.
@@ -47,11 +48,12 @@ class Stopped(Exception):
     """The job was asked to leave, and has saved its state."""
 
 
-class Unsaved:
-    """A job that is never interrupted; also what a loop needs of one that is."""
+class JobState:
+    """The state that a job resumes from and saves; this one is never saved: for a job that is not
+    interrupted."""
 
     content: dict[str, Any] | None = None
-    """What an earlier attempt saved last, None for a new start."""
+    """What an earlier attempt saved last; None for a new start."""
     leaving = False
     """Whether the job was asked to leave: set by a signal's handler."""
 
@@ -62,15 +64,15 @@ class Unsaved:
     def offer(self, step: int, snapshot: Callable[[], Snapshot]) -> None:
         """To be called after every step, counted from the job's start: saves now and then.
 
-        It is written while the job goes on. Raises Stopped where the job is to leave; its state is
-        saved then.
+        The state is written while the job continues. Raises Stopped, with the state saved, if the
+        job was asked to leave.
         """
 
     def save(self, step: int, snapshot: Snapshot) -> None:
         """Save now, and wait until it is written."""
 
 
-class Saved(Unsaved):
+class SavedState(JobState):
     """One attempt at a job, `locked`: alone with its folder.
 
     key: what the state must have been made for, e.g. digests of parameters and code.
@@ -98,9 +100,9 @@ class Saved(Unsaved):
 
     @contextlib.contextmanager
     def attempt(self, say: Callable[[str], None]) -> Iterator[None]:
-        """Within the lock: reads the state, tells of earlier attempts, records how this one ends.
+        """Within the lock: reads the state, reports earlier attempts, records how this one ends.
 
-        Raises ScddError where this run's attempts have shown that another one is of no use.
+        Raises ScddError if this run's attempts have shown that another one is of no use.
         """
         self.started = time.monotonic()
         earlier = self._attempts()

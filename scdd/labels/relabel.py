@@ -25,10 +25,12 @@ from scdd.data.source import Split
 from scdd.errors import ScddError
 from scdd.jobs import runtime
 from scdd.jobs.capture import Compiled, captured
-from scdd.jobs.progress import Progress, say
-from scdd.jobs.saved import Snapshot, Unsaved
+from scdd.jobs.epochs import Epochs
+from scdd.jobs.progress import say
+from scdd.jobs.saved import JobState
 from scdd.labels.forms import encode
 from scdd.labels.labelling import Labelling, labelling_of, origin_of
+from scdd.labels.shard import Passes, Shard
 from scdd.networks.resnet import build, in_eval_mode
 from scdd.params.protocol import Relabel
 from scdd.views.mixing import Draws
@@ -100,7 +102,7 @@ def label(
     epochs: Range,
     info: DatasetInfo,
     device: torch.device,
-    saved: Unsaved | None = None,
+    saved: JobState | None = None,
     precision: str = "float32",
     compiled: Compiled = "none",
 ) -> dict[str, Tensor]:
@@ -111,70 +113,37 @@ def label(
     the teacher's passes; compiled: see `scdd.jobs.capture`. Raises ScddError where a logit is not
     finite in float16.
     """
-    saved = saved or Unsaved()
     n, mix = len(split), labelling.transform.mix
     # a batch whose statistics count is a pass of its own
     size = labelling.batch if labelling.batch_bn and labelling.batch else PASS
-    passes = batch_count(n, size)
     answer = answer_of(teacher, precision, device, compiled)
-    made: dict[str, Tensor] = {}
-    # passes done; parts saved; of each pass of the epoch under way the tensors of its logits
-    done, parts, held = 0, 0, list[dict[str, Tensor]]()
-
-    def fill(row: int, content: dict[str, Tensor]) -> None:
-        for name, tensor in content.items():
-            if name not in made:  # filled in place: a shard can take a good part of the memory
-                made[name] = tensor.new_empty((epochs[1] - epochs[0], *tensor.shape[1:]))
-            made[name][row : row + len(tensor)] = tensor
-
-    def snapshot() -> Snapshot:
-        """The finished epochs that no part has yet, as one part, and what the next one has."""
-        nonlocal kept, parts
-        rows = slice(kept, done // passes)
-        new = {}
-        if rows.stop > rows.start:
-            new[f"epochs_{parts}"] = {name: tensor[rows].clone() for name, tensor in made.items()}
-            kept, parts = rows.stop, parts + 1
-        return Snapshot({"done": done, "parts": parts, "logits": held}, new)
-
-    if saved.content is not None:
-        done, parts = saved.content["done"], saved.content["parts"]
-        held = [
-            {name: tensor.to(device) for name, tensor in one.items()}
-            for one in saved.content["logits"]
-        ]
-        row = 0
-        for part in range(parts):
-            content = saved.part(f"epochs_{part}")
-            fill(row, content)
-            row += len(content["lam"])
-    kept = done // passes
-    with Progress("relabel", passes * (epochs[1] - epochs[0]), done) as progress:
-        for row in range(done // passes, epochs[1] - epochs[0]):
-            epoch = epochs[0] + row
-            draws = labelling.draw(n, split.resolution, epoch)
-            order = labelling.order(n, epoch) if labelling.batch_bn else None
-            order = torch.arange(n) if order is None else order
-            left = order[(done - row * passes) * size :]
-            there = draws.to(device)
-            for logits in label_passes(answer, split, there, left, size, mix, info):
-                finite = torch.isfinite(logits).all(1)
-                held.append({**encode(logits, form, temperature), "finite": finite})
-                done += 1
-                progress.advance()
-                if done % passes:
-                    saved.offer(done, snapshot)
-            back = order.argsort()  # from the order of the passes to that of the set
-            whole = {name: torch.cat([one[name] for one in held]).cpu()[back] for name in held[0]}
-            if not bool(whole.pop("finite").all()):
-                raise ScddError(
-                    f"the teacher's logits in epoch {epoch} are not finite in float16. "
-                    "Look at the probe: its learning rate may be too high."
-                )
-            fill(row, {name: tensor[None] for name, tensor in {**draws.stored(), **whole}.items()})
-            held = []
-            saved.offer(done, snapshot)
-    return made
+    passes = Passes(device)
+    shard = Shard(epochs[1] - epochs[0], saved or JobState())
+    run = Epochs(
+        "relabel",
+        shard.epochs,
+        batch_count(n, size),
+        saved,
+        {"parts": shard, "logits": passes},
+        shard.new_parts,
+    )
+    for row in run:
+        epoch = epochs[0] + row
+        draws = labelling.draw(n, split.resolution, epoch)
+        order = labelling.order(n, epoch) if labelling.batch_bn else None
+        order = torch.arange(n) if order is None else order
+        left = order[run.skip * size :]
+        there = draws.to(device)
+        for logits in run.steps_of(label_passes(answer, split, there, left, size, mix, info)):
+            passes.add({**encode(logits, form, temperature), "finite": logits.isfinite().all(1)})
+        whole = passes.joined(order)
+        if not bool(whole.pop("finite").all()):
+            raise ScddError(
+                f"the teacher's logits in epoch {epoch} are not finite in float16. "
+                "Look at the probe: its learning rate may be too high."
+            )
+        shard.add({name: tensor[None] for name, tensor in {**draws.stored(), **whole}.items()})
+    return shard.tensors
 
 
 def load_teachers(paths: list[Path], config: Frozen, images: SetInfo, of: Path) -> nn.Module:
@@ -202,7 +171,7 @@ def load_teachers(paths: list[Path], config: Frozen, images: SetInfo, of: Path) 
     return teacher.eval()
 
 
-def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: Unsaved) -> None:
+def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: JobState) -> None:
     params = Relabel.of(config.params)
     info = load_info(args.data)
     images, split = open_images(args.images, info, args.data, config.parents["images"], device)

@@ -91,18 +91,24 @@ def _drawn_from(draw: torch.Generator) -> Iterator[None]:
         yield
 
 
-def drawn_so_far(device: torch.device) -> list[Tensor]:
-    """Where torch's own random numbers are, from which dropout draws: the CPU's and a GPU's."""
-    states = [torch.get_rng_state()]
-    return states + [torch.cuda.get_rng_state(device)] if device.type == "cuda" else states
+class TorchNumbers:
+    """Torch's own random numbers, from which dropout draws: the CPU's, and those of a GPU."""
 
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
 
-def go_on_drawing(states: list[Tensor], device: torch.device) -> None:
-    """Take them up again where `drawn_so_far` found them: of a GPU's only those of a GPU, for a job
-    may have begun on the CPU."""
-    torch.set_rng_state(states[0])
-    if device.type == "cuda" and len(states) > 1:
-        torch.cuda.set_rng_state(states[1], device)
+    def state_dict(self) -> list[Tensor]:
+        states = [torch.get_rng_state()]
+        return states + ([torch.cuda.get_rng_state(self.device)] if self._on_gpu() else [])
+
+    def load_state_dict(self, states: list[Tensor]) -> None:
+        """A job that continues on a GPU may have begun on the CPU: there is no GPU's state then."""
+        torch.set_rng_state(states[0])
+        if self._on_gpu() and len(states) > 1:
+            torch.cuda.set_rng_state(states[1], self.device)
+
+    def _on_gpu(self) -> bool:
+        return self.device.type == "cuda"
 
 
 def _of_torchvision(name: str, classes: int, resolution: int) -> nn.Module:

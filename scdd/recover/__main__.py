@@ -26,7 +26,7 @@ from scdd.data.source import Dataset, open_dataset
 from scdd.errors import ScddError
 from scdd.jobs import runtime
 from scdd.jobs.progress import say, track
-from scdd.jobs.saved import Unsaved
+from scdd.jobs.saved import JobState
 from scdd.networks.resnet import in_eval_mode
 from scdd.networks.teachers import load_teacher
 from scdd.params.recover import Recover
@@ -139,7 +139,7 @@ def losses_csv(of: str, keys: Iterable[int], losses: Tensor) -> str:
     return "\n".join(rows) + "\n"
 
 
-def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: Unsaved) -> None:
+def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: JobState) -> None:
     params = Recover.of(config.params)
     params = replace(params, r_bn=r_bn_of(params, config, args.informativeness))
     info = as_normalised(load_info(args.data), params)

@@ -20,7 +20,8 @@ from scdd.errors import ScddError
 from scdd.jobs import gpus
 from scdd.jobs.capture import Compiled, captured
 from scdd.jobs.progress import Progress, say
-from scdd.jobs.saved import Snapshot, Unsaved
+from scdd.jobs.saved import JobState, Snapshot
+from scdd.networks.schedules import half_cosine
 from scdd.params.recover import Recover
 from scdd.recover.matching import BatchNormLoss, frozen, objective
 from scdd.recover.units import Statistics, Unit, Views
@@ -32,10 +33,6 @@ FILLED = 0.8  # of the GPU memory that a job may have, by the units of a pass
 
 class NotFinite(ScddError):
     """A loss or an image is not finite: unit and iteration are named."""
-
-
-def learning_rate(params: Recover, step: int) -> float:
-    return 0.5 * params.lr * (1 + math.cos(math.pi * step / params.iterations))
 
 
 @dataclass
@@ -90,7 +87,7 @@ class Pass:
         self.done += 1
         root = math.sqrt(1 - second**self.done)
         torch.sqrt(self.square, out=gradient).div_(root).add_(EPSILON)
-        rate = learning_rate(params, self.done - 1) / (1 - first**self.done)
+        rate = params.lr * half_cosine(self.done - 1, params.iterations) / (1 - first**self.done)
         self.images.addcdiv_(self.mean, gradient, value=-rate).clamp_(*valid)
 
 
@@ -120,7 +117,7 @@ class _Job:
         frames: Sequence[int],
         framed: tuple[int, int],
         compiled: Compiled,
-        saved: Unsaved,
+        saved: JobState,
     ) -> None:
         self.draw, self.params, self.valid, self.saved = draw, params, valid, saved
         self.compiled = compiled
@@ -294,7 +291,7 @@ def recover_units(
     framed: tuple[int, int] = (1, sys.maxsize),
     compiled: Compiled = "none",
     what: str = "recover",
-    saved: Unsaved | None = None,
+    saved: JobState | None = None,
 ) -> Recovered:
     """Recover the units of these keys, of `size` images each, which `draw` gives.
 
@@ -309,7 +306,7 @@ def recover_units(
     halved, and goes on where it was.
     """
     networks = [frozen(one, params.precision) for one in (network, *committee)]
-    job = _Job(networks, draw, keys, params, valid, frames, framed, compiled, saved or Unsaved())
+    job = _Job(networks, draw, keys, params, valid, frames, framed, compiled, saved or JobState())
     total, each = len(keys) * size, size / params.iterations
     with contextlib.ExitStack() as stack:
         progress = stack.enter_context(Progress(what, total, job.done() * each))

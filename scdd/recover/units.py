@@ -6,7 +6,6 @@ range of slots. Its random numbers come from (seed, block, slot), or (seed, clas
 alone, so that it does not matter with which others, and where, it is recovered.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from scdd import rng
 from scdd.artifacts.slots import Range
+from scdd.networks.schedules import half_cosine
 from scdd.params.recover import Recover
 from scdd.views.geometry import TRIES, crop_resize, draw_chances, fit_boxes
 
@@ -33,7 +33,7 @@ def least_share(params: Recover, step: int) -> float:
     t = step / (params.milestone * params.iterations)
     if params.curriculum == "none" or t >= 1:
         return low
-    share = {"step": 1.0, "linear": 1 - t, "cosine": 0.5 * (1 + math.cos(math.pi * t))}
+    share = {"step": 1.0, "linear": 1 - t, "cosine": half_cosine(t)}
     return low + (high - low) * share[params.curriculum]
 
 

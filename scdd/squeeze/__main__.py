@@ -20,7 +20,7 @@ from scdd.data.source import open_dataset
 from scdd.errors import ScddError
 from scdd.jobs import runtime
 from scdd.jobs.progress import say
-from scdd.jobs.saved import Unsaved
+from scdd.jobs.saved import JobState
 from scdd.networks.resnet import backbone_state, build
 from scdd.params.network import Network
 from scdd.params.squeeze import SQUEEZES
@@ -30,7 +30,7 @@ from scdd.squeeze.methods import module
 from scdd.squeeze.views import crops_of
 
 
-def work(args: Namespace, config: Frozen, device: torch.device, saved: Unsaved) -> None:
+def work(args: Namespace, config: Frozen, device: torch.device, saved: JobState) -> None:
     params = config.params
     dataset = open_dataset(args.data, args.root)
     classes = dataset.info.classes

@@ -1,7 +1,6 @@
 """The training loop that all squeeze methods share. Nothing in it waits for the device but the
 end of an epoch, when the losses are read."""
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -13,9 +12,11 @@ from scdd.artifacts.dataset import DatasetInfo
 from scdd.data.source import Split
 from scdd.errors import ScddError
 from scdd.jobs.capture import Compiled, captured
-from scdd.jobs.progress import Progress, say
-from scdd.jobs.saved import Snapshot, Unsaved
+from scdd.jobs.epochs import Epochs, Part
+from scdd.jobs.progress import say
+from scdd.jobs.saved import JobState
 from scdd.networks.resnet import ResNet, backbone_state
+from scdd.networks.schedules import half_cosine, warm_cosine
 from scdd.params.squeeze import Training
 from scdd.squeeze import knn, processes
 from scdd.squeeze.optimizers import optimizer
@@ -43,7 +44,7 @@ class Now:
 
     def cosine(self, start: float, end: float) -> float:
         """From `start` at step 0 by half a cosine to `end` at the last."""
-        return end + (start - end) * 0.5 * (1 + math.cos(math.pi * self.step / self.steps))
+        return end + (start - end) * half_cosine(self.step, self.steps)
 
 
 class Method(nn.Module, ABC):
@@ -84,14 +85,6 @@ class Diverged(Exception):
     def __init__(self, epoch: int, state: dict[str, Tensor]) -> None:
         super().__init__(f"epoch {epoch}")
         self.epoch, self.state = epoch, state
-
-
-def learning_rate(step: int, steps: int, warmup: int, peak: float, final: float = 0.0) -> float:
-    """Of step 0 ≤ `step` < `steps`: linear over `warmup` steps, then cosine towards `final`."""
-    if step < warmup:
-        return peak * (step + 1) / warmup
-    share = (step - warmup) / (steps - warmup)
-    return final + (peak - final) * 0.5 * (1 + math.cos(math.pi * share))
 
 
 def steps_an_epoch(split: Split, params: Training) -> int:
@@ -181,7 +174,7 @@ def train(
     params: Training,
     crops: tuple[Crop, ...],
     device: torch.device,
-    saved: Unsaved | None = None,
+    saved: JobState | None = None,
     compiled: Compiled = "none",
 ) -> list[Row]:
     """Train `method`, of which `network` is a part, in place on the device.
@@ -192,9 +185,8 @@ def train(
     torch.compile rounds otherwise. Raises Diverged, and ScddError where the split has not one full
     batch, or the processes cannot share a batch evenly.
     """
-    saved = saved or Unsaved()
     if processes.count() > 1:
-        saved = processes.Together(saved)
+        saved = processes.SharedState(saved or JobState())
     per_epoch = steps_an_epoch(split, params)
     steps, warmup = params.epochs * per_epoch, params.warmup_epochs * per_epoch
     split = split.to(device)
@@ -214,52 +206,33 @@ def train(
     slope = slope_of(method, params.precision, device, compiled)
     losses = torch.zeros(per_epoch, device=device)
     history: list[Row] = []
-    good = {key: tensor.clone() for key, tensor in backbone_state(network).items()}
-    done = 0
-    if saved.content is not None:
-        done, history = saved.content["done"], saved.content["history"]
-        method.load_state_dict(saved.content["method"])
-        optimize.load_state_dict(saved.content["optimizer"])
-        losses.copy_(saved.content["losses"])
-        for key, tensor in good.items():
-            tensor.copy_(saved.content["good"][key])
-
-    def snapshot() -> Snapshot:
-        return Snapshot(
-            {
-                "done": done,
-                "history": history,
-                "method": method.state_dict(),
-                "optimizer": optimize.state_dict(),
-                "losses": losses,
-                "good": good,
-            }
-        )
+    last_good = {key: tensor.clone() for key, tensor in backbone_state(network).items()}
+    state: dict[str, Part] = {
+        "history": history,
+        "method": method,
+        "optimizer": optimize,
+        "losses": losses,
+        "good": last_good,
+    }
 
     def rate(step: int) -> float:
-        return learning_rate(step, steps, warmup, params.lr, params.final_lr)
+        return warm_cosine(step, steps, warmup, params.lr, params.final_lr)
 
-    with Progress("squeeze", steps, done) as progress:
-        for epoch in range(done // per_epoch, params.epochs):
-            skip = done - epoch * per_epoch
-            made = batches(crops, params.batch, params.seed, split, info, epoch, skip, device)
-            for step, (views, labels) in enumerate(made, skip):
-                for group in optimize.param_groups:
-                    group["lr"] = rate(done)
-                own = [view.to(memory_format=memory_format) for view in views]
-                now = Now(done, per_epoch, params.epochs)
-                losses[step] = take_step(method, optimize, slope, own, labels, now)
-                done += 1
-                progress.advance()
-                if step + 1 < per_epoch:
-                    saved.offer(done, snapshot)
-            state = backbone_state(network)
-            sums = torch.stack([losses.sum(), *(tensor.sum() for tensor in state.values())])
-            if not bool(sums.isfinite().all()):
-                raise Diverged(epoch + 1, good)
-            found = looked_at(network, split, info, params, epoch)
-            history.append((epoch + 1, rate(epoch * per_epoch), losses.mean().item(), found))
-            for key, tensor in state.items():
-                good[key].copy_(tensor)
-            saved.offer(done, snapshot)
+    run = Epochs("squeeze", params.epochs, per_epoch, saved, state)
+    for epoch in run:
+        left = batches(crops, params.batch, params.seed, split, info, epoch, run.skip, device)
+        for views, labels in run.steps_of(left):
+            for group in optimize.param_groups:
+                group["lr"] = rate(run.done)
+            own = [view.to(memory_format=memory_format) for view in views]
+            now = Now(run.done, per_epoch, params.epochs)
+            losses[run.skip] = take_step(method, optimize, slope, own, labels, now)
+        weights = backbone_state(network)
+        sums = torch.stack([losses.sum(), *(tensor.sum() for tensor in weights.values())])
+        if not bool(sums.isfinite().all()):
+            raise Diverged(epoch + 1, last_good)
+        knn_accuracy = looked_at(network, split, info, params, epoch)
+        history.append((epoch + 1, rate(epoch * per_epoch), losses.mean().item(), knn_accuracy))
+        for key, tensor in weights.items():
+            last_good[key].copy_(tensor)
     return history

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, distributed
 
-from scdd.jobs.saved import Snapshot, Stopped, Unsaved
+from scdd.jobs.saved import JobState, Snapshot, Stopped
 
 
 @contextlib.contextmanager
@@ -67,10 +67,10 @@ def average(tensors: Sequence[Tensor]) -> None:
         tensor.copy_(part.view(tensor.shape))
 
 
-class Together(Unsaved):
+class SharedState(JobState):
     """What the first process has saved, told to all; they leave after the same step."""
 
-    def __init__(self, saved: Unsaved) -> None:
+    def __init__(self, saved: JobState) -> None:
         self.saved = saved
         told: list[Any] = [saved.content]
         distributed.broadcast_object_list(told)

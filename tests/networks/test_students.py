@@ -260,8 +260,8 @@ def test_images_that_a_network_of_timm_does_not_take_are_named() -> None:
         student("timm:vit_tiny_patch16_224", 32, "imagenet")
 
 
-def test_random_numbers_of_a_job_that_began_on_the_cpu_are_taken_up_on_a_gpu() -> None:
-    begun = students.drawn_so_far(torch.device("cpu"))
+def test_random_numbers_of_a_job_that_began_on_the_cpu_continue_on_a_gpu() -> None:
+    begun = students.TorchNumbers(torch.device("cpu")).state_dict()
     expected = torch.rand(3)
-    students.go_on_drawing(begun, torch.device("cuda"))
+    students.TorchNumbers(torch.device("cuda")).load_state_dict(begun)
     assert torch.rand(3).equal(expected)

@@ -24,7 +24,7 @@ from scdd.artifacts.frames import load_frames
 from scdd.artifacts.network import Checkpoint, save_checkpoint
 from scdd.data.source import open_dataset
 from scdd.errors import ScddError
-from scdd.jobs.saved import Saved
+from scdd.jobs.saved import SavedState
 from scdd.networks.resnet import build
 from scdd.params.network import Network
 from scdd.params.recover import Recover
@@ -484,14 +484,14 @@ def test_units_that_were_finished_before_a_divergence_are_saved(network, tmp_pat
         unit = unit_of(PLAIN, slot)
         return dataclasses.replace(unit, start=unit.start * math.nan) if slot == 2 else unit
 
-    saved = Saved(tmp_path, {}, every=1e9)
+    saved = SavedState(tmp_path, {}, every=1e9)
     with (
         saved.locked(),
         saved.attempt(str),
         pytest.raises(ScddError, match=r"slot 2 .* iteration 0"),
     ):
         recover_units(network, CLASSES, draw, range(4), PLAIN, VALID, saved=saved)
-    again = Saved(tmp_path, {}, every=1e9)
+    again = SavedState(tmp_path, {}, every=1e9)
     with again.locked(), again.attempt(str):
         made = recover_units(
             network, CLASSES, functools.partial(unit_of, PLAIN), range(4), PLAIN, VALID, saved=again
