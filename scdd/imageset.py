@@ -11,7 +11,7 @@ import torch
 from scdd.artifacts.config import Frozen
 from scdd.artifacts.dataset import load_info
 from scdd.artifacts.images import make_set
-from scdd.jobs import runtime
+from scdd.jobs import arguments, runtime
 from scdd.jobs.progress import say
 
 
@@ -33,10 +33,8 @@ def work(args: argparse.Namespace, config: Frozen, _: torch.device) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = runtime.parser(__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="dataset.json")
+    parser = arguments.parser(__doc__, "data", out="the set.json to write")
     parser.add_argument("--source", type=Path, required=True, help="the folder of the shards")
-    parser.add_argument("--out", type=Path, required=True, help="set.json")
     return runtime.run("imageset", parser, work, argv)
 
 

@@ -28,7 +28,6 @@ import argparse
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -43,12 +42,12 @@ from scdd.artifacts.informativeness import (
     save_informativeness,
 )
 from scdd.errors import ScddError
-from scdd.jobs import runtime
+from scdd.jobs import arguments, runtime
 from scdd.jobs.progress import say
 from scdd.networks.teachers import load_teacher
 from scdd.params import probe as params
 from scdd.params.recover import Recover
-from scdd.recover.engine import recover_units
+from scdd.recover.engine import Units, recover_units
 from scdd.recover.matching import BatchNormLoss, frozen, objective
 from scdd.recover.starts import as_normalised
 from scdd.recover.units import Unit, Views, draw_unit
@@ -136,7 +135,7 @@ def examine(
 ) -> tuple[Signal, Signal, float]:
     """Signals at start and end of a recovery of `unit`, and the r_bn that it had: the suggestion.
 
-    Arguments are those of `scdd.recover.engine.recover_units`; the r_bn of `recover` is not used.
+    recover, valid: as in `scdd.recover.engine.recover_units`, but for r_bn, which is not used.
     """
     device = valid[0].device
     views, steps = Views([unit], device), range(recover.iterations)
@@ -145,13 +144,10 @@ def examine(
     r_bn = suggestion(start, balance)
     recover = replace(recover, r_bn=r_bn)
     made = recover_units(
-        network,
-        len(unit.labels),
-        lambda _: unit,
-        [unit.key],
+        [network],
+        Units([unit.key], len(unit.labels), lambda _: unit, "short recovery"),
         recover,
         valid,
-        what="short recovery",
     )
     last = made.images[0].to(device)
     end = signal(seen, last, views, steps[-VIEWS:], recover)
@@ -178,10 +174,7 @@ def _work(args: argparse.Namespace, config: Frozen, device: torch.device) -> Non
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = runtime.parser(__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="dataset.json")
-    parser.add_argument("--teacher", type=Path, required=True, help="the probe's checkpoint")
-    parser.add_argument("--out", type=Path, required=True, help="the informativeness.json to write")
+    parser = arguments.parser(__doc__, "data", "teacher", out="the informativeness.json to write")
     return runtime.run("informativeness", parser, _work, argv)
 
 

@@ -24,7 +24,7 @@ from scdd.artifacts.network import Checkpoint, load_checkpoint, save_checkpoint
 from scdd.data.batches import batch_count, views
 from scdd.data.source import Split, open_dataset
 from scdd.errors import ScddError
-from scdd.jobs import runtime
+from scdd.jobs import arguments, runtime
 from scdd.jobs.epochs import Epochs
 from scdd.jobs.progress import say
 from scdd.jobs.saved import JobState
@@ -217,11 +217,8 @@ def work(args: Namespace, config: Frozen, device: torch.device, saved: JobState)
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = runtime.long_parser(__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="the dataset's dataset.json")
-    parser.add_argument("--root", type=Path, required=True, help="where the dataset's files are")
+    parser = arguments.long_parser(__doc__, "data", "root", out="classifier checkpoint to write")
     parser.add_argument("--backbone", type=Path, required=True, help="checkpoint of scdd.squeeze")
-    parser.add_argument("--out", type=Path, required=True, help="classifier checkpoint to write")
     parser.add_argument("--metrics", type=Path, required=True, help="JSON of accuracies to write")
     return runtime.run_long("probe", parser, work, argv, outputs=("out", "metrics"))
 

@@ -42,13 +42,10 @@ def recover(monkeypatch, steps):
 
     valid = valid_range(info(SIZE), GPU)
     made = recovery.recover_units(
-        network().to(GPU),
-        len(CLASSES),
-        draw,
-        [0, 1],
+        [network().to(GPU), network().to(GPU)],
+        recovery.Units([0, 1], len(CLASSES), draw),
         settings,
         valid,
-        committee=[network().to(GPU)],
     )
     assert made.widths == [2]
     assert not pretended.on_gpu(made.images)

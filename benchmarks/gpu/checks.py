@@ -29,7 +29,7 @@ from scdd.params.recover import Recover
 from scdd.params.squeeze import MoCoV2
 from scdd.params.views import Transform, View
 from scdd.plan import code
-from scdd.recover.engine import recover_units
+from scdd.recover.engine import Units, recover_units
 from scdd.recover.matching import frozen
 from scdd.recover.units import draw_unit
 from scdd.rng import generator
@@ -168,10 +168,8 @@ def _recovery(place: Place, compiled: Compiled) -> list[float]:
     settings = Recover(20, 0.1, (0.5, 0.9), 0.01, 10.0, 0.0, 0.0, 2, None, False, "float32")
     labels = torch.arange(len(CLASSES))
     recovery = recover_units(
-        build(TEACHER, len(CLASSES), generator(0)).to(place.device),
-        len(CLASSES),
-        partial(_unit, settings, labels),
-        range(3),
+        [build(TEACHER, len(CLASSES), generator(0)).to(place.device)],
+        Units(range(3), len(CLASSES), partial(_unit, settings, labels)),
         settings,
         valid_range(info(SIZE), place.device),
         width=2,

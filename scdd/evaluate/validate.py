@@ -26,7 +26,7 @@ from scdd.data.placement import hold, open_images
 from scdd.data.source import Split, open_dataset
 from scdd.errors import ScddError
 from scdd.evaluate.losses import Criterion, Soft, soft_criterion
-from scdd.jobs import runtime
+from scdd.jobs import arguments, runtime
 from scdd.jobs.capture import Compiled, captured, captures
 from scdd.jobs.epochs import Epochs, Part
 from scdd.jobs.progress import say
@@ -346,18 +346,14 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: 
         "compiled": args.compile,
         "env": runtime.environment(device),
     }
-    write_json(args.metrics, metrics)
+    write_json(args.out, metrics)
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = runtime.long_parser(__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="dataset.json")
-    parser.add_argument("--root", type=Path, required=True, help="where the dataset's files lie")
+    parser = arguments.long_parser(__doc__, "data", "root", "history", out="metrics.json to write")
     parser.add_argument("--images", type=Path, help="set.json; without it the whole training set")
     parser.add_argument("--labels", type=Path, help="the folder of the soft labels")
-    parser.add_argument("--out", dest="metrics", type=Path, required=True, help="metrics.json")
-    parser.add_argument("--history", type=Path, required=True, help="history.csv")
-    return runtime.run_long("validate", parser, work, argv, outputs=("metrics", "history"))
+    return runtime.run_long("validate", parser, work, argv, outputs=("out", "history"))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 classes, or only please the teacher that they were recovered from."""
 
 import argparse
-from pathlib import Path
 
 import torch
 
@@ -11,7 +10,7 @@ from scdd.artifacts.dataset import load_info
 from scdd.artifacts.files import write_json
 from scdd.data.placement import open_images
 from scdd.evaluate.validate import accuracy
-from scdd.jobs import runtime
+from scdd.jobs import arguments, runtime
 from scdd.jobs.progress import say
 from scdd.networks.resnet import in_eval_mode
 from scdd.networks.teachers import load_teacher
@@ -28,11 +27,7 @@ def _work(args: argparse.Namespace, config: Frozen, device: torch.device) -> Non
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = runtime.parser(__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="dataset.json")
-    parser.add_argument("--images", type=Path, required=True, help="the image set's set.json")
-    parser.add_argument("--teacher", type=Path, required=True, help="the verifier's checkpoint")
-    parser.add_argument("--out", type=Path, required=True, help="the metrics.json to write")
+    parser = arguments.parser(__doc__, "data", "images", "teacher", out="the metrics.json to write")
     return runtime.run("verify", parser, _work, argv)
 
 

@@ -23,7 +23,7 @@ from scdd.data.batches import batch_count, views
 from scdd.data.placement import open_images
 from scdd.data.source import Split
 from scdd.errors import ScddError
-from scdd.jobs import runtime
+from scdd.jobs import arguments, runtime
 from scdd.jobs.capture import Compiled, captured
 from scdd.jobs.epochs import Epochs
 from scdd.jobs.progress import say
@@ -213,9 +213,7 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: 
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = runtime.long_parser(__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="dataset.json")
-    parser.add_argument("--images", type=Path, required=True, help="the image set's set.json")
+    parser = arguments.long_parser(__doc__, "data", "images", "epochs", out="the shard to write")
     parser.add_argument(
         "--teacher",
         type=Path,
@@ -223,8 +221,6 @@ def main(argv: list[str] | None = None) -> int:
         required=True,
         help="the probe's checkpoint; of several the logits are averaged",
     )
-    parser.add_argument("--epochs", type=runtime.span, required=True, help="half-open, as 0:100")
-    parser.add_argument("--out", type=Path, required=True, help="the shard to write")
     return runtime.run_long("relabel", parser, work, argv, outputs=("out",))
 
 

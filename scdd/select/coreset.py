@@ -6,7 +6,6 @@ kinds of device cannot take one image twice.
 
 import sys
 from argparse import Namespace
-from pathlib import Path
 from typing import cast
 
 import torch
@@ -16,7 +15,7 @@ from scdd.artifacts.config import Frozen
 from scdd.artifacts.dataset import DatasetInfo
 from scdd.artifacts.order import save_order
 from scdd.data.source import Split, open_dataset
-from scdd.jobs import runtime
+from scdd.jobs import arguments, runtime
 from scdd.jobs.epochs import Epochs
 from scdd.jobs.saved import JobState
 from scdd.networks.resnet import ResNet, features_of, in_eval_mode
@@ -81,11 +80,7 @@ def work(args: Namespace, config: Frozen, device: torch.device, saved: JobState)
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = runtime.long_parser(__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="the dataset's dataset.json")
-    parser.add_argument("--root", type=Path, required=True, help="where the dataset's files are")
-    parser.add_argument("--teacher", type=Path, required=True, help="the probe's checkpoint")
-    parser.add_argument("--out", type=Path, required=True, help="the order to write")
+    parser = arguments.long_parser(__doc__, "data", "root", "teacher", out="the order to write")
     return runtime.run_long("coreset", parser, work, argv, outputs=("out",))
 
 

@@ -12,7 +12,6 @@ import argparse
 import math
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -24,7 +23,7 @@ from scdd.artifacts.order import save_order
 from scdd.data.batches import batch_count, views
 from scdd.data.source import Split, open_dataset
 from scdd.errors import ScddError
-from scdd.jobs import runtime
+from scdd.jobs import arguments, runtime
 from scdd.jobs.epochs import Epochs
 from scdd.jobs.progress import say
 from scdd.jobs.saved import JobState
@@ -165,10 +164,7 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: 
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = runtime.long_parser(__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="the dataset's dataset.json")
-    parser.add_argument("--root", type=Path, required=True, help="where the dataset's files are")
-    parser.add_argument("--out", type=Path, required=True, help="the order to write")
+    parser = arguments.long_parser(__doc__, "data", "root", out="the order to write")
     return runtime.run_long("forgetting", parser, work, argv, outputs=("out",))
 
 

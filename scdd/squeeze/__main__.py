@@ -18,7 +18,7 @@ from scdd.artifacts.files import replacing
 from scdd.artifacts.network import Checkpoint, save_checkpoint
 from scdd.data.source import open_dataset
 from scdd.errors import ScddError
-from scdd.jobs import runtime
+from scdd.jobs import arguments, runtime
 from scdd.jobs.progress import say
 from scdd.jobs.saved import JobState
 from scdd.networks.resnet import backbone_state, build
@@ -93,12 +93,10 @@ def write_history(path: Path, history: list[engine.Row]) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = runtime.long_parser(__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="the dataset's dataset.json")
-    parser.add_argument("--root", type=Path, required=True, help="where the dataset's files are")
+    parser = arguments.long_parser(
+        __doc__, "data", "root", "history", out="backbone checkpoint to write"
+    )
     parser.add_argument("--checkpoint", type=Path, help="file to import (method imported)")
-    parser.add_argument("--out", type=Path, required=True, help="backbone checkpoint to write")
-    parser.add_argument("--history", type=Path, required=True, help="CSV of the epochs to write")
     with processes.joined():
         return runtime.run_long("squeeze", parser, work, argv, outputs=("out", "history"))
 

@@ -18,7 +18,7 @@ from scdd.params import squeeze
 from scdd.params.protocol import Student
 from scdd.params.recover import Recover
 from scdd.params.views import Transform, View
-from scdd.recover.engine import recover_units
+from scdd.recover.engine import Units, recover_units
 from scdd.recover.units import draw_unit
 from scdd.squeeze import engine as squeezing
 from scdd.squeeze.methods import module
@@ -222,13 +222,14 @@ def recovered(compiled, monkeypatch):
         build(TEACHER, len(CLASSES), torch.Generator().manual_seed(seed)).to(GPU) for seed in (0, 1)
     ]
     return recover_units(
-        networks[0],
-        len(CLASSES),
-        lambda slot: draw_unit(settings, labels, SIZE, seed=0, block=0, slot=slot),
-        [0, 1, 2],
+        networks,
+        Units(
+            [0, 1, 2],
+            len(CLASSES),
+            lambda slot: draw_unit(settings, labels, SIZE, seed=0, block=0, slot=slot),
+        ),
         settings,
         valid_range(info(SIZE), GPU),
-        committee=networks[1:],
         width=2,
         compiled=compiled,
     )

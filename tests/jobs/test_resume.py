@@ -22,7 +22,7 @@ from scdd.params.probe import Probe
 from scdd.params.recover import Recover
 from scdd.params.select import Forgetting
 from scdd.params.views import Transform, View
-from scdd.recover.engine import recover_units
+from scdd.recover.engine import FramePlan, Units, recover_units
 from scdd.recover.units import draw_unit
 from scdd.rng import generator
 from scdd.select import coreset, forgetting
@@ -118,14 +118,16 @@ def recovered(how: str, saved: JobState) -> Result:
         precision=precision,
     )
     made = recover_units(
-        build(TEACHER, 3, generator(0)),
-        3,
-        lambda slot: draw_unit(settings, torch.arange(3), 8, seed=0, block=0, slot=slot),
-        range(1, 4),
+        [build(TEACHER, 3, generator(0))],
+        Units(
+            range(1, 4),
+            3,
+            lambda slot: draw_unit(settings, torch.arange(3), 8, seed=0, block=0, slot=slot),
+        ),
         settings,
         valid_range(INFO, CPU),
+        frames=FramePlan((0, 2, 4)),
         width=int(width),
-        frames=(0, 2, 4),
         saved=saved,
     )
     return [made.images, made.losses, made.frames, torch.tensor(made.widths)]
