@@ -6,7 +6,8 @@ import torch
 from pretended import GPU
 from toy import CLASSES, TEACHER, image_set, info
 
-from scdd.evaluate.validate import fit, hard_feed
+from scdd.evaluate.feeds import hard_feed
+from scdd.evaluate.train import fit
 from scdd.labels.labelling import Labelling
 from scdd.labels.relabel import Averaged, label, use_batch_statistics
 from scdd.networks.resnet import build, in_eval_mode

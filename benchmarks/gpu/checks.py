@@ -18,7 +18,7 @@ from gpu.workflows import plan_from
 from scdd.artifacts.labels import Origin, open_store, save_shard
 from scdd.data import placement
 from scdd.data.batches import views
-from scdd.evaluate import validate
+from scdd.evaluate import feeds, train, validate
 from scdd.jobs.capture import Compiled
 from scdd.labels import relabel
 from scdd.labels.labelling import Labelling
@@ -200,9 +200,9 @@ def _student(place: Place, compiled: Compiled) -> list[float]:
     training = Student(8, 4, "adamw", 0.001, 0.9, 1e-4)
     split = image_set(30, SIZE).to(place.device)
     labelling = Labelling(Transform(VIEW, "cutmix", 1.0), 0)
-    feed = validate.hard_feed(split, labelling, training, info(SIZE), place.device)
+    feed = feeds.hard_feed(split, labelling, training, info(SIZE), place.device)
     student = build(TEACHER, len(CLASSES), generator(0)).to(place.device)
-    history = validate.fit(
+    history = train.fit(
         student,
         feed,
         nn.functional.cross_entropy,

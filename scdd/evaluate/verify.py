@@ -9,7 +9,7 @@ from scdd.artifacts.config import Frozen
 from scdd.artifacts.dataset import load_info
 from scdd.artifacts.files import write_json
 from scdd.data.placement import open_images
-from scdd.evaluate.validate import accuracy
+from scdd.evaluate.train import accuracy
 from scdd.jobs import arguments, runtime
 from scdd.jobs.progress import say
 from scdd.networks.resnet import in_eval_mode

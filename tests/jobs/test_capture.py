@@ -9,7 +9,8 @@ import torch
 from pretended import GPU
 from toy import CLASSES, TEACHER, image_set, info
 
-from scdd.evaluate.validate import fit, hard_feed
+from scdd.evaluate.feeds import hard_feed
+from scdd.evaluate.train import fit
 from scdd.jobs.capture import WARM_UP, captured
 from scdd.labels.labelling import Labelling
 from scdd.labels.relabel import PASS, label, use_batch_statistics

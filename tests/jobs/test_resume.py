@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from toy import TEACHER, image_set, info
 
 from scdd import probe
-from scdd.evaluate import validate
+from scdd.evaluate import feeds, train
 from scdd.jobs.saved import JobState, SavedState, Snapshot, Stopped
 from scdd.labels import relabel
 from scdd.labels.labelling import Labelling
@@ -182,16 +182,14 @@ def validated(how: str, saved: JobState) -> Result:
     split, test = image_set(17, 8), image_set(9, 8, seed=1)
     transform = replace(Transform.of(NO_VIEW), mix="mixup")
 
-    def evaluate() -> validate.Accuracy:
+    def evaluate() -> train.Accuracy:
         """Of a few images the accuracy tells little of the weights: their sum is told instead."""
-        validate.accuracy(network, test, INFO, CPU)
+        train.accuracy(network, test, INFO, CPU)
         return sum(weight.double().sum().item() for weight in network.parameters()), None
 
-    history = validate.fit(
+    history = train.fit(
         network,
-        validate.hard_feed(
-            split, Labelling(transform, recipe.seed), recipe, INFO, CPU, "dsa" in more
-        ),
+        feeds.hard_feed(split, Labelling(transform, recipe.seed), recipe, INFO, CPU, "dsa" in more),
         nn.functional.cross_entropy,
         recipe,
         evaluate,
