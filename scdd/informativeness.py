@@ -158,7 +158,7 @@ def _work(args: argparse.Namespace, config: Frozen, device: torch.device) -> Non
     own = params.Informativeness.of(config.params)
     recover = replace(Recover.of(config.params["recover"]), iterations=own.iterations)
     info = as_normalised(load_info(args.data), recover)
-    network, teacher = load_teacher(args.teacher, config, info, args.data)
+    network, teacher = load_teacher(args.teacher, config, info.classes, args.data)
     layers = look(network)
     labels = torch.arange(recover.block)
     unit = draw_unit(recover, labels, info.resolution, seed=recover.seed, block=0, slot=0)

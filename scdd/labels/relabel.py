@@ -6,7 +6,7 @@ as SC-DD's released code does. Of several teachers the logits are averaged.
 """
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -14,9 +14,7 @@ from torch import Tensor, nn
 
 from scdd.artifacts.config import Frozen, teacher_roles
 from scdd.artifacts.dataset import DatasetInfo, load_info
-from scdd.artifacts.images import SetInfo
 from scdd.artifacts.labels import Origin, save_shard
-from scdd.artifacts.network import load_checkpoint
 from scdd.artifacts.sizes import label_bytes
 from scdd.artifacts.slots import Range
 from scdd.data.batches import batch_count, views
@@ -31,7 +29,8 @@ from scdd.jobs.saved import JobState
 from scdd.labels.forms import encode
 from scdd.labels.labelling import Labelling, labelling_of, origin_of
 from scdd.labels.shard import Passes, Shard
-from scdd.networks.resnet import build, in_eval_mode
+from scdd.networks.resnet import in_eval_mode
+from scdd.networks.teachers import load_teachers
 from scdd.params.protocol import Relabel
 from scdd.views.mixing import Draws
 
@@ -41,7 +40,7 @@ PASS = 256  # images a forward pass, always from one epoch: an epoch's labels fi
 class Averaged(nn.Module):
     """The mean of several networks' logits."""
 
-    def __init__(self, networks: list[nn.Module]) -> None:
+    def __init__(self, networks: Sequence[nn.Module]) -> None:
         super().__init__()
         self.networks = nn.ModuleList(networks)
 
@@ -106,10 +105,11 @@ def label(
     precision: str = "float32",
     compiled: Compiled = "none",
 ) -> dict[str, Tensor]:
-    """A shard's tensors (CPU): draws of the half-open range `epochs`, and logits in their `form`.
+    """A shard's tensors (CPU), by name [epochs, n, ...]: the draws of the half-open range `epochs`,
+    and logits in their `form`.
 
     An epoch's content depends on (labelling, epoch), not on the range. temperature: of the
-    students, for `encode`. saved: where to go on from, and where to leave the state. precision: of
+    students, for `encode`. saved: where to resume from, and where to leave the state. precision: of
     the teacher's passes; compiled: see `scdd.jobs.capture`. Raises ScddError where a logit is not
     finite in float16.
     """
@@ -146,36 +146,13 @@ def label(
     return shard.tensors
 
 
-def load_teachers(paths: list[Path], config: Frozen, images: SetInfo, of: Path) -> nn.Module:
-    """The network that labels, in eval mode: of several checkpoints the mean of their logits.
-
-    Raises ScddError where one is damaged, not the one that `config` means, or of another class list
-    than the images, which were read from `of`.
-    """
-    roles = teacher_roles(config.parents)
-    if len(paths) != len(roles):
-        raise ScddError(f"--teacher: {len(roles)} checkpoints are needed: {', '.join(roles)}.")
-    networks: list[nn.Module] = []
-    for path, role in zip(paths, roles, strict=True):
-        checkpoint = load_checkpoint(
-            path,
-            kind="classifier",
-            digest=config.parents[role],
-            classes=images.classes,
-            classes_of=of,
-        )
-        network = build(checkpoint.architecture, len(images.classes))
-        network.load_state_dict(checkpoint.state)
-        networks.append(network)
-    teacher = networks[0] if len(networks) == 1 else Averaged(networks)
-    return teacher.eval()
-
-
 def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: JobState) -> None:
     params = Relabel.of(config.params)
     info = load_info(args.data)
     images, split = open_images(args.images, info, args.data, config.parents["images"], device)
-    teacher = load_teachers(args.teacher, config, images, args.images)
+    loaded = load_teachers(args.teacher, config, images.classes, args.images)
+    networks = [network for network, _ in loaded]
+    teacher = networks[0] if len(networks) == 1 else Averaged(networks)
     count, each = len(split), label_bytes(params, len(images.classes))
     epochs = args.epochs[1] - args.epochs[0]
     say(f"{epochs} epochs x {count} images x {each} bytes = {epochs * count * each} bytes")
@@ -184,7 +161,7 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: 
     labelling = labelling_of(transform, params.seed)
     if labelling.batch_bn:
         use_batch_statistics(teacher)
-    made = label(
+    shard = label(
         in_eval_mode(teacher, device),
         split,
         labelling,
@@ -209,7 +186,7 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: 
         views=params.views,
         precision=params.label_precision,
     )
-    save_shard(args.out, made, origin, args.epochs, runtime.environment(device))
+    save_shard(args.out, shard, origin, args.epochs, runtime.environment(device))
 
 
 def main(argv: list[str] | None = None) -> int:

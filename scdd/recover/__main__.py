@@ -14,13 +14,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from scdd.artifacts.config import Frozen, teacher_roles
+from scdd.artifacts.config import Frozen
 from scdd.artifacts.dataset import DatasetInfo, load_info
 from scdd.artifacts.files import write_text
 from scdd.artifacts.frames import Frames, save_frames
 from scdd.artifacts.images import save_shards
 from scdd.artifacts.informativeness import load_informativeness
-from scdd.artifacts.network import Checkpoint
 from scdd.artifacts.slots import Range, blocks, frames_path, losses_path
 from scdd.data.source import Dataset, open_dataset
 from scdd.errors import ScddError
@@ -28,7 +27,7 @@ from scdd.jobs import arguments, runtime
 from scdd.jobs.progress import say, track
 from scdd.jobs.saved import JobState
 from scdd.networks.resnet import in_eval_mode
-from scdd.networks.teachers import load_teacher
+from scdd.networks.teachers import load_teachers
 from scdd.params.recover import Recover
 from scdd.recover.engine import FramePlan, Units, recover_units
 from scdd.recover.starts import as_normalised, real_starts
@@ -117,21 +116,6 @@ def targets_by_class(
     return targets
 
 
-def teachers(
-    args: argparse.Namespace, config: Frozen, info: DatasetInfo, device: torch.device
-) -> tuple[list[nn.Module], Checkpoint]:
-    """The networks, the own teacher and then the committee, on the device; the own one's
-    checkpoint. Raises ScddError where there are more or fewer files than the configuration has."""
-    roles = teacher_roles(config.parents)
-    if len(args.teacher) != len(roles):
-        raise ScddError(f"--teacher: {len(roles)} checkpoints are needed: {', '.join(roles)}.")
-    loaded = [
-        load_teacher(path, config, info, args.data, role)
-        for path, role in zip(args.teacher, roles, strict=True)
-    ]
-    return [in_eval_mode(network, device) for network, _ in loaded], loaded[0][1]
-
-
 def block_units(args: argparse.Namespace, params: Recover, info: DatasetInfo, block: int) -> Units:
     """Of each slot one image of each class of the block."""
     labels, start = torch.tensor(range(*args.classes)), starts(args, params, info)
@@ -186,7 +170,8 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: 
     params = replace(params, r_bn=r_bn_of(params, config, args.informativeness))
     info = as_normalised(load_info(args.data), params)
     block = block_index(args.classes, params.block, len(info.classes))
-    networks, teacher = teachers(args, config, info, device)
+    loaded = load_teachers(args.teacher, config, info.classes, args.data)
+    networks = [in_eval_mode(network, device) for network, _ in loaded]
     by_class = params.statistics == "class"
     if by_class:
         units = class_units(args, params, info, block, networks)
@@ -209,7 +194,7 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: 
         "digest": config.digest,
         "seed": params.seed,
         "r_bn": params.r_bn,
-        "teacher": teacher.digest,
+        "teacher": loaded[0][1].digest,  # its own; those of the committee are in config.json
         "passes": recovered.widths,
         "compiled": args.compile,
         "env": runtime.environment(device),

@@ -6,7 +6,6 @@ kinds of device cannot take one image twice.
 
 import sys
 from argparse import Namespace
-from typing import cast
 
 import torch
 from torch import Tensor
@@ -72,10 +71,10 @@ def ranks(
 def work(args: Namespace, config: Frozen, device: torch.device, saved: JobState) -> None:
     dataset = open_dataset(args.data, args.root)
     info = dataset.info
-    network, _ = load_teacher(args.teacher, config, info, args.data)
+    network, _ = load_teacher(args.teacher, config, info.classes, args.data)
     chosen = method(config.params["method"])
     precision = Coreset.of(config.params).precision
-    rank = ranks(chosen, cast(ResNet, network), dataset.train, info, device, saved, precision)
+    rank = ranks(chosen, network, dataset.train, info, device, saved, precision)
     save_order(args.out, rank, info.classes, config.digest, runtime.environment(device))
 
 
