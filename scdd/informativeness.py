@@ -48,7 +48,7 @@ from scdd.networks.teachers import load_teacher
 from scdd.params import probe as params
 from scdd.params.recover import Recover
 from scdd.recover.engine import Units, recover_units
-from scdd.recover.matching import BatchNormLoss, frozen, objective
+from scdd.recover.matching import BatchNormLoss, frozen, objective, running_statistics
 from scdd.recover.starts import as_normalised
 from scdd.recover.units import Unit, Views, draw_unit
 from scdd.views.pixels import valid_range
@@ -78,7 +78,7 @@ def look(network: nn.Module) -> tuple[Layer, ...]:
     layers = []
     for name, part in network.named_modules():
         if isinstance(part, nn.BatchNorm2d):
-            mean, var = part.running_mean.double().cpu(), part.running_var.double().cpu()
+            mean, var = (statistic.double().cpu() for statistic in running_statistics(part))
             level = var.mean()
             if not level > 0:
                 raise ScddError(

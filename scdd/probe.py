@@ -25,7 +25,7 @@ from scdd.data.batches import batch_count, views
 from scdd.data.source import Split, open_dataset
 from scdd.errors import ScddError
 from scdd.jobs import arguments, runtime
-from scdd.jobs.epochs import Epochs
+from scdd.jobs.epochs import Epochs, Part
 from scdd.jobs.progress import say
 from scdd.jobs.saved import JobState
 from scdd.networks.resnet import (
@@ -125,7 +125,7 @@ def train(
     if clean is not None:
         per_epoch = math.ceil(len(split) / params.batch)
     total = torch.zeros((), device=device)
-    state = {"fc": network.fc, "optimizer": optimizer, "total": total}
+    state: dict[str, Part] = {"fc": network.fc, "optimizer": optimizer, "total": total}
     run = Epochs("probe", params.epochs, per_epoch, saved, state)
     for epoch in run:
         rate = stepped(epoch, params.epochs, params.lr, params.milestones)

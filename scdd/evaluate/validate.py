@@ -95,7 +95,7 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: 
     draw = generator(training.seed, "student")
     architecture = Network(**config.params["student"])
     network = build(architecture, len(info.classes), info.resolution, draw)
-    network = network.to(device, memory_format=torch.channels_last)  # a fifth faster on the CPU too
+    network.to(device).to(memory_format=torch.channels_last)  # a fifth faster on the CPU too
     val = hold(dataset.validation(training.val_resize), device)
     history = fit(
         network,

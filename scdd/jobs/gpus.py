@@ -80,7 +80,7 @@ def _alone() -> Iterator[None]:
 
 def _lock_free_places(name: str, jobs: int) -> list[TextIO]:
     """Of a device, locked."""
-    free = []
+    free: list[TextIO] = []
     for place in range(jobs):
         file = (folder() / f"{name}.{place}.lock").open("a")
         try:

@@ -3,7 +3,7 @@
 import contextlib
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from typing import TypeVar
 
 from tqdm import tqdm
@@ -52,7 +52,7 @@ class Progress:
 
 def track(items: Iterable[T], what: str, *, total: int | None = None) -> Iterator[T]:
     """Iterate over `items` and show the progress."""
-    total = len(items) if total is None and hasattr(items, "__len__") else total
+    total = len(items) if total is None and isinstance(items, Sized) else total
     with Progress(what, total) as progress:
         for item in items:
             yield item

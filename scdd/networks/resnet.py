@@ -82,6 +82,11 @@ class ResNet(nn.Module):
     CIFAR. `width` multiplies all channel counts.
     """
 
+    layer1: nn.Sequential
+    layer2: nn.Sequential
+    layer3: nn.Sequential
+    layer4: nn.Sequential
+
     def __init__(
         self, block: Block, depths: tuple[int, ...], width: float, stem: str, classes: int
     ) -> None:
@@ -153,9 +158,10 @@ def build(architecture: Network, classes: int, draw: torch.Generator | None = No
 def in_eval_mode(network: N, device: torch.device) -> N:
     """The network, moved in place, for passes in which no convolution is trained. On a GPU it is
     channels_last, which tensor cores work in; on the CPU results would round otherwise by that."""
-    on_gpu = device.type == "cuda"
-    memory_format = torch.channels_last if on_gpu else torch.preserve_format
-    return network.to(device, memory_format=memory_format).eval()
+    network.to(device)
+    if device.type == "cuda":
+        network.to(memory_format=torch.channels_last)
+    return network.eval()
 
 
 def features_of(network: ResNet, images: Tensor, precision: str) -> Tensor:

@@ -9,6 +9,7 @@ small-image stem is.
 import contextlib
 import difflib
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -178,40 +179,40 @@ def _another(old: nn.Conv2d, kernel: int, stride: int) -> nn.Conv2d:
     return nn.Conv2d(*channels, kernel, stride, padding=(kernel - 1) // 2, bias=bias)
 
 
-def _resnet(network: nn.Module) -> None:
+def _resnet(network: Any) -> None:
     network.conv1 = _another(network.conv1, 3, 1)
     nn.init.kaiming_normal_(network.conv1.weight, mode="fan_out")
     network.maxpool = nn.Identity()
 
 
-def _densenet(network: nn.Module) -> None:
+def _densenet(network: Any) -> None:
     network.features.conv0 = _another(network.features.conv0, 3, 1)
     nn.init.kaiming_normal_(network.features.conv0.weight)
     network.features.pool0 = nn.Identity()
 
 
-def _mobilenet_v2(network: nn.Module) -> None:
+def _mobilenet_v2(network: Any) -> None:
     _unstride(network.features[0], network.features[2])
 
 
-def _efficientnet(network: nn.Module) -> None:
+def _efficientnet(network: Any) -> None:
     _unstride(network.features[0])
 
 
-def _shufflenet(network: nn.Module) -> None:
+def _shufflenet(network: Any) -> None:
     _unstride(network.conv1)
     network.maxpool = nn.Identity()
 
 
-def _regnet(network: nn.Module) -> None:
+def _regnet(network: Any) -> None:
     _unstride(network.stem, network.trunk_output.block1, network.trunk_output.block2)
 
 
-def _swin(network: nn.Module) -> None:
+def _swin(network: Any) -> None:
     network.features[0][0] = _another(network.features[0][0], 2, 2)
 
 
-def _convnext(network: nn.Module) -> None:
+def _convnext(network: Any) -> None:
     network.features[0][0] = _another(network.features[0][0], 2, 2)
     nn.init.trunc_normal_(network.features[0][0].weight, std=0.02)
     nn.init.zeros_(network.features[0][0].bias)

@@ -10,7 +10,7 @@ from scdd.networks import resnet
 
 
 def load_teacher(
-    path: Path, config: Frozen, classes: Sequence[str], classes_of: Path, role: str = "teacher"
+    path: Path, config: Frozen, classes: tuple[str, ...], classes_of: Path, role: str = "teacher"
 ) -> tuple[resnet.ResNet, Checkpoint]:
     """The probed network of the checkpoint, on the CPU, and the checkpoint; `role` is its name
     among the parents of `config`.
@@ -31,7 +31,7 @@ def load_teacher(
 
 
 def load_teachers(
-    paths: Sequence[Path], config: Frozen, classes: Sequence[str], classes_of: Path
+    paths: Sequence[Path], config: Frozen, classes: tuple[str, ...], classes_of: Path
 ) -> list[tuple[resnet.ResNet, Checkpoint]]:
     """All teachers of `config`, in its order. Raises ScddError as `load_teacher` does, and where
     there are more or fewer files than teachers."""

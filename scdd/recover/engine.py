@@ -80,9 +80,11 @@ class Pass:
 
     @classmethod
     def of(cls, state: Mapping[str, Any], device: torch.device) -> "Pass":
-        return cls(
-            **{k: v.to(device).clone() if isinstance(v, Tensor) else v for k, v in state.items()}
-        )
+        own: dict[str, Any] = {
+            name: value.to(device).clone() if isinstance(value, Tensor) else value
+            for name, value in state.items()
+        }
+        return cls(**own)
 
     def state(self) -> dict[str, Any]:
         return {field.name: getattr(self, field.name) for field in fields(self)}

@@ -13,7 +13,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.autograd.function import FunctionCtx
 
 from scdd.errors import ScddError
 from scdd.params.recover import Recover
@@ -43,6 +42,12 @@ def statistics(x: Tensor, units: int) -> tuple[Tensor, Tensor]:
     return torch.stack(means), torch.stack(variances)
 
 
+def running_statistics(layer: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """Mean and variance, [channels] each, of a layer that has them."""
+    assert layer.running_mean is not None and layer.running_var is not None
+    return layer.running_mean, layer.running_var
+
+
 class _Matched(torch.autograd.Function):
     """A frozen BatchNorm layer and the statistics of its input. The gradient of both with respect
     to the input is two element-wise kernels."""
@@ -61,7 +66,7 @@ class _Matched(torch.autograd.Function):
 
     @staticmethod
     def backward(
-        ctx: FunctionCtx, of_normal: Tensor, of_mean: Tensor, of_variance: Tensor
+        ctx: Any, of_normal: Tensor, of_mean: Tensor, of_variance: Tensor
     ) -> tuple[Tensor, None, None]:
         x, mean = ctx.saved_tensors
         layer: nn.BatchNorm2d = ctx.layer
@@ -71,7 +76,7 @@ class _Matched(torch.autograd.Function):
         slope = 2 / count * of_variance
         level = of_mean / count - slope * mean
         slope, level = (t[:, None, :, None, None].to(x.dtype) for t in (slope, level))
-        scale = torch.rsqrt(layer.running_var + layer.eps)
+        scale = torch.rsqrt(running_statistics(layer)[1] + layer.eps)
         scale = scale if layer.weight is None else scale * layer.weight
         gradient = torch.addcmul(level, by_unit, slope).view_as(x)
         return gradient.addcmul_(of_normal, scale[:, None, None].to(x.dtype)), None, None
@@ -94,19 +99,17 @@ class BatchNormLoss:
                 "the teacher has no BatchNorm2d layers with running statistics, which recovery "
                 "matches. Choose another architecture."
             )
+        means, variances = zip(*map(running_statistics, self.layers), strict=True)
         self.units = 0
         # a forward pass may come to the layers in another order than the module's
         self.seen: dict[int, tuple[Tensor, Tensor]] = {}
         widths = [layer.num_features for layer in self.layers]
-        self.widest, device = max(widths), self.layers[0].running_mean.device
+        self.widest, device = max(widths), means[0].device
         places = [row * self.widest + torch.arange(width) for row, width in enumerate(widths)]
         self.places = torch.cat(places).to(device)
         self.weights = torch.ones(len(self.layers), device=device)
         self.weights[0] = first_multiplier
-        self.running = (
-            torch.cat([layer.running_mean for layer in self.layers]),
-            torch.cat([layer.running_var for layer in self.layers]),
-        )
+        self.running = torch.cat(means), torch.cat(variances)
         self.targets: Statistics = self.running
 
     def _forward(self, row: int, layer: nn.BatchNorm2d) -> Callable[[Tensor], Tensor]:
@@ -139,7 +142,7 @@ class BatchNormLoss:
 
     def __enter__(self) -> "BatchNormLoss":
         for row, layer in enumerate(self.layers):
-            layer.forward = self._forward(row, layer)  # type: ignore[method-assign]
+            layer.forward = self._forward(row, layer)  # type: ignore[assignment]
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -174,6 +177,7 @@ def objective(
     """
     units = len(views)
     bn.begin(units, targets)
+    assert not isinstance(params.r_bn, str)  # `auto` is a number by now
     bf16 = params.precision == "bf16"
     with torch.autocast(views.device.type, torch.bfloat16, enabled=bf16):
         logits = network(views.flatten(0, 1))

@@ -24,7 +24,7 @@ from scdd.data.batches import batch_count, views
 from scdd.data.source import Split, open_dataset
 from scdd.errors import ScddError
 from scdd.jobs import arguments, runtime
-from scdd.jobs.epochs import Epochs
+from scdd.jobs.epochs import Epochs, Part
 from scdd.jobs.progress import say
 from scdd.jobs.saved import JobState
 from scdd.networks.resnet import ResNet, build
@@ -92,7 +92,7 @@ def train(
     saved: where to go on from, and where to leave the state. Raises ScddError, naming the epoch,
     where the loss is not finite.
     """
-    network.to(device, memory_format=torch.channels_last).train()
+    network.to(device).to(memory_format=torch.channels_last).train()
     split = split.to(device)
     optimizer = torch.optim.SGD(
         network.parameters(),
@@ -105,7 +105,7 @@ def train(
     labels = split.labels.to(device)
     memory = Memory(len(split), device)
     total = torch.zeros((), device=device)
-    state = {
+    state: dict[str, Part] = {
         "network": network,
         "optimizer": optimizer,
         "total": total,

@@ -44,5 +44,6 @@ def momentum_copy(module: M) -> M:
 @torch.no_grad()
 def follow(slow: nn.Module, fast: nn.Module, momentum: float) -> None:
     """slow = momentum * slow + (1 - momentum) * fast, weight by weight."""
-    pairs = list(slow.parameters()), list(fast.parameters())
-    torch._foreach_lerp_(*pairs, 1 - momentum)
+    slow_weights: list[Tensor] = list(slow.parameters())
+    fast_weights: list[Tensor] = list(fast.parameters())
+    torch._foreach_lerp_(slow_weights, fast_weights, 1 - momentum)

@@ -13,6 +13,11 @@ class GroupedBatchNorm(nn.modules.batchnorm._BatchNorm):
     i mod groups), of [n, c] or [n, c, h, w]; the running ones are the mean of what each group
     would have made of them."""
 
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
+    momentum: float
+
     def __init__(self, channels: int, groups: int, affine: bool = True) -> None:
         super().__init__(channels, affine=affine)
         self.groups = groups

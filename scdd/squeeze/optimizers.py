@@ -1,5 +1,7 @@
 """The optimisers that the methods' authors use."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -51,7 +53,7 @@ def optimizer(
     weights = [weight for weight in module.parameters() if weight.requires_grad]
     if name == "lars":
         return LARS(weights, lr, momentum, weight_decay)
-    groups = [
+    groups: list[dict[str, Any]] = [
         {"params": [weight for weight in weights if weight.ndim > 1 or decay_vectors]},
         {"params": [w for w in weights if w.ndim <= 1 and not decay_vectors], "weight_decay": 0.0},
     ]

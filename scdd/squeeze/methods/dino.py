@@ -80,6 +80,7 @@ def clip(gradients: list[Tensor], most: float) -> None:
 class DINO(Method):
     views = 2
     decay_vectors = False
+    centre: Tensor
 
     def __init__(self, params: squeeze.DINO, network: ResNet, draw: torch.Generator) -> None:
         super().__init__()
@@ -136,6 +137,7 @@ class DINO(Method):
             gradients = [weight.grad for weight in self.student.parameters()]
             clip([gradient for gradient in gradients if gradient is not None], self.clip)
         if now.epoch < self.freeze_epochs:
+            assert isinstance(self.student.head, Head)
             self.student.head.last.weight.grad = None
 
     def after_step(self, now: Now) -> None:

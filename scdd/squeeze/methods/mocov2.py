@@ -28,6 +28,10 @@ def contrast(queries: Tensor, keys: Tensor, queue: Tensor, temperature: float) -
 
 class MoCoV2(Method):
     views = 2
+    queue: Tensor
+    fresh: Tensor
+    shuffle: Tensor
+    unshuffle: Tensor
 
     def __init__(self, params: squeeze.MoCoV2, network: ResNet, draw: torch.Generator) -> None:
         super().__init__()

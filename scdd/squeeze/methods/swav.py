@@ -50,6 +50,8 @@ def swapped(scores: list[Tensor], assigned: list[Tensor], temperature: float) ->
 
 class SwAV(Method):
     views = 2
+    queue: Tensor
+    fresh: Tensor
 
     def __init__(self, params: squeeze.SwAV, network: ResNet, draw: torch.Generator) -> None:
         super().__init__()
