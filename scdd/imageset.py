@@ -1,6 +1,6 @@
-"""Make one image set (set.json) of the shards that a recovery or a baseline has left.
+"""Make one image set (set.json) from the shards of a recovery, a control or a coreset.
 
-Everything after the images depends on this small file alone; it names the shards by hash.
+Everything after the images depends on this small file alone; it names the shards by their hashes.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from scdd.jobs.progress import say
 
 def work(args: argparse.Namespace, config: Frozen, _: torch.device) -> None:
     info = load_info(args.data)
-    made = make_set(
+    image_set = make_set(
         args.out,
         args.source,
         info.classes,
@@ -29,7 +29,8 @@ def work(args: argparse.Namespace, config: Frozen, _: torch.device) -> None:
         mean=info.mean,
         std=info.std,
     )
-    say(f"{len(made.classes)} classes, {made.ipc} images each, content {made.content[:16]}")
+    content = image_set.content[:16]
+    say(f"{len(info.classes)} classes, {image_set.ipc} images each, content {content}")
 
 
 def main(argv: list[str] | None = None) -> int:

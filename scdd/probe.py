@@ -1,8 +1,8 @@
-"""Train a linear classifier on the frozen backbone; nothing of the backbone may move.
+"""Train a linear classifier on the frozen backbone, which must not change by a bit.
 
-features 'clean': features are computed once and kept. 'augmented' (the published way): every epoch
-sends new views of the images through the network. 'imported': nothing is trained; the classifier is
-the one that an imported file brought along.
+features 'clean': the features of the images are computed once. 'augmented' (the published way): in
+every epoch new views of the images go through the network. 'imported': nothing is trained; the
+classifier is that of an imported file.
 """
 
 import json
@@ -102,9 +102,8 @@ def train(
 ) -> None:
     """Train `network.fc` from weights N(0, 0.01), as MoCo's, on the device; the rest in eval mode.
 
-    network: on the CPU, where the weights are drawn. saved: where to go on from, and where to leave
-    the state. Raises ScddError where the loss is not finite or anything of the backbone moved by a
-    bit.
+    network: on the CPU, where the weights are drawn. saved: where to resume from, and where to
+    leave the state. Raises ScddError if the loss is not finite, or the backbone changed by a bit.
     """
     nn.init.normal_(network.fc.weight, std=0.01, generator=generator(params.seed, "weights"))
     nn.init.zeros_(network.fc.bias)
@@ -145,7 +144,7 @@ def train(
         total.zero_()
     for key, tensor in backbone_state(network).items():
         if not torch.equal(tensor, before[key]):
-            raise ScddError(f"the backbone moved while it was probed: {key} changed.")
+            raise ScddError(f"the backbone changed while it was probed: {key} changed.")
 
 
 def take_classifier(
@@ -153,8 +152,8 @@ def take_classifier(
 ) -> None:
     """Load `network.fc` from a backbone that was imported with a classifier.
 
-    Raises ScddError where there is none, or one for other classes; where the file did not tell
-    its classes, only their number can be checked.
+    Raises ScddError if there is none, or one for other classes; if the file does not name its
+    classes, only their number can be checked.
     """
     source = backbone.source or {}
     if "fc.weight" not in backbone.state:

@@ -33,8 +33,8 @@ def soft_feed(
 ) -> Feed[Soft]:
     """The store's views with the teacher's logits as targets; `split` is the image set.
 
-    A store of fewer epochs than the student's begins anew after its last. Batches are drawn from
-    the student's seed and epoch, or are those that the labels depend on.
+    A store of fewer epochs than the student's starts again after its last one. Batches are drawn
+    from the student's seed and epoch, or are those that the labels depend on.
     """
     labels = split.labels.to(device)
 
@@ -64,8 +64,8 @@ def hard_feed(
         draws = labelling.draw(n, size, epoch).to(device)
         order = batch_order(split, training.seed, epoch, labelling.order(n, epoch))
         left = order[skip * training.batch :]
-        made = views(split, left, training.batch, draws, labelling.transform.mix, info)
-        for number, (index, seen) in enumerate(made, start=skip):
+        batches = views(split, left, training.batch, draws, labelling.transform.mix, info)
+        for number, (index, seen) in enumerate(batches, start=skip):
             inputs = seen
             if siamese:
                 draw = generator(training.seed, "dsa", epoch, number)
@@ -78,8 +78,7 @@ def hard_feed(
 
 
 def batch_order(split: Split, seed: int, epoch: int, order: Tensor | None = None) -> Tensor:
-    """A permutation int64 [n] of the images, where the pixels are: the `order` given, or a drawn
-    one."""
+    """A permutation int64 [n] of the images, on the pixels' device: `order`, or a drawn one."""
     if order is None:
         order = torch.randperm(len(split), generator=generator(seed, "order", epoch))
     return order if split.pixels is None else order.to(split.pixels.device)

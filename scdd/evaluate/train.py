@@ -56,9 +56,9 @@ def fit(
 ) -> list[Row]:
     """Train `network` in place for all epochs, each of so many images; returns the history.
 
-    `evaluate` is called some twenty times and after the last epoch. saved: where to go on from, and
-    where to leave the state. compiled: see `scdd.jobs.capture`; torch.compile rounds otherwise.
-    Raises ScddError, naming the epoch, where the loss is not finite.
+    `evaluate` is called about twenty times, the last time after the last epoch. saved: where to
+    resume from, and where to leave the state. compiled: see `scdd.jobs.capture`; torch.compile
+    rounds differently. Raises ScddError, naming the epoch, if the loss is not finite.
     """
     average = Average(network, training.ema)
     optimizer = optimizer_of(network, training)
@@ -127,7 +127,7 @@ def learning_rate(training: Student, epoch: int) -> float:
 
 
 def evaluation_epochs(epochs: int) -> set[int]:
-    """About twenty epochs, evenly spaced, the last one among them."""
+    """About twenty epochs, evenly spaced, with the last one; counted from 0."""
     return {-(-epochs * k // EVALUATIONS) - 1 for k in range(1, EVALUATIONS + 1)}
 
 
@@ -142,7 +142,8 @@ def optimizer_of(network: nn.Module, training: Student) -> torch.optim.Optimizer
 
 
 def parameter_groups(network: nn.Module, training: Student) -> list[dict[str, Any]]:
-    """The optimiser's: all weights in one, or vectors (biases, BatchNorm) in one without decay."""
+    """The optimiser's groups: all weights in one; or vectors (biases, BatchNorm) in a second one,
+    without decay."""
     weights = list(network.parameters())
     if training.decay_vectors:
         return [{"params": weights}]
@@ -162,7 +163,7 @@ class Rate:
         self.tensor = torch.zeros((), device=device)
 
     def set(self, rate: float) -> None:
-        """Also after the optimiser has loaded a state, which brings settings of its own."""
+        """To be called also after the optimiser has loaded a state, which has its own settings."""
         self.tensor.fill_(rate)
         for group in self.optimizer.param_groups:
             group["lr"] = self.tensor if self.captured else rate

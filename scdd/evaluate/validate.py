@@ -1,7 +1,7 @@
 """Train a student from scratch on a distilled set, or on the whole training set, and test it.
 
 With soft labels the student sees exactly the views that the teacher labelled (FKD). The accuracy
-is that of the last epoch: the test set chooses nothing.
+is that of the last epoch: nothing is chosen by the test set.
 """
 
 import argparse

@@ -1,5 +1,5 @@
-"""Ask another network what it sees on distilled images: its top-1 tells whether they show their
-classes, or only please the teacher that they were recovered from."""
+"""Test another network on distilled images: its top-1 shows whether they look like their classes,
+or only suit the teacher that they were recovered from."""
 
 import argparse
 
@@ -22,8 +22,15 @@ def _work(args: argparse.Namespace, config: Frozen, device: torch.device) -> Non
     network, verifier = load_teacher(args.teacher, config, info.classes, args.data)
     top1, top5 = accuracy(in_eval_mode(network, device), split, info, device)
     say(f"top-1 of {len(split)} images: {top1:.1f} %")
-    made = {"top1": top1, "top5": top5, "images": len(split), "verifier": verifier.digest}
-    write_json(args.out, {**made, "digest": config.digest, "env": runtime.environment(device)})
+    metrics = {
+        "top1": top1,
+        "top5": top5,
+        "images": len(split),
+        "verifier": verifier.digest,
+        "digest": config.digest,
+        "env": runtime.environment(device),
+    }
+    write_json(args.out, metrics)
 
 
 def main(argv: list[str] | None = None) -> int:

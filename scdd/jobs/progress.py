@@ -13,13 +13,13 @@ LINE_EVERY = 10.0  # seconds between the lines of a log
 
 
 def say(text: str) -> None:
-    """A line in the log. A log that cannot be written, on a full disk say, stops no job."""
+    """A line in the log. A log that cannot be written, as on a full disk, does not stop a job."""
     with contextlib.suppress(OSError):
         print(text, file=sys.stderr, flush=True)
 
 
 class Progress:
-    """Counts from `at` to `total` (None: unknown): what is done, at what rate, what time is left.
+    """Counts from `at` to `total` (None: unknown), and shows the rate and the time left.
 
     Lines come every 10 s and at the end; the rate is that of this process.
     """

@@ -52,8 +52,8 @@ class Averaged(nn.Module):
 def use_batch_statistics(network: nn.Module) -> None:
     """Let every BatchNorm of `network`, in eval mode too, normalise by its batch.
 
-    The released code puts the teacher in training mode, so that its running statistics drift. In
-    that mode nothing reads them: labels are the same without them.
+    The released code puts the teacher in training mode, in which its running statistics change but
+    are not read: labels are the same without them.
     """
     for module in network.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):

@@ -122,7 +122,7 @@ class ResNet(nn.Module):
 
 
 def initialise(module: nn.Module, draw: torch.Generator | None) -> None:
-    """Draw all weights anew as torchvision's ResNets do: He-normal (fan out) convolutions,
+    """Draw all weights as torchvision's ResNets do: He-normal (fan out) convolutions,
     BatchNorm 1 and 0, torch's default for linear layers (uniform within 1/sqrt(fan in))."""
     for part in module.modules():
         if isinstance(part, nn.Conv2d):
@@ -157,7 +157,7 @@ def build(architecture: Network, classes: int, draw: torch.Generator | None = No
 
 def in_eval_mode(network: N, device: torch.device) -> N:
     """The network, moved in place, for passes in which no convolution is trained. On a GPU it is
-    channels_last, which tensor cores work in; on the CPU results would round otherwise by that."""
+    channels_last, which tensor cores need; on the CPU that would change the rounding."""
     network.to(device)
     if device.type == "cuda":
         network.to(memory_format=torch.channels_last)

@@ -2,7 +2,7 @@
 
 ResNets are those of scdd.networks.resnet: a student and a backbone of one name are the same
 network. `convnet3` and `convnet4`, also with `-bn`, are the ConvNets of the classic papers,
-`timm:<name>` is one of timm's, other names are torchvision's. docs/students.md tells what a
+`timm:<name>` is one of timm's, other names are torchvision's. docs/students.md explains what a
 small-image stem is.
 """
 
@@ -56,8 +56,8 @@ def build(architecture: Network, classes: int, resolution: int, draw: torch.Gene
     """A student in training mode on the CPU for images of `resolution` pixels a side, its weights
     drawn from `draw` as its authors' code draws them.
 
-    Raises ScddError, with the nearest names, where the architecture is unknown, and where it has
-    no such stem or takes no images of this size.
+    Raises ScddError, with the nearest names, if the architecture is unknown, and if it does not
+    have this stem or does not take images of this size.
     """
     name = architecture.arch
     if name in resnet.RESNETS:
@@ -148,7 +148,8 @@ def _of_timm(name: str, classes: int) -> nn.Module:
 def _wrong_size(name: str, resolution: int, error: Exception) -> ScddError:
     text = str(error).split("\n", maxsplit=1)[0]
     return ScddError(
-        f"student {name} takes no images of {resolution}x{resolution} ({text}). Choose another."
+        f"student {name} does not take images of {resolution}x{resolution} ({text}). "
+        "Choose another one."
     )
 
 

@@ -35,8 +35,8 @@ from scdd.recover.targets import class_statistics
 from scdd.recover.units import Statistics, Unit, draw_class_unit, draw_unit
 from scdd.views.pixels import denormalise, normalise, stored, valid_range
 
-CURVE = 100  # iterations of a unit that the losses' file keeps, about
-FRAMED = 10  # classes, at most, of which there are frames
+CURVE = 100  # about as many iterations of a unit are in the losses' file
+FRAMED = 10  # classes, at most, that have frames
 STATISTICS = 256  # real images a forward pass
 
 
@@ -72,14 +72,14 @@ def block_index(span: Range, size: int, classes: int) -> int:
 
 
 def moments(iterations: int) -> list[int]:
-    """After which iterations frames are kept: 0, 10, 30, 100, 300, ... and the last."""
+    """The iterations after which frames are kept: 0, 10, 30, 100, 300, ... and the last."""
     powers = (10**exponent for exponent in range(1, len(str(iterations))))
     marks = [0, *(factor * power for power in powers for factor in (1, 3))]
     return [mark for mark in marks if mark < iterations] + [iterations]
 
 
 def real_images(args: argparse.Namespace, key: str) -> Dataset:
-    """The dataset itself, which `key` of the configuration asks for."""
+    """The dataset itself, which `key` of the configuration needs."""
     if args.root is None:
         raise ScddError(f"recover.{key} needs real images: --root must name the data root.")
     return open_dataset(args.data, args.root)
@@ -89,7 +89,7 @@ def starts(
     args: argparse.Namespace, params: Recover, info: DatasetInfo
 ) -> Callable[[Range, Range], Tensor | None]:
     """What images start from, by class and slot range: None for noise, or real images normalised
-    by `info`. Raises ScddError where these are wanted and there are too few."""
+    by `info`. Raises ScddError if there are too few real images."""
     if params.start == "noise":
         return lambda classes, slots: None
     dataset = real_images(args, "start")
@@ -158,10 +158,10 @@ def class_units(
 def losses_csv(of: str, keys: Iterable[int], losses: Tensor) -> str:
     """losses: float32 [units, T, 3]. A header; by unit rows of its key, iteration, loss, ce, bn."""
     steps = losses.shape[1]
-    kept = sorted({*range(0, steps, math.ceil(steps / CURVE)), steps - 1})
+    shown = sorted({*range(0, steps, math.ceil(steps / CURVE)), steps - 1})
     rows = [f"{of},iteration,loss,ce,bn"]
     for key, curve in zip(keys, losses.tolist(), strict=True):
-        rows += [f"{key},{step}," + ",".join(f"{v:.6g}" for v in curve[step]) for step in kept]
+        rows += [f"{key},{step}," + ",".join(f"{v:.6g}" for v in curve[step]) for step in shown]
     return "\n".join(rows) + "\n"
 
 

@@ -1,8 +1,8 @@
 """Recovery: the loop on tensors (SC-DD, arXiv 2404.07976, section 3; SRe2L's and CDA's recovery).
 
-A unit's images are a batch, and its statistics are the batch's: batch composition is part of the
-method. Several units share a pass through the network to fill a GPU, each with its own statistics
-and views, which changes nothing but rounding.
+A unit's images are a batch, and its statistics are the batch's: which images are in a batch is part
+of the method. Several units share a pass through the network to fill a GPU, each with its own
+statistics and views, which changes only the rounding.
 """
 
 import contextlib
@@ -90,7 +90,7 @@ class Pass:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def halves(self) -> list["Pass"]:
-        """The same work in two passes, the first with the larger half of the units."""
+        """The same work in two passes; the first one has the larger half of the units."""
         cut = (len(self.keys) + 1) // 2
         return [
             Pass(
@@ -103,8 +103,8 @@ class Pass:
         ]
 
     def step(self, gradient: Tensor, params: Recover, valid: tuple[Tensor, Tensor]) -> None:
-        """Adam's, as torch's, then the clamp; in place, and without memory of its own: running out
-        of it must not leave half a step behind."""
+        """A step of Adam, as torch's, then the clamp; in place, and without memory of its own: if
+        memory runs out, no half step must remain."""
         first, second = params.betas
         self.mean.lerp_(gradient, 1 - first)
         self.square.mul_(second).addcmul_(gradient, gradient, value=1 - second)
@@ -186,8 +186,8 @@ class _Job:
         return Snapshot(state, new)
 
     def fresh_slopes(self) -> list[Callable[..., tuple[Tensor, Tensor]]]:
-        """Of each teacher: losses by unit, [units, 3], and the gradient of their sum with respect
-        to the views. Captures are of one pass: they hold its memory."""
+        """For each teacher the function that gives losses by unit, [units, 3], and the gradient of
+        their sum with respect to the views. Captures are of one pass: they hold its memory."""
 
         def slope_of(network: nn.Module, bn: BatchNormLoss) -> Callable[..., tuple[Tensor, Tensor]]:
             def slope(
@@ -204,8 +204,8 @@ class _Job:
         return [slope_of(network, bn) for network, bn in self.teachers]
 
     def gradient(self, now: Pass, views: Views) -> Tensor:
-        """Of each unit's own loss, which is recorded, with respect to its images; the mean over
-        the teachers, one after the other, so that one's activations are in memory."""
+        """The gradient of each unit's own loss, which is recorded, with respect to its images; the
+        mean over the teachers, one after the other: only one's activations are in memory."""
         leaf = now.images.detach().requires_grad_()
         losses, gradient = now.losses[:, now.done].zero_(), torch.zeros_like(leaf)
         for number, slope in enumerate(self.slopes):
@@ -216,12 +216,12 @@ class _Job:
         return gradient
 
     def fitting(self) -> int:
-        """How many units a pass can have: one on the CPU, on a GPU what its memory holds by a
-        measurement of one, in passes of equal size."""
+        """How many units a pass can have: one on the CPU; on a GPU what its memory holds by a
+        measurement with one unit, in passes of equal size."""
         most = len(self.todo)
         if self.device.type != "cuda" or most <= 1:
             return 1
-        torch.cuda.empty_cache()  # what earlier work left there does not count as free
+        torch.cuda.empty_cache()  # what earlier work left in the cache does not count as free
         free, whole = torch.cuda.mem_get_info(self.device)
         before = torch.cuda.memory_allocated(self.device)
         torch.cuda.reset_peak_memory_stats(self.device)
@@ -246,7 +246,7 @@ class _Job:
         return self.begun[0]
 
     def run(self, now: Pass, progress: Progress) -> None:
-        """To the last iteration, from wherever it is."""
+        """From its current iteration to the last one."""
         params = self.params
         units = [self.draw(key) for key in now.keys]
         views = Views(units, self.device)
@@ -261,7 +261,7 @@ class _Job:
                 self.saved.offer(self.done(), self.snapshot)
 
     def picture(self, now: Pass) -> None:
-        """Keep the framed units' images, if they are wanted after so many iterations."""
+        """Keep the frames of the pass, if there are some after this iteration."""
         if now.done not in self.frames.after:
             return
         place = self.frames.after.index(now.done)
@@ -281,8 +281,8 @@ class _Job:
         self.saved.offer(self.done(), self.snapshot)
 
     def forget(self, error: torch.OutOfMemoryError) -> None:
-        """Give back the memory of the pass that ran out of it: its frames and what the layers saw
-        hold its graph, that of a later teacher through the first ones' next passes."""
+        """Free the memory of the pass that ran out of it. Its stack frames and what the layers saw
+        keep its graph alive; a later teacher's also during the next passes of the first ones."""
         traceback.clear_frames(error.__traceback__)
         self.slopes = self.fresh_slopes()
         for _, bn in self.teachers:
@@ -290,12 +290,12 @@ class _Job:
         torch.cuda.empty_cache()
 
     def halve(self, now: Pass) -> None:
-        """Out of memory: go on with half as many units a pass."""
+        """Out of memory: continue with half as many units a pass."""
         if len(now.keys) == 1:
             raise ScddError(
                 f"the GPU's memory does not hold a unit of {now.images.shape[1]} images in the "
-                "teacher. Use a GPU with more, or recover.precision bf16; a smaller recover.block "
-                "changes the method."
+                "teacher. Use a GPU with more memory, or recover.precision bf16; a smaller "
+                "recover.block changes the method."
             )
         self.begun[:1] = now.halves()
         self.width = len(self.begun[0].keys)

@@ -21,7 +21,7 @@ from scdd.recover.units import Statistics
 
 def frozen(network: nn.Module, precision: str) -> nn.Module:
     """The network in eval mode, without gradients, channels_last (faster on CPUs too); for bf16 a
-    copy of it whose convolutions and linear layers have been cast, which autocast would do anew in
+    copy of it whose convolutions and linear layers have been cast, which autocast would do again in
     every pass."""
     network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
     if precision != "bf16":
@@ -37,8 +37,8 @@ def statistics(x: Tensor, units: int) -> tuple[Tensor, Tensor]:
     """Mean and biased variance, float32 [units, channels], of each unit's share of
     x [units * n, channels, H, W]: one pass over x, no copy, whatever its type."""
     nothing = x.new_zeros(x.shape[1], dtype=torch.float32)  # to make the results float32
-    found = [torch.batch_norm_update_stats(one, nothing, nothing, 0.0) for one in x.chunk(units)]
-    means, variances = zip(*found, strict=True)
+    by_unit = [torch.batch_norm_update_stats(own, nothing, nothing, 0.0) for own in x.chunk(units)]
+    means, variances = zip(*by_unit, strict=True)
     return torch.stack(means), torch.stack(variances)
 
 
@@ -83,13 +83,13 @@ class _Matched(torch.autograd.Function):
 
 
 class BatchNormLoss:
-    """Distance of a batch's statistics from a network's running ones, or from others, gathered in
-    its forward.
+    """Distance of a batch's statistics from a network's running ones, or from given targets,
+    collected in its forward pass.
 
     Sum over BatchNorm2d layers, in module order, of w (||running_var - var||_2 + ||running_mean -
     mean||_2), of the layer's input over (N, H, W), biased variance, in float32; w is
     `first_multiplier` for the first layer and 1 for the others. Raises ScddError where the network
-    has no such layer. The layers' own forward is back when the `with` block ends.
+    has no such layer. The layers get their own forward back when the `with` block ends.
     """
 
     def __init__(self, network: nn.Module, first_multiplier: float) -> None:
@@ -121,7 +121,7 @@ class BatchNormLoss:
         return forward
 
     def begin(self, units: int, targets: Statistics | None = None) -> None:
-        """Before a forward pass of so many units; one that failed is forgotten, graph and all.
+        """Before a forward pass of so many units; a pass that failed is forgotten, with its graph.
 
         targets: float32 [units, channels of all layers] in place of the running statistics.
         """
@@ -132,8 +132,8 @@ class BatchNormLoss:
         """The loss of each unit in the forward pass since `begin`, [units]."""
         seen, self.seen = [self.seen[row] for row in range(len(self.layers))], {}
         total = torch.zeros(self.units, device=self.weights.device)
-        for found, target in zip(zip(*seen, strict=True), self.targets, strict=True):
-            off = target - torch.cat(found, dim=1)
+        for statistic, target in zip(zip(*seen, strict=True), self.targets, strict=True):
+            off = target - torch.cat(statistic, dim=1)
             # a row a layer, filled up with zeros: the norms of all are one kernel
             rows = off.new_zeros(self.units, len(self.layers) * self.widest)
             rows = rows.index_copy(1, self.places, off).view(self.units, -1, self.widest)

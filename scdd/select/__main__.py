@@ -1,4 +1,4 @@
-"""Make the images of a baseline, for a range of slots of all classes, as the recovery's shards.
+"""Make images that are not recovered, for a range of slots of all classes, as shards.
 
 Those of a coreset are real training images, in the order that --order has. Nested; uint8.
 """

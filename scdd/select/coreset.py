@@ -1,7 +1,7 @@
 """Order the training images of each class as a coreset takes them, by a probed backbone's features.
 
-The whole order is made at once: the features are computed once for all IPCs, and jobs on several
-kinds of device cannot take one image twice.
+The whole order is made at once: the features are computed once for all IPCs, and jobs on different
+devices cannot take an image twice.
 """
 
 import sys
@@ -55,7 +55,7 @@ def ranks(
 ) -> Tensor:
     """int64 [n]: the place of each training image in the order of its class, from 0.
 
-    saved: where to go on from, and where to leave the state after each class. precision: of the
+    saved: where to resume from, and where to leave the state after each class. precision: of the
     passes through the network, 'float32' or 'bf16'.
     """
     in_eval_mode(network, device)

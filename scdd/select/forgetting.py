@@ -37,7 +37,7 @@ from scdd.views.mixing import draw_epoch
 
 
 class Memory:
-    """What is known of each of `n` images, on the device.
+    """What is known about each of `n` images, on the device.
 
     events int64 [n]: how often it was forgotten. last, learnt bool [n]: whether it was right at its
     last presentation, and at any.
@@ -55,8 +55,8 @@ class Memory:
         self.learnt[index] |= right
 
     def counts(self, presentations: int) -> Tensor:
-        """int64 [n] (CPU): the events; for what was never learnt all presentations, as in the
-        released program."""
+        """int64 [n] (CPU): the events; for an image that was never learnt all presentations, as in
+        the released program."""
         return torch.where(self.learnt, self.events, presentations).cpu()
 
 
@@ -89,8 +89,8 @@ def train(
 ) -> Tensor:
     """Train `network` in place on the device; returns the forgetting counts int64 [n] (CPU).
 
-    saved: where to go on from, and where to leave the state. Raises ScddError, naming the epoch,
-    where the loss is not finite.
+    saved: where to resume from, and where to leave the state. Raises ScddError, naming the epoch,
+    if the loss is not finite.
     """
     network.to(device).to(memory_format=torch.channels_last).train()
     split = split.to(device)

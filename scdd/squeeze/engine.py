@@ -1,5 +1,5 @@
-"""The training loop that all squeeze methods share. Nothing in it waits for the device but the
-end of an epoch, when the losses are read."""
+"""The training loop that all squeeze methods share. It waits for the device only at the end of an
+epoch, when the losses are read."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -22,7 +22,7 @@ from scdd.squeeze import knn, processes
 from scdd.squeeze.optimizers import optimizer
 from scdd.squeeze.views import Crop, batches
 
-Row = tuple[int, float, float, float | None]
+Row = tuple[int, float, float, float | None]  # epoch, learning rate, loss, k-NN accuracy
 
 
 @dataclass(frozen=True)
@@ -63,20 +63,19 @@ class Method(nn.Module, ABC):
     def loss(self, views: list[Tensor], labels: Tensor, now: Now) -> Tensor:
         """Scalar loss of normalised views, each float32 [b, 3, R, R], and labels int64 [b].
 
-        It may be captured (see `scdd.jobs.capture`): it must change tensors in place, and take
-        nothing else that changes from step to step than what `phase` tells apart.
+        It may be captured (see `scdd.jobs.capture`): it must change tensors in place, and all
+        else that it reads must be the same in steps with the same `phase`.
         """
 
     def phase(self, now: Now) -> Now:
-        """The first of all steps whose loss is computed as this one's."""
+        """The first of all steps whose loss is computed in the same way as this one's."""
         return replace(now, step=0)
 
     def after_backward(self, now: Now) -> None:
         """Called before each optimiser step, to change or remove gradients."""
 
     def after_step(self, now: Now) -> None:
-        """Called after each optimiser step, of which `now` is the beginning, e.g. for a momentum
-        encoder."""
+        """Called after each optimiser step, e.g. for a momentum encoder. now: before the step."""
 
 
 class Diverged(Exception):
@@ -88,15 +87,16 @@ class Diverged(Exception):
 
 
 def steps_an_epoch(split: Split, params: Training) -> int:
-    """Raises ScddError where there is none, or where the processes cannot share a batch evenly."""
+    """Full batches in an epoch. Raises ScddError if there is none, or the processes cannot share a
+    batch evenly."""
     if len(split) < params.batch:
         raise ScddError(
             f"batch {params.batch} is larger than the training set ({len(split)} images)."
         )
     if params.batch % processes.count():
         raise ScddError(
-            f"squeeze.batch: {params.batch} images do not go to {processes.count()} processes "
-            "evenly."
+            f"squeeze.batch: {params.batch} images cannot be shared evenly by "
+            f"{processes.count()} processes."
         )
     return len(split) // params.batch
 
@@ -112,8 +112,8 @@ def trained(method: Method) -> list[nn.Parameter]:
 def slope_of(
     method: Method, precision: str, device: torch.device, compiled: Compiled = "none"
 ) -> Slope:
-    """The forward and the backward pass of a step. Several processes, which exchange tensors within
-    the loss, do not capture it."""
+    """The forward and the backward pass of a step. It is not captured if there are several
+    processes, since they exchange tensors within the loss."""
     weights = trained(method)
     loss_of = torch.compile(method.loss, dynamic=False) if compiled == "full" else method.loss
 
@@ -152,18 +152,18 @@ def take_step(
     return loss
 
 
-def looked_at(
+def knn_accuracy(
     network: ResNet, split: Split, info: DatasetInfo, params: Training, epoch: int
 ) -> float | None:
-    """The k-NN accuracy after `epoch`, from 0, if it is to be known."""
+    """The k-NN accuracy in percent after `epoch`, from 0; None if it is not due."""
     done = epoch + 1
     if not params.knn_every or (done % params.knn_every and done < params.epochs):
         return None
     if processes.rank() > 0:  # the first is waited for
         return None
-    found = knn.accuracy(network, split, info, next(network.parameters()).device)
-    say(f"squeeze: epoch {done}, k-NN {found:.1f} % of held-out training images")
-    return found
+    accuracy = knn.accuracy(network, split, info, next(network.parameters()).device)
+    say(f"squeeze: epoch {done}, k-NN {accuracy:.1f} % of held-out training images")
+    return accuracy
 
 
 def train(
@@ -179,11 +179,10 @@ def train(
 ) -> list[Row]:
     """Train `method`, of which `network` is a part, in place on the device.
 
-    Returns (epoch from 1, its first learning rate, mean loss, k-NN accuracy if looked at) of each
+    Returns (epoch from 1, its first learning rate, mean loss, k-NN accuracy or None) for each
     epoch. crops: how each of the views is made. A last batch that is not full is dropped. saved:
-    where to go on from, and where to leave the state. compiled: see `scdd.jobs.capture`;
-    torch.compile rounds otherwise. Raises Diverged, and ScddError where the split has not one full
-    batch, or the processes cannot share a batch evenly.
+    where to resume from, and where to leave the state. compiled: see `scdd.jobs.capture`;
+    torch.compile rounds differently. Raises Diverged, and ScddError as `steps_an_epoch` does.
     """
     if processes.count() > 1:
         saved = processes.SharedState(saved or JobState())
@@ -231,8 +230,8 @@ def train(
         sums = torch.stack([losses.sum(), *(tensor.sum() for tensor in weights.values())])
         if not bool(sums.isfinite().all()):
             raise Diverged(epoch + 1, last_good)
-        knn_accuracy = looked_at(network, split, info, params, epoch)
-        history.append((epoch + 1, rate(epoch * per_epoch), losses.mean().item(), knn_accuracy))
+        accuracy = knn_accuracy(network, split, info, params, epoch)
+        history.append((epoch + 1, rate(epoch * per_epoch), losses.mean().item(), accuracy))
         for key, tensor in weights.items():
             last_good[key].copy_(tensor)
     return history

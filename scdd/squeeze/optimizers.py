@@ -60,8 +60,8 @@ def optimizer(
     groups = [group for group in groups if group["params"]]
     if name == "adamw":
         return torch.optim.AdamW(groups, lr=lr, weight_decay=weight_decay, fused=True)
-    made = torch.optim.SGD(groups, lr=lr, momentum=momentum, weight_decay=weight_decay, fused=True)
+    sgd = torch.optim.SGD(groups, lr=lr, momentum=momentum, weight_decay=weight_decay, fused=True)
     for weight in weights:
-        # one that is frozen at first would come to the fused step without
-        made.state[weight]["momentum_buffer"] = torch.zeros_like(weight)
-    return made
+        # the fused step needs it, also for a weight that is frozen at first
+        sgd.state[weight]["momentum_buffer"] = torch.zeros_like(weight)
+    return sgd

@@ -68,18 +68,19 @@ def average(tensors: Sequence[Tensor]) -> None:
 
 
 class SharedState(JobState):
-    """What the first process has saved, told to all; they leave after the same step."""
+    """The state of a job that several processes share: the first one's, broadcast to all. They
+    leave after the same step."""
 
     def __init__(self, saved: JobState) -> None:
         self.saved = saved
-        told: list[Any] = [saved.content]
-        distributed.broadcast_object_list(told)
-        self.content = told[0]
+        contents: list[Any] = [saved.content]
+        distributed.broadcast_object_list(contents)
+        self.content = contents[0]
 
     def offer(self, step: int, snapshot: Callable[[], Snapshot]) -> None:
         leaving = torch.tensor(self.saved.leaving)
         distributed.broadcast(leaving, 0)
-        # who is asked to leave meanwhile leaves with the others, next time
+        # if the first is asked after the broadcast, all leave at the next step
         if leaving or not self.saved.leaving:
             self.saved.offer(step, snapshot)
         if leaving:

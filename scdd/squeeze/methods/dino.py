@@ -58,8 +58,12 @@ def matching(
     students: outputs [n, k] of each view, the large ones first; teachers: of the large ones;
     centre: [k].
     """
-    predicted = [functional.log_softmax(one / student_temperature, dim=1) for one in students]
-    wanted = [functional.softmax((one - centre) / teacher_temperature, dim=1) for one in teachers]
+    predicted = [
+        functional.log_softmax(outputs / student_temperature, dim=1) for outputs in students
+    ]
+    wanted = [
+        functional.softmax((outputs - centre) / teacher_temperature, dim=1) for outputs in teachers
+    ]
     terms = [
         -(target * other).sum(1).mean()
         for place, target in enumerate(wanted)
@@ -114,7 +118,7 @@ class DINO(Method):
         return replace(now, step=min(now.epoch, self.warmup_epochs) * now.per_epoch)
 
     def loss(self, views: list[Tensor], labels: Tensor, now: Now) -> Tensor:
-        """Labels are not looked at. The centre moves after the teacher's outputs were used."""
+        """Labels are not used. The centre moves after the teacher's outputs were used."""
         size = len(labels)
         with torch.no_grad():
             wanted = self.teacher.multi(views[: self.views])
