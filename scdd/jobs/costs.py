@@ -46,6 +46,7 @@ def cost_path(folder: Path, job: str) -> Path:
 
 
 def save_cost(path: Path, cost: Cost) -> None:
+    """Write the cost as JSON."""
     write_json(path, asdict(cost))
 
 

@@ -47,5 +47,6 @@ def leaving_when_asked(saved: JobState) -> Iterator[None]:
 
 
 def ignore_signals() -> None:
+    """Until the process ends: for the processes that leave when the first one does."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)

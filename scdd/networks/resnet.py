@@ -113,6 +113,7 @@ class ResNet(nn.Module):
         self.fc = nn.Linear(inputs, classes)
 
     def features(self, x: Tensor) -> Tensor:
+        """Float [n, fc.in_features]: the mean over all positions of the last block's output."""
         x = self.maxpool(self.bn1(self.conv1(x)).relu_())
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         return x.mean((2, 3))

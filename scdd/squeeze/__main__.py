@@ -106,12 +106,14 @@ def save_backbone(
     device: torch.device,
     source: dict[str, Any] | None = None,
 ) -> None:
+    """Write the checkpoint of a backbone; source: where an imported one is from."""
     architecture, classes = Network.of(config.params), dataset.info.classes
     backbone = Checkpoint("backbone", architecture, classes, state, config.digest, source)
     save_checkpoint(path, backbone, runtime.environment(device))
 
 
 def write_history(path: Path, history: list[engine.Row]) -> None:
+    """CSV with the columns epoch, lr, loss, knn; knn is blank where it was not measured."""
     with replacing(path) as temporary, temporary.open("w", newline="") as file:
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow(["epoch", "lr", "loss", "knn"])

@@ -106,6 +106,7 @@ Slope = Callable[[list[Tensor], Tensor, Now], tuple[Tensor, list[Tensor | None]]
 
 
 def trained(method: Method) -> list[nn.Parameter]:
+    """The weights that the optimiser changes."""
     return [weight for weight in method.parameters() if weight.requires_grad]
 
 

@@ -31,6 +31,7 @@ def joined() -> Iterator[None]:
 
 
 def count() -> int:
+    """How many processes train the network."""
     return distributed.get_world_size() if distributed.is_initialized() else 1
 
 
