@@ -38,7 +38,7 @@ include: "rules/tables.smk"
 rule all:
     default_target: True
     input:
-        [node.folder / page for node in plan.of("tables") for page in report_pages(node.params)],
+        [node.folder / page for node in plan.of("tables") for page in sections.pages(node.params)],
     log:
         "logs/all.log",
     localrule: True

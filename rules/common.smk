@@ -10,11 +10,7 @@ from scdd.errors import ScddError
 from scdd.jobs import done, orphans as driver
 from scdd.plan import cluster, code, load
 from scdd.plan.stages import STAGES
-from scdd.report.pages import (
-    inputs as report_inputs,
-    outputs as report_outputs,
-    pages as report_pages,
-)
+from scdd.report import sections
 
 try:
     plan = load.for_run(config, workflow.is_main_process)

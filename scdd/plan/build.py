@@ -26,6 +26,7 @@ from scdd.plan.config import S, flatten, merge, parse, preset, preset_names
 from scdd.plan.imports import check_labels, check_set
 from scdd.plan.methods import METHODS, SQUEEZE_TITLES, Kind
 from scdd.plan.plan import Node, Plan
+from scdd.plan.stages import STAGES
 from scdd.plan.students import STUDENTS, TIMM, settled
 
 
@@ -784,7 +785,15 @@ class _Builder:
             params["holdout"] = self.config.dataset.holdout
         if self.config.ablation is not None:
             params["ablation"] = self._ablation(self.config.ablation)
-        self.plan.add("tables", self.config.experiment, params, {"data": self.data})
+        # what a column is called does not change its numbers
+        headings = {name: stage.heading for name, stage in STAGES.items() if stage.heading}
+        self.plan.add(
+            "tables",
+            self.config.experiment,
+            {**params, "headings": headings},
+            {"data": self.data},
+            params,
+        )
 
     def _ablation(self, base: Ablation) -> dict[str, Any]:
         """What is compared, and what each method and protocol changes, as far as it is set here."""
