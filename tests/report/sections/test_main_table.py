@@ -11,7 +11,8 @@ from samples import WHOLE, A, B, student, table
 from scdd.report.notes import notes
 from scdd.report.published import published
 from scdd.report.scores import main_table as table_of
-from scdd.report.sections import main_table, students
+from scdd.report.sections import main_table
+from scdd.report.sections import students as all_students
 from scdd.report.sections.main_table import to_csv
 
 
@@ -22,7 +23,7 @@ def test_ratio_with_labels_counts_every_stored_byte():
     assert header[1:4] == ["IPC", "Ratio %", "Ratio %, with labels"]
     expected = 100 * (100 * (768 + 1 + 20_000)) / (1437 * (768 + 1))
     assert float(lines[0][3]) == pytest.approx(expected, rel=5e-3)
-    long = students.to_csv(made, [student(B, 10)])
+    long = all_students.to_csv(made, [student(B, 10)])
     (hard,) = csv.DictReader(io.StringIO(long))
     assert hard["ratio with labels"] == hard["ratio"] == f"{100 * 100 / 1437:.4g}"
 
@@ -49,7 +50,7 @@ def test_held_out_images_are_never_taken_for_the_test_set():
     assert "Not the test set" in said
     assert "10 % of each class's training images" in said
     assert "real validation images" not in said
-    (line,) = csv.DictReader(io.StringIO(students.to_csv(made, students)))
+    (line,) = csv.DictReader(io.StringIO(all_students.to_csv(made, students)))
     assert line["measured on"] == "held-out training images"
 
 
