@@ -82,7 +82,7 @@ class Measured:
             for images in self.params["verified"]
         ]
         return [
-            f"Recovered images that the {self.params['verifier']} teacher takes for their class: "
+            f"Recovered images that the {self.params['verifier']} teacher assigns to their class: "
             f"{'; '.join(shares)}."
         ]
 

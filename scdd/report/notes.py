@@ -15,11 +15,11 @@ def notes(table: Table, students: Sequence[Student], probes: Mapping[str, float]
     if table.holdout:
         images = (
             f"Not the test set: top-1 after the last epoch on {100 * table.holdout:g} % of each "
-            "class's training images, which nothing was trained on. They are there to choose by. "
-            "The test set was not read."
+            "class's training images, which were left out of all training. They are for choosing "
+            "settings. The test set was not read."
         )
     else:
-        images = "Top-1 on the real validation images after the last epoch; they chose nothing."
+        images = "Top-1 on the real validation images after the last epoch; nothing was chosen by them."
     listed = "; ".join(f"{title} {top1:.1f} %" for title, top1 in probes.items())
     teachers = f"Linear probes (the teachers), top-1 on the same images: {listed}."
     return [
@@ -93,12 +93,12 @@ def ratio_notes(table: Table) -> list[str]:
     """What the ratios of the main table count."""
     ratio = (
         f"Ratio %: 100 × IPC × {table.classes} classes / {table.train_images} training images. "
-        "A dash stands for not measured."
+        "A dash: not measured."
     )
     by_bytes = (
-        f"{WITH_LABELS}: by bytes, of images as uint8 pixels with a class index and of the "
-        "soft labels of a student's training as they are stored, against the training set as "
-        "uint8 pixels with class indices. Hard labels add nothing: their columns' is Ratio %."
+        f"{WITH_LABELS}: by bytes. Images are uint8 pixels with a class index, on both sides; the "
+        "soft labels of a student's training are added as they are stored. Hard labels add "
+        "nothing: for their columns Ratio % holds."
     )
     return [ratio, by_bytes] if any(table.label_bytes.values()) else [ratio]
 

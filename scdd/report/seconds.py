@@ -140,13 +140,13 @@ def notes(spent: Sequence[Spent], headings: Mapping[str, str]) -> list[str]:
         ]
     return [
         *devices,
-        "Wall-clock seconds of all jobs that a number came of, added up; of the students, the "
-        "mean of one. The squeeze and the probe of an image set are those of all networks that "
-        "chose, recovered or labelled it. A job that several lines or columns used counts in "
-        "each. What an interrupted attempt did after its last save, and the start of the "
-        "programs, is not in them.",
-        "A dash stands for not recorded; nothing, for no such stage (an imported backbone was "
-        "trained elsewhere). costs.csv has all of it, with peak memory.",
+        "Wall-clock seconds of all jobs behind a number, added up; for students, the mean of one. "
+        "The squeeze and the probe of an image set are those of all networks that chose, recovered "
+        "or labelled it. A job that several lines or columns used is counted in each. Not "
+        "included: what an interrupted attempt did after its last save, and the start of the "
+        "programs.",
+        "A dash: not recorded. Empty: no such stage (an imported backbone was trained elsewhere). "
+        "costs.csv has all numbers, with peak memory.",
     ]
 
 
@@ -161,7 +161,7 @@ def to_markdown(table: Table, spent: Sequence[Spent], headings: Mapping[str, str
             bullets(notes(spent, headings)),
         ]
     else:
-        parts.append("Not recorded: everything was made before this was.")
+        parts.append("Not recorded: these results are older than the record of costs.")
     return document(*parts)
 
 

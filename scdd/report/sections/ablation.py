@@ -117,11 +117,12 @@ def compare(table: Table, seeds: Mapping[Key, int], params: Mapping[str, Any]) -
 
 def notes(base: str) -> list[str]:
     return [
-        f"Each line differs from the base, {base}, by what it names and in nothing else. Images: "
-        "their recovery. Evaluation: labels and the students' training.",
+        f"Each line differs from the base, {base}, only in what it names. Images: their recovery. "
+        "Evaluation: labels and the students' training.",
         "Difference: of the means, in points, ± its standard error: the root of the sum of both "
-        "sides' variances over students' seeds, each by its number of seeds. It tells nothing of "
-        "other seeds of the squeeze and the recovery; below twice its error it may be chance.",
+        "variances over the students' seeds, each divided by its number of seeds. It says nothing "
+        "about other seeds of the squeeze and the recovery. A difference below twice its error may "
+        "be chance.",
     ]
 
 
