@@ -17,7 +17,7 @@ class Look:
     seed: int | None
     probe: float
     knn: float | None
-    found: Informativeness
+    informativeness: Informativeness
 
 
 Row = tuple[str, str]  # title and network
@@ -25,7 +25,7 @@ Quantity = Callable[[Look], float | None]
 
 
 def _over_layers(value: Callable[[Layer], float]) -> Quantity:
-    return lambda look: statistics.fmean(value(layer) for layer in look.found.layers)
+    return lambda look: statistics.fmean(value(layer) for layer in look.informativeness.layers)
 
 
 STATISTICS: dict[str, Quantity] = {
@@ -39,15 +39,15 @@ STATISTICS: dict[str, Quantity] = {
     "Variances: entropy": _over_layers(lambda layer: layer.var.entropy),
 }
 SIGNALS: dict[str, Quantity] = {
-    "CE start": lambda look: look.found.start.ce,
-    "CE end": lambda look: look.found.end.ce,
-    "BN start": lambda look: look.found.start.bn,
-    "BN end": lambda look: look.found.end.bn,
-    "∇CE start": lambda look: look.found.start.ce_gradient,
-    "∇CE end": lambda look: look.found.end.ce_gradient,
-    "∇BN start": lambda look: look.found.start.bn_gradient,
-    "∇BN end": lambda look: look.found.end.bn_gradient,
-    "r_bn": lambda look: look.found.r_bn,
+    "CE start": lambda look: look.informativeness.start.ce,
+    "CE end": lambda look: look.informativeness.end.ce,
+    "BN start": lambda look: look.informativeness.start.bn,
+    "BN end": lambda look: look.informativeness.end.bn,
+    "∇CE start": lambda look: look.informativeness.start.ce_gradient,
+    "∇CE end": lambda look: look.informativeness.end.ce_gradient,
+    "∇BN start": lambda look: look.informativeness.start.bn_gradient,
+    "∇BN end": lambda look: look.informativeness.end.bn_gradient,
+    "r_bn": lambda look: look.informativeness.r_bn,
 }
 
 

@@ -143,8 +143,7 @@ def read_metrics(path: Path, *keys: str) -> dict[str, Any]:
         value = metrics.get(key) if isinstance(metrics, dict) else None
         if not isinstance(value, int | float) or not math.isfinite(value):
             raise damaged(path, f"has no number {key!r}")
-    found: dict[str, Any] = metrics
-    return found
+    return dict(metrics)
 
 
 def read_history(path: Path, columns: list[str] | None) -> pd.DataFrame:

@@ -63,7 +63,7 @@ def draw(looks: Sequence[Look], dpi: int) -> dict[str, bytes]:
             axes.set(title=title, xlabel="BatchNorm layer")
             axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
             for (squeeze, network), seeds in groups.items():
-                curves = np.array([[value(layer) for layer in look.found.layers] for look in seeds])
+                curves = np.array([[value(layer) for layer in look.informativeness.layers] for look in seeds])
                 mean, std = _spread(curves)
                 x = np.arange(1, len(mean) + 1)
                 colour = colours[squeeze]
@@ -90,7 +90,7 @@ def draw(looks: Sequence[Look], dpi: int) -> dict[str, bytes]:
 
 
 def _channels(look: Look) -> int:
-    return sum(layer.channels for layer in look.found.layers)
+    return sum(layer.channels for layer in look.informativeness.layers)
 
 
 def _spread(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -89,7 +89,7 @@ def notes(looks: Sequence[Look], balance: float) -> list[str]:
         else f"± is the standard deviation (sample, n − 1) over n = {over} seeds of the squeeze; "
         "probe and start noise have one seed."
     )
-    steps = sorted({look.found.iterations for look in looks})
+    steps = sorted({look.informativeness.iterations for look in looks})
     return [
         *NOTES,
         f"r_bn: the suggestion, {balance:g} × ∇CE / ∇BN at the start, which is what `recover.r_bn: "

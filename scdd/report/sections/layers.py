@@ -20,7 +20,7 @@ def make(measured: Measured) -> dict[str, bytes]:
 def to_csv(looks: Sequence[Look]) -> str:
     """Layers in module order; empty seed: the default."""
     lines: list[tuple[Look, Layer]] = [
-        (look, layer) for look in looks for layer in look.found.layers
+        (look, layer) for look in looks for layer in look.informativeness.layers
     ]
     return csv_of(
         lines,

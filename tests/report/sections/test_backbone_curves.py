@@ -11,10 +11,10 @@ from scdd.report.sections import backbone_curves
 def panels(monkeypatch: pytest.MonkeyPatch) -> list:
     """The panels of a figure of two squeezes, one of them with two networks."""
     looks = [
-        look("A", "wide", 1.0, found=informativeness(1.0, channels=8)),
-        look("A", "wide", 3.0, seed=1, found=informativeness(3.0, channels=8)),
-        look("A", "narrow", 5.0, found=informativeness(5.0, channels=2, layers=3)),
-        look("B", "wide", 7.0, found=informativeness(7.0, channels=8)),
+        look("A", "wide", 1.0, informativeness=informativeness(1.0, channels=8)),
+        look("A", "wide", 3.0, seed=1, informativeness=informativeness(3.0, channels=8)),
+        look("A", "narrow", 5.0, informativeness=informativeness(5.0, channels=2, layers=3)),
+        look("B", "wide", 7.0, informativeness=informativeness(7.0, channels=8)),
     ]
     kept = drawn(monkeypatch)
     backbone_curves.draw(looks, 50)
