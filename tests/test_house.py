@@ -1,5 +1,7 @@
-"""The house: which folder of scdd imports which. `python tests/test_house.py` prints what the design
-page must say."""
+"""The house: which folder of scdd imports which.
+
+`python tests/test_house.py` prints what the design page must say.
+"""
 
 from graphlib import TopologicalSorter
 from pathlib import Path
