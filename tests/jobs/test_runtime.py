@@ -14,9 +14,9 @@ from conftest import ROOT
 
 PROGRAM = """
 import sys, time
-from scdd import runtime
+from scdd.jobs import runtime
 from scdd.artifacts.files import write_text
-from scdd.artifacts.saved import Snapshot
+from scdd.jobs.saved import Snapshot
 
 def work(args, config, device, saved):
     done = saved.content["done"] if saved.content else 0
