@@ -12,9 +12,9 @@ from conftest import ROOT
 from scdd import cli
 from scdd.data import sets
 from scdd.errors import ScddError
-from scdd.params.base import parameters
+from scdd.params.base import parameters, pick
 from scdd.params.network import ARCHITECTURES
-from scdd.params.protocol import Protocol
+from scdd.params.protocol import Protocol, Student, Train
 from scdd.params.recover import Recover
 from scdd.params.select import Forgetting
 from scdd.params.squeeze import SQUEEZES, MoCoV2
@@ -485,11 +485,14 @@ def test_there_is_a_bundle_for_each_protocol_of_the_literature() -> None:
 
 def test_the_released_protocol_of_cifar_100_ends_at_three_quarters_of_its_learning_rate() -> None:
     """lr = .5 lr0 (1 + cos(pi e / 300 / 2)) over 200 epochs."""
+    from scdd.evaluate.validate import learning_rate
+
     protocol = parse(Protocol, preset("protocol", "scdd-code", "cifar").values, "")
+    training = Student.of(pick(Train, protocol).dump())
+    assert training.epochs == 200
     for epoch in range(200):
-        asked = 0.5 * (1 + math.cos(math.pi * epoch / 300 / 2))
-        share = epoch / protocol.epochs / protocol.eta
-        assert 0.5 * (1 + math.cos(math.pi * share)) == pytest.approx(asked)
+        expected = 0.0005 * (1 + math.cos(math.pi * epoch / 300 / 2))
+        assert learning_rate(training, epoch) == pytest.approx(expected)
     assert (protocol.lr, protocol.teacher_bn, protocol.mix_by) == (0.001, "batch", "batch")
 
 
