@@ -16,6 +16,7 @@ if not workflow.overwrite_configfiles:
 
 
 include: "rules/common.smk"
+include: "rules/cluster.smk"
 include: "rules/freeze.smk"
 include: "rules/data.smk"
 include: "rules/squeeze.smk"
@@ -23,6 +24,7 @@ include: "rules/probe.smk"
 include: "rules/informativeness.smk"
 include: "rules/recover.smk"
 include: "rules/coreset.smk"
+include: "rules/forgetting.smk"
 include: "rules/select.smk"
 include: "rules/import_images.smk"
 include: "rules/imageset.smk"
@@ -38,7 +40,7 @@ include: "rules/tables.smk"
 rule all:
     default_target: True
     input:
-        [node.folder / page for node in plan.of("tables") for page in report_pages(node.params)],
+        [file for node in plan.of("tables") for file in plan.targets(node)],
     log:
         "logs/all.log",
     localrule: True
@@ -46,6 +48,30 @@ rule all:
         "envs/scdd.yaml"
     shell:
         "python -m scdd.report.publish {input} 2> {log}"
+
+
+# Parts of the pipeline by name: what is there after them is used by the next run.
+rule images:
+    input:
+        [file for node in plan.of("imageset") for file in plan.targets(node)],
+    localrule: True
+
+
+rule labels:
+    input:
+        [
+            file
+            for stage in stages_with(LABELS)
+            for node in plan.of(stage)
+            for file in plan.targets(node)
+        ],
+    localrule: True
+
+
+rule students:
+    input:
+        [file for node in plan.of("validate") for file in plan.targets(node)],
+    localrule: True
 
 
 # After a run that ended well nobody needs second copies of what it made.

@@ -1,4 +1,4 @@
-# The plan of this run, and how a rule finds an artifact's parents in it.
+# The plan of this run, and how a rule finds the files of an artifact's parents in it.
 import re
 import shlex
 
@@ -7,17 +7,16 @@ from snakemake.exceptions import WorkflowError
 from scdd.artifacts.run import NAME as RUN, RESULTS
 from scdd.artifacts.slots import range_name
 from scdd.errors import ScddError
-from scdd.jobs import done, orphans as driver
+from scdd.jobs import done
+from scdd.params.recover import Recover
 from scdd.plan import cluster, code, load
-from scdd.plan.stages import STAGES
-from scdd.report.pages import (
-    inputs as report_inputs,
-    outputs as report_outputs,
-    pages as report_pages,
-)
+from scdd.plan.stages import LABELS, STAGES, stages_with
+
+# where a configuration's `base` is looked for: beside the file that names it
+files = workflow.overwrite_configfiles or [Path(workflow.basedir) / "config.yaml"]
 
 try:
-    plan = load.for_run(config, workflow.is_main_process)
+    plan = load.for_run(config, Path(files[-1]).parent, workflow.is_main_process)
     slurm = cluster.for_run(
         Path(workflow.basedir) / "slurm" / "cluster.yaml", workflow.is_main_process
     )
@@ -40,60 +39,10 @@ envvars:
 shell.prefix(f"export PYTHONPATH='{workflow.basedir}'${{{{PYTHONPATH:+:$PYTHONPATH}}}}; ")
 
 
-THREADS = plan.machine["threads"]
-DEVICE = plan.machine["device"]
-SAVE_EVERY = plan.machine["save_every"]
-PASS_WIDTH = plan.machine["pass_width"]
-# the arguments that tell a job how to use the machine
-MACHINE = (
-    f"--device {DEVICE} --jobs-per-gpu {plan.machine['jobs_per_gpu']}"
-    f" --compile {plan.machine['compile']}"
-)
-
-
 wildcard_constraints:
     node=r"[^/]+",
     slots=r"\d+-\d+",
     epochs=r"\d+-\d+",
-
-
-def on_slurm():
-    """Whether this is the driver of Slurm jobs, or one of them; known when jobs are made only."""
-    plugin = workflow.executor_plugin
-    return plugin is not None and plugin.name.startswith("slurm")
-
-
-def needs(stage, work=None):
-    """The resources of a job of `stage`. A run without Slurm heeds `gpu` alone.
-
-    `work`, with wildcards, is where the job keeps its state: it waits for a job that an earlier,
-    dead driver left there.
-    """
-
-    def options(wildcards):
-        signal = "--signal=TERM@300"  # well before the time limit, so that a job can save
-        if work and on_slurm() and workflow.is_main_process:
-            return f"{signal} {driver.after(Path(work.format(**dict(wildcards.items()))))}".rstrip()
-        return signal
-
-    asked = slurm.placement(stage) | {
-        "runtime": slurm.runtime(stage),
-        "mem_mb": lambda wildcards, attempt: slurm.mem(stage, attempt),
-        "slurm_extra": options,
-    }
-    if STAGES[stage].gpu and DEVICE != "cpu":
-        by_gres = slurm.gpu == "gres"
-        asked["gpu"] = lambda wildcards: 0 if by_gres and on_slurm() else 1
-        asked["gres"] = lambda wildcards: "gpu:1" if by_gres and on_slurm() else None
-    return asked
-
-
-onstart:
-    if on_slurm():
-        try:
-            driver.start(Path.cwd())
-        except ScddError as error:
-            raise WorkflowError(str(error)) from None
 
 
 def node_of(stage, wildcards):
@@ -105,51 +54,10 @@ def code_of(stage):
     return lambda wildcards: code.print_path(node_of(stage, wildcards))
 
 
-def parent(stage, *roles, file):
-    """`file` of the artifact that is reached from one of `stage` by way of `roles`."""
-
-    def find(wildcards):
-        node = node_of(stage, wildcards)
-        for role in roles:
-            node = plan.parent(node, role)
-        return node.folder / file
-
-    return find
-
-
-def teachers(stage):
-    """The probes that images are recovered from, or labelled by: the first, then the others."""
-
-    def find(wildcards):
-        probes = plan.teachers(node_of(stage, wildcards))
-        return [probe.folder / "probe.safetensors" for probe in probes]
-
-    return find
-
-
-def informed(wildcards):
-    """What a recovery whose r_bn is `auto` reads it from; nothing for others."""
-    node = node_of("recover", wildcards)
-    return (
-        plan.parent(node, "informativeness").folder / "informativeness.json"
-        if "informativeness" in node.parents
-        else []
-    )
-
-
-def ordered(wildcards):
-    """The order in which a coreset takes real images; nothing for other baselines."""
-    node = node_of("select", wildcards)
-    if "order" not in node.parents:
-        return []
-    return plan.parent(node, "order").folder / "order.safetensors"
-
-
-def started(wildcards):
-    """The training set of a recovery that needs real images; nothing for others."""
-    node = node_of("recover", wildcards)
-    real = node.params["start"] == "real" or node.params["statistics"] == "class"
-    return plan.data_of(node).folder / "train.safetensors" if real else []
+def parents(stage, role):
+    """What the parents in `role` have made, of an artifact of `stage`: one file for each, and
+    nothing where it has no such parent."""
+    return lambda wildcards: plan.made_by(node_of(stage, wildcards), role)
 
 
 def dataset(stage, *files):
@@ -167,35 +75,79 @@ def root_of(stage):
     return lambda wildcards: plan.roots[plan.data_of(node_of(stage, wildcards)).key]["root"]
 
 
+def imported(stage):
+    """The files of others that an artifact is made of, as an argument. They are not an input, since
+    only their content counts."""
+    return lambda wildcards: plan.imports[node_of(stage, wildcards).key]
+
+
 def checkpoint(wildcards):
-    """The file that a squeeze imports, as an argument. It is no input: only its content counts."""
+    """The file that a squeeze imports, as an argument. It is not an input: only its content
+    counts."""
     file = plan.imports.get(node_of("squeeze", wildcards).key)
     return f"--checkpoint {shlex.quote(file)}" if file else ""
 
 
-def imported(stage):
-    """The files of others that an artifact is made of. They are no input, for the same reason."""
-    return lambda wildcards: plan.imports[node_of(stage, wildcards).key]
+def real_images(wildcards):
+    """The training set of a recovery that needs real images; nothing for others."""
+    node = node_of("recover", wildcards)
+    needed = Recover.of(node.params).reads_images
+    return plan.data_of(node).folder / "train.safetensors" if needed else []
 
 
-def only(nodes):
-    """A wildcard constraint that lets through these artifacts and no others."""
-    return "|".join(re.escape(node.name) for node in nodes) or "none"
+def label_shards(wildcards):
+    """The soft-label files that a student uses; nothing for hard labels."""
+    node = node_of("validate", wildcards)
+    if "labels" not in node.parents:
+        return []
+    return plan.label_shards(plan.parent(node, "labels"), plan.label_epochs(node))
+
+
+def image_set(wildcards):
+    """The image set that a student is trained on; nothing where that is the whole dataset."""
+    node = node_of("validate", wildcards)
+    if "labels" in node.parents:
+        node = plan.parent(node, "labels")
+    return plan.made_by(node, "images")
+
+
+def whole_dataset(wildcards):
+    """The training set, where a student is trained on it; nothing for others."""
+    node = node_of("validate", wildcards)
+    return plan.parent(node, "data").folder / "train.safetensors" if "data" in node.parents else []
+
+
+def option(name):
+    """`--name` with the input of that name; nothing where that input is empty."""
+    return lambda wildcards, input: f"--{name} {input[name]}" if input.get(name) else ""
+
+
+def shards(stage, block):
+    """What a job makes that makes the images of a block of classes, for a range of slots."""
+    folder = f"results/{stage}/{{node}}/slots_{{slots}}"
+    return {
+        "shards": [f"{folder}/class_{index:04d}.safetensors" for index in range(*block)],
+        "checksums": f"{folder}/shards_{range_name(block)}.sha256",
+    }
+
+
+def shards_folder(wildcards, output):
+    """The artifact's folder, in which a job that makes images writes, as an argument."""
+    return Path(output.checksums).parents[1]
+
+
+def blocks_of(stage):
+    """The blocks of classes of all artifacts of a stage that makes images."""
+    return sorted({block for node in plan.of(stage) for block in plan.class_blocks(node)})
+
+
+def with_block(stage, block):
+    """A wildcard constraint: the artifacts whose images are made by this block of classes."""
+    nodes = [node for node in plan.of(stage) if block in plan.class_blocks(node)]
+    return "|".join(re.escape(node.name) for node in nodes)
 
 
 def half_open(name):
     """`0010-0019` as `10:20`."""
     first, last = map(int, name.split("-"))
     return f"{first}:{last + 1}"
-
-
-def training_set(wildcards):
-    """What a student is trained on: soft labels and their images, images alone, or the dataset."""
-    node = node_of("validate", wildcards)
-    if "labels" in node.parents:
-        labels = plan.parent(node, "labels")
-        files = plan.label_shards(labels, plan.label_epochs(node))
-        return {"labels": files, "images": plan.parent(labels, "images").folder / "set.json"}
-    if "images" in node.parents:
-        return {"images": plan.parent(node, "images").folder / "set.json"}
-    return {"train": plan.parent(node, "data").folder / "train.safetensors"}

@@ -1,23 +1,19 @@
-# Images of others, taken once. One rule for each number of classes.
-for count in sorted({plan.class_count(node) for node in plan.of("import_images")}):
+# Images of others. One rule for each number of classes.
+for block in blocks_of("import_images"):
 
     rule:
         name:
-            f"import_images_{count}"
+            f"import_images_{block[1]}"
         input:
             config="results/import_images/{node}/config.json",
             code=code_of("import_images"),
             data=dataset("import_images"),
         output:
-            checksums=f"results/import_images/{{node}}/slots_{{slots}}/shards_{range_name((0, count))}.sha256",
-            shards=[
-                f"results/import_images/{{node}}/slots_{{slots}}/class_{index:04d}.safetensors"
-                for index in range(count)
-            ],
+            **shards("import_images", block),
         log:
             "logs/import_images/{node}/slots_{slots}.log",
         wildcard_constraints:
-            node=only(n for n in plan.of("import_images") if plan.class_count(n) == count),
+            node=with_block("import_images", block),
         conda:
             "../envs/scdd.yaml"
         threads: THREADS
@@ -26,8 +22,8 @@ for count in sorted({plan.class_count(node) for node in plan.of("import_images")
         params:
             source=imported("import_images"),
             slots=lambda w: half_open(w.slots),
-            folder=lambda w, output: Path(output[0]).parents[1],
+            folder=shards_folder,
         shell:
-            "exec python -m scdd.interop.import_images --config {input.config} --data {input.data[0]}"
-            " --source {params.source:q} --slots {params.slots} --device cpu --out {params.folder}"
-            " 2> {log}"
+            "exec python -m scdd.interop.import_images --config {input.config}"
+            " --data {input.data[0]} --source {params.source:q} --slots {params.slots}"
+            " --device cpu --out {params.folder} 2> {log}"

@@ -4,7 +4,7 @@ rule import_labels:
         config="results/import_labels/{node}/config.json",
         code=code_of("import_labels"),
         data=dataset("import_labels"),
-        images=parent("import_labels", "images", file="set.json"),
+        images=parents("import_labels", "images"),
     output:
         "results/import_labels/{node}/epochs_{epochs}.safetensors",
     log:

@@ -3,7 +3,7 @@ rule informativeness:
         config="results/informativeness/{node}/config.json",
         code=code_of("informativeness"),
         data=dataset("informativeness"),
-        teacher=parent("informativeness", "teacher", file="probe.safetensors"),
+        teacher=parents("informativeness", "teacher"),
     output:
         "results/informativeness/{node}/informativeness.json",
     log:

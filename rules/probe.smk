@@ -3,7 +3,7 @@ rule probe:
         config="results/probe/{node}/config.json",
         code=code_of("probe"),
         data=dataset("probe", "train.safetensors", "val.safetensors"),
-        backbone=parent("probe", "backbone", file="backbone.safetensors"),
+        backbone=parents("probe", "backbone"),
     output:
         probe="results/probe/{node}/probe.safetensors",
         metrics="results/probe/{node}/metrics.json",
@@ -15,12 +15,9 @@ rule probe:
     resources:
         **needs("probe", work="work/probe/{node}"),
     params:
-        machine=MACHINE,
-        every=SAVE_EVERY,
-        work="work/probe/{node}",
+        job=resumed("work/probe/{node}"),
         root=root_of("probe"),
     shell:
-        "exec python -m scdd.probe --config {input.config} --code {input.code}"
-        " --work {params.work} --save-every {params.every} --data {input.data[0]}"
-        " --root {params.root:q} {params.machine} --backbone {input.backbone}"
+        "exec python -m scdd.probe --config {input.config} --code {input.code} {params.job}"
+        " --data {input.data[0]} --root {params.root:q} --backbone {input.backbone}"
         " --out {output.probe} --metrics {output.metrics} 2> {log}"

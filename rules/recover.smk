@@ -1,9 +1,8 @@
 # One rule a class block: the outputs of a rule are a fixed list, and a job makes one image file for
 # each class of its block. The plan knows the blocks before the first job starts.
-for block in sorted({b for node in plan.of("recover") for b in plan.class_blocks(node)}):
-    state = f"work/recover/{{node}}/slots_{{slots}}_classes_{range_name(block)}"
-    frames = f"results/recover/{{node}}/slots_{{slots}}/frames_{range_name(block)}.safetensors"
-    frames = [frames] if block[0] == 0 else []  # of the first block alone
+for block in blocks_of("recover"):
+    folder, classes = "results/recover/{node}/slots_{slots}", range_name(block)
+    state = f"work/recover/{{node}}/slots_{{slots}}_classes_{classes}"
 
     rule:
         name:
@@ -12,41 +11,33 @@ for block in sorted({b for node in plan.of("recover") for b in plan.class_blocks
             config="results/recover/{node}/config.json",
             code=code_of("recover"),
             data=dataset("recover"),
-            teacher=teachers("recover"),
-            informativeness=informed,
-            train=started,
+            teacher=parents("recover", "teacher"),
+            informativeness=parents("recover", "informativeness"),
+            train=real_images,
         output:
-            shards=[
-                f"results/recover/{{node}}/slots_{{slots}}/class_{index:04d}.safetensors"
-                for index in range(*block)
-            ],
-            checksums=f"results/recover/{{node}}/slots_{{slots}}/shards_{range_name(block)}.sha256",
-            losses=f"results/recover/{{node}}/slots_{{slots}}/losses_{range_name(block)}.csv",
-            frames=frames,
+            **shards("recover", block),
+            losses=f"{folder}/losses_{classes}.csv",
+            # of the first block alone
+            frames=[f"{folder}/frames_{classes}.safetensors"] if block[0] == 0 else [],
         log:
-            f"logs/recover/{{node}}/slots_{{slots}}_classes_{range_name(block)}.log",
+            f"logs/recover/{{node}}/slots_{{slots}}_classes_{classes}.log",
         wildcard_constraints:
-            node=only(n for n in plan.of("recover") if block in plan.class_blocks(n)),
+            node=with_block("recover", block),
         conda:
             "../envs/scdd.yaml"
         threads: THREADS
         resources:
             **needs("recover", work=state),
         params:
-            machine=MACHINE,
-            every=SAVE_EVERY,
-            work=state,
+            job=resumed(state),
+            root=root_of("recover"),
+            informativeness=option("informativeness"),
+            width=f"--pass-width {plan.machine['pass_width']}" if plan.machine["pass_width"] else "",
             classes="{}:{}".format(*block),
             slots=lambda w: half_open(w.slots),
-            root=root_of("recover"),
-            informativeness=lambda w, input: (
-                f"--informativeness {input.informativeness}" if input.informativeness else ""
-            ),
-            width=f"--pass-width {PASS_WIDTH}" if PASS_WIDTH else "",
-            folder=lambda w, output: Path(output[0]).parents[1],
+            folder=shards_folder,
         shell:
-            "exec python -m scdd.recover --config {input.config} --code {input.code}"
-            " --work {params.work} --save-every {params.every} --data {input.data[0]}"
-            " --root {params.root:q} --teacher {input.teacher} {params.informativeness} {params.width}"
-            " --classes {params.classes} --slots {params.slots} {params.machine}"
-            " --out {params.folder} 2> {log}"
+            "exec python -m scdd.recover --config {input.config} --code {input.code} {params.job}"
+            " --data {input.data[0]} --root {params.root:q} --teacher {input.teacher}"
+            " {params.informativeness} {params.width} --classes {params.classes}"
+            " --slots {params.slots} --out {params.folder} 2> {log}"

@@ -3,8 +3,8 @@ rule relabel:
         config="results/relabel/{node}/config.json",
         code=code_of("relabel"),
         data=dataset("relabel"),
-        images=parent("relabel", "images", file="set.json"),
-        teacher=teachers("relabel"),
+        images=parents("relabel", "images"),
+        teacher=parents("relabel", "teacher"),
     output:
         "results/relabel/{node}/epochs_{epochs}.safetensors",
     log:
@@ -15,12 +15,9 @@ rule relabel:
     resources:
         **needs("relabel", work="work/relabel/{node}/epochs_{epochs}"),
     params:
-        machine=MACHINE,
-        every=SAVE_EVERY,
-        work="work/relabel/{node}/epochs_{epochs}",
+        job=resumed("work/relabel/{node}/epochs_{epochs}"),
         epochs=lambda w: half_open(w.epochs),
     shell:
         "exec python -m scdd.labels.relabel --config {input.config} --code {input.code}"
-        " --work {params.work} --save-every {params.every} --data {input.data[0]}"
-        " --images {input.images} --teacher {input.teacher} --epochs {params.epochs}"
-        " {params.machine} --out {output} 2> {log}"
+        " {params.job} --data {input.data[0]} --images {input.images} --teacher {input.teacher}"
+        " --epochs {params.epochs} --out {output} 2> {log}"

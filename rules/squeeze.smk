@@ -14,13 +14,10 @@ rule squeeze:
     resources:
         **needs("squeeze", work="work/squeeze/{node}"),
     params:
-        machine=MACHINE,
-        every=SAVE_EVERY,
-        work="work/squeeze/{node}",
+        job=resumed("work/squeeze/{node}"),
         root=root_of("squeeze"),
         checkpoint=checkpoint,
     shell:
-        "exec python -m scdd.squeeze --config {input.config} --code {input.code}"
-        " --work {params.work} --save-every {params.every} --data {input.data[0]}"
-        " --root {params.root:q} {params.checkpoint} {params.machine}"
+        "exec python -m scdd.squeeze --config {input.config} --code {input.code} {params.job}"
+        " --data {input.data[0]} --root {params.root:q} {params.checkpoint}"
         " --out {output.backbone} --history {output.history} 2> {log}"

@@ -1,3 +1,5 @@
+from scdd.report.pages import inputs as report_inputs, outputs as report_outputs
+
 # One rule a table: what it is made of, and how many pictures it has, is the experiment's own.
 for node in plan.of("tables"):
 

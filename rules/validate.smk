@@ -2,10 +2,12 @@
 # image set, on the whole training set.
 rule validate:
     input:
-        unpack(training_set),
         config="results/validate/{node}/config.json",
         code=code_of("validate"),
         data=dataset("validate", "val.safetensors"),
+        images=image_set,
+        labels=label_shards,
+        train=whole_dataset,
     output:
         metrics="results/validate/{node}/metrics.json",
         history="results/validate/{node}/history.csv",
@@ -17,16 +19,11 @@ rule validate:
     resources:
         **needs("validate", work="work/validate/{node}"),
     params:
-        machine=MACHINE,
-        every=SAVE_EVERY,
-        work="work/validate/{node}",
+        job=resumed("work/validate/{node}"),
         root=root_of("validate"),
-        images=lambda w, input: f"--images {input.images}" if "images" in input.keys() else "",
-        labels=lambda w, input: (
-            f"--labels {Path(input.labels[0]).parent}" if "labels" in input.keys() else ""
-        ),
+        images=option("images"),
+        labels=lambda w, input: f"--labels {Path(input.labels[0]).parent}" if input.labels else "",
     shell:
         "exec python -m scdd.evaluate.validate --config {input.config} --code {input.code}"
-        " --work {params.work} --save-every {params.every} --data {input.data[0]}"
-        " --root {params.root:q} {params.images} {params.labels} {params.machine}"
-        " --out {output.metrics} --history {output.history} 2> {log}"
+        " {params.job} --data {input.data[0]} --root {params.root:q} {params.images}"
+        " {params.labels} --out {output.metrics} --history {output.history} 2> {log}"

@@ -3,8 +3,8 @@ rule verify:
         config="results/verify/{node}/config.json",
         code=code_of("verify"),
         data=dataset("verify"),
-        images=parent("verify", "images", file="set.json"),
-        teacher=parent("verify", "teacher", file="probe.safetensors"),
+        images=parents("verify", "images"),
+        teacher=parents("verify", "teacher"),
     output:
         "results/verify/{node}/metrics.json",
     log:

@@ -1,4 +1,4 @@
-"""The console command: what would be made, what is there, what nobody needs."""
+"""The command `scdd`: what a configuration makes, what others made, and what nobody needs."""
 
 import argparse
 import shutil
@@ -20,29 +20,28 @@ from scdd.params.protocol import Protocol, Whole
 from scdd.params.recover import Recover
 from scdd.params.select import Forgetting, Import
 from scdd.params.squeeze import LAYOUTS, SQUEEZES, Source
-from scdd.plan.config import read_yaml
 from scdd.plan.identity import DIGITS
-from scdd.plan.load import plan_of
-from scdd.plan.stages import STAGES
+from scdd.plan.load import plan_of_file
+from scdd.plan.stages import LABELS, STAGES, stages_with
 
 
 def show_plan(args: argparse.Namespace) -> None:
-    """List every artifact of a configuration: stage, digest, path, and how much of it exists; of
-    images and soft labels also the bytes."""
-    plan = plan_of(read_yaml(args.configfile))
-    sizes = dict.fromkeys(("relabel", "import_labels"), plan.store_bytes)
-    sizes["imageset"] = plan.set_bytes
+    """List every artifact of a configuration: stage, digest, path, and how much of it exists; with
+    the bytes of images and soft labels."""
+    plan = plan_of_file(args.configfile)
     for stage in STAGES:
         for node in plan.of(stage):
             files = plan.targets(node)
-            there = sum(file.exists() for file in files)
-            state = "done" if there == len(files) else f"{there}/{len(files)}" if there else "-"
-            size = sizes[stage](node) if stage in sizes else None
-            told = "" if size is None else f"  {size} bytes"
-            print(f"{stage:10s} {node.digest} {state:>9s}  {node.folder}{told}")
-    for stages, what in ((("imageset",), "images"), (("relabel", "import_labels"), "soft labels")):
-        if total := sum(sizes[stage](node) for stage in stages for node in plan.of(stage)):
-            print(f"{what}: {total} bytes ({total / 2**20:.1f} MiB)")
+            existing = sum(file.exists() for file in files)
+            state = f"{existing}/{len(files)}" if existing else "-"
+            state = "done" if existing == len(files) else state
+            size = plan.bytes(node)
+            shown = "" if size is None else f"  {size} bytes"
+            print(f"{stage:15s} {node.digest} {state:>9s}  {node.folder}{shown}")
+    for name, stages in (("images", ["imageset"]), ("soft labels", stages_with(LABELS))):
+        total = sum(plan.bytes(node) or 0 for stage in stages for node in plan.of(stage))
+        if total:
+            print(f"{name}: {total} bytes ({total / 2**20:.1f} MiB)")
     counts = Counter(node.stage for node in plan.nodes.values())
     print(", ".join(f"{counts[stage]} {stage}" for stage in STAGES if counts[stage]))
 
@@ -75,29 +74,30 @@ def show_section(prefix: str, section: type[Section], defaults: Section | None =
 
 
 def import_checkpoint(args: argparse.Namespace) -> None:
-    """Tell what a public checkpoint holds, and what to write in a configuration to use it; with
-    --out, write its backbone alone, without pickle and by torchvision's keys."""
-    # torch's import takes a second that the other commands need not wait
+    """Show what a public checkpoint has, and what to write in a configuration to use it. With
+    --out, write its backbone alone, without pickle and with torchvision's keys."""
+    # the import of torch takes a second, for which the other commands need not wait
     from scdd.artifacts.tensors import save
     from scdd.interop.checkpoints import find, fitted
 
-    found = find(args.file, args.layout)
-    network = found.architecture
+    checkpoint = find(args.file, args.layout)
+    network = checkpoint.architecture
     if not (network.arch and network.stem):
-        raise ScddError(f"{args.file} holds none of {', '.join(ARCHITECTURES)}.")
-    state = fitted(found, network, args.file)
-    hashed = sha256(args.file)
-    head = found.classifier.get("fc.weight")
-    said = "no classifier" if head is None else f"a classifier of {len(head)} classes"
-    print(f"# {found.layout}: {len(state)} tensors of a backbone, {said}; sha256 {hashed}")
-    source = {"file": str(args.file), "layout": found.layout}
+        raise ScddError(f"{args.file} has none of the networks {', '.join(ARCHITECTURES)}.")
+    state = fitted(checkpoint, network, args.file)
+    content = sha256(args.file)
+    head = checkpoint.classifier.get("fc.weight")
+    classifier = "no classifier" if head is None else f"a classifier of {len(head)} classes"
+    layout = checkpoint.layout
+    print(f"# {layout}: {len(state)} tensors of a backbone, {classifier}; sha256 {content}")
+    source = {"file": str(args.file), "layout": layout}
     source |= {key: text for key in ("url", "licence") if (text := getattr(args, key))}
     squeeze = {"method": "imported", "source": source}
-    method = {"name": found.layout, "like": "scdd", "backbone": vars(network), "squeeze": squeeze}
+    method = {"name": layout, "like": "scdd", "backbone": vars(network), "squeeze": squeeze}
     print(yaml.safe_dump({"methods": [method]}, sort_keys=False), end="")
     if args.out is not None:
-        header = {"kind": "imported", "source": {**source, "sha256": hashed}}
-        save(args.out, state | found.classifier, header)
+        header = {"kind": "imported", "source": {**source, "sha256": content}}
+        save(args.out, state | checkpoint.classifier, header)
 
 
 def export(args: argparse.Namespace) -> None:
@@ -115,32 +115,32 @@ def export_labels(args: argparse.Namespace) -> None:
 
 
 def collect_garbage(args: argparse.Namespace) -> None:
-    """List artifacts, and states of their jobs, that none of the configurations names; delete them
-    with --delete."""
-    named: set[str] = set()
+    """List the artifacts, and the saved states of their jobs, that no configuration needs. With
+    --delete, delete them."""
+    needed: set[str] = set()
     for file in args.configfile:
         try:
-            plan = plan_of(read_yaml(file), check_files=False)
+            plan = plan_of_file(file, check_files=False)
         except ScddError as error:
             raise ScddError(f"cannot tell what {file} needs: {error}") from None
-        named |= set(plan.nodes)
+        needed |= set(plan.nodes)
     artifact = "*-" + DIGITS * "[0-9a-f]"
-    lost = [
+    unneeded = [
         folder
         for root in (RESULTS, WORK)
         for stage in STAGES
         for folder in sorted((root / stage).glob(artifact))
-        if f"{stage}/{folder.name}" not in named
+        if f"{stage}/{folder.name}" not in needed
     ]
     total = 0
-    for folder in lost:
+    for folder in unneeded:
         size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
         total += size
         print(f"{size / 2**20:10.1f} MiB  {folder}")
         if args.delete:
             shutil.rmtree(folder)
     done = "deleted" if args.delete else "to be deleted with --delete"
-    print(f"{len(lost)} folders, {total / 2**20:.1f} MiB, {done}")
+    print(f"{len(unneeded)} folders, {total / 2**20:.1f} MiB, {done}")
 
 
 def main(argv: list[str] | None = None) -> int:

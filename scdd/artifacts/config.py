@@ -33,7 +33,12 @@ def read_frozen(path: Path, stage: str) -> Frozen:
     return frozen
 
 
+def numbered(role: str, parents: Iterable[str]) -> list[str]:
+    """Of an artifact's parents those in `role`, in order: 'teacher', then 'teacher_2', ..."""
+    names = (name for name in parents if name == role or name.startswith(f"{role}_"))
+    return sorted(names, key=lambda name: (len(name), name))
+
+
 def teacher_roles(parents: Iterable[str]) -> list[str]:
-    """Of a recovery's parents its teachers, in order: its own ('teacher'), then the committee's
-    ('teacher_2', ...)."""
-    return sorted((r for r in parents if r.startswith("teacher")), key=lambda r: (len(r), r))
+    """Of a recovery's parents its teachers: its own, then the committee's."""
+    return numbered("teacher", parents)

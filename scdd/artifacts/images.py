@@ -7,7 +7,7 @@ one by one, each with its class, slots and hash, so that it can draw on several 
 import hashlib
 import json
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -112,8 +112,21 @@ def save_shard(
     tensors.save(shard_path(folder, slots, index), {"images": images}, header)
 
 
-def save_checksums(folder: Path, slots: Range, block: Range) -> None:
-    """Write the hashes of a job's shards, as `sha256sum -c` reads them; the job's last file."""
+def save_shards(
+    folder: Path,
+    slots: Range,
+    classes: Sequence[str],
+    block: Range,
+    images: Iterable[Tensor],
+    *,
+    record: Mapping[str, Any],
+) -> None:
+    """Write all shards of a job, then its last file: their hashes, as `sha256sum -c` reads them.
+
+    images: of each class of the `block`, in order, as `save_shard` takes them.
+    """
+    for index, of_class in zip(range(*block), images, strict=True):
+        save_shard(folder, slots, classes, index, of_class, record=record)
     shards = [shard_path(folder, slots, index) for index in range(*block)]
     lines = [f"{sha256(shard)}  {shard.name}\n" for shard in shards]
     write_text(checksums_path(folder, slots, block), "".join(lines))

@@ -22,7 +22,7 @@ from scdd.data.holdout import hold_out
 from scdd.data.sets import module
 from scdd.data.source import check_header, decode
 from scdd.errors import ScddError
-from scdd.jobs import runtime
+from scdd.jobs import arguments, runtime
 from scdd.jobs.progress import say, track
 
 IN_MEMORY = 4 * 2**30  # bytes of pixels up to which a split is decoded into one file
@@ -127,10 +127,8 @@ def work(args: Namespace, config: Frozen, device: torch.device) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = runtime.parser(__doc__)
-    parser.add_argument("--root", type=Path, required=True, help="where the dataset's files are")
-    parser.add_argument("--download", action="store_true", help="fetch the files if they lack")
-    parser.add_argument("--out", type=Path, required=True, help="dataset.json to write")
+    parser = arguments.parser(__doc__, "root", out="dataset.json to write")
+    parser.add_argument("--download", action="store_true", help="download files that are missing")
     return runtime.run("data", parser, work, argv)
 
 

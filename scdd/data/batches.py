@@ -38,8 +38,8 @@ def views(
         parts = [torch.cat([part, partner[part].long()]) for part in parts]
     # what comes before the crop needs the whole image
     whole = draws.patches is not None or draws.ops is not None
-    cut = bool(split.files) and draws.chances is not None and not whole
-    if cut:
+    chances = draws.chances if split.files and not whole else None
+    if chances is not None:
         draws = replace(draws, crop=whole_boxes(len(draws.crop), split.resolution).to(device))
     # the joined part is longer than the rest and read by itself
     for group in (parts[:-1], parts[-1:]):
@@ -47,8 +47,8 @@ def views(
             wanted, length = torch.cat(group), len(group[0])
             there = wanted.to(device, non_blocking=True)  # at once: each copy would be waited for
             read = (
-                split.crops(wanted, length, [split.resolution], draws.chances[wanted, None], device)
-                if cut
+                split.crops(wanted, length, [split.resolution], chances[wanted, None], device)
+                if chances is not None
                 else ([images] for _, images in split.batches(wanted, length, device))
             )
             for pick, (images,) in zip(there.split(length), read, strict=True):

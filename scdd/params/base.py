@@ -3,7 +3,6 @@ in the digest."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
-from functools import cache
 from typing import (
     Annotated,
     Any,
@@ -132,8 +131,7 @@ class Section:
         return kept
 
 
-@cache
-def parameters(section: type[Section]) -> dict[str, Field[Any]]:
+def parameters(section: type[Any]) -> dict[str, Field[Any]]:
     """A section's parameters by their names in Python."""
     return {each.name: each for each in fields(section)}
 
@@ -148,9 +146,14 @@ def default_of(parameter: Field[Any]) -> Any:
     return parameter.default if parameter.default_factory is MISSING else {}
 
 
-@cache
-def hints(section: type[Section]) -> dict[str, Any]:
-    return get_type_hints(section)
+_HINTS: dict[type[Any], dict[str, Any]] = {}
+
+
+def hints(section: type[Any]) -> dict[str, Any]:
+    """The types of a section's parameters, by their names in Python."""
+    if section not in _HINTS:
+        _HINTS[section] = get_type_hints(section)
+    return _HINTS[section]
 
 
 def sections_in(hint: Any) -> list[type[Section]]:

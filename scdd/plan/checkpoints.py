@@ -1,4 +1,4 @@
-"""Public checkpoints: what can be known of them before the first job, without torch."""
+"""Public checkpoints: what is checked before the first job, without torch."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,7 +13,7 @@ WHERE = "squeeze.imported.source"
 SAME_COLOUR = 0.01  # published means and deviations of one dataset differ by less
 
 
-def settle(source: Source, data: Mapping[str, Any]) -> tuple[Source, str]:
+def read_source(source: Source, data: Mapping[str, Any]) -> tuple[Source, str]:
     """The source with its class names read from their file, and the checkpoint's sha256.
 
     data: the dataset's parameters. Raises ScddError where a file is missing, or the network was

@@ -1,6 +1,6 @@
-"""What jobs ask of Slurm: by stage, and in the words of the user's `slurm/cluster.yaml`.
+"""What jobs ask of Slurm: the numbers of each stage, and the user's `slurm/cluster.yaml`.
 
-None of it stands in a digest: changing it never makes an artifact anew.
+Nothing here is in a digest: a change never makes an artifact again.
 """
 
 import json
@@ -18,12 +18,12 @@ VARIABLE = "SCDD_CLUSTER"  # hands the settings of a run to its jobs
 
 
 @dataclass(frozen=True)
-class Asked(Section):
-    """What the jobs of one stage ask for, where it is not the usual."""
+class Request(Section):
+    """What the jobs of a stage ask for in place of the defaults."""
 
     runtime: Count | None = param(None, "minutes until Slurm ends a job")
     mem: Count | None = param(None, "MB of memory of a first try")
-    partition: str | None = param(None, "another one than the other stages'")
+    partition: str | None = param(None, "in place of the partition of all stages")
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Cluster(Section):
     gpu: Literal["gpus", "gres"] = param("gpus", "--gpus=1, or --gres=gpu:1")
     max_runtime: Count | None = param(None, "minutes: no job asks for more")
     max_mem: Count | None = param(None, "MB: no job asks for more")
-    stages: dict[str, Asked] = param({}, "overrides by stage")
+    stages: dict[str, Request] = param({}, "overrides by stage")
 
     def __post_init__(self) -> None:
         for name in self.stages:
@@ -45,33 +45,33 @@ class Cluster(Section):
                 raise ValueError(f"stages: {name} is not one of the stages {', '.join(STAGES)}")
 
     def runtime(self, stage: str) -> int:
-        """Minutes. They do not grow with the tries: what was stopped goes on where it was."""
+        """Minutes. They do not grow with the attempts, since a job that was ended resumes."""
         wanted = self._of(stage).runtime or STAGES[stage].minutes
         return min(wanted, self.max_runtime or wanted)
 
     def mem(self, stage: str, attempt: int) -> int:
-        """MB. They grow, for Slurm may have ended the last try for its memory; thrice is the end,
-        for there are many other reasons and as many tries."""
+        """MB. It grows with the attempts, to three times at most: Slurm may have ended the last
+        attempt for its memory, or for another reason."""
         wanted = min(attempt, 3) * (self._of(stage).mem or STAGES[stage].mem)
         return min(wanted, self.max_mem or wanted)
 
     def placement(self, stage: str) -> dict[str, str]:
-        """Where a job may run and who pays, as Snakemake resources; what is not set is left out."""
-        asked = {
+        """Where a job may run and who pays, as Snakemake resources; without what is not set."""
+        resources = {
             "slurm_partition": self._of(stage).partition or self.partition,
             "slurm_account": self.account,
             "qos": self.qos,
             "constraint": self.constraint,
         }
-        return {name: value for name, value in asked.items() if value is not None}
+        return {name: value for name, value in resources.items() if value is not None}
 
-    def _of(self, stage: str) -> Asked:
-        return self.stages.get(stage, Asked())
+    def _of(self, stage: str) -> Request:
+        return self.stages.get(stage, Request())
 
 
 def for_run(path: Path, is_driver: bool) -> Cluster:
-    """The settings of this run: the driver reads the file, if there is one, and its jobs get what
-    it read, for the file may have been edited while they were queued.
+    """The settings of this run. The driver reads the file, if there is one, and its jobs get what
+    it read: the file may be edited while they are queued.
 
     Raises ScddError, naming the file, for anything wrong with it.
     """

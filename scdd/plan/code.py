@@ -15,11 +15,14 @@ from scdd.artifacts.run import RESULTS
 from scdd.plan.plan import Node
 from scdd.plan.stages import STAGES
 
-# How files are laid out and what is printed does not change results; where it does, raise the
-# stage's version. Nor does the package's own module, with its version and `scdd.load`.
+# How files are laid out, and what is printed, does not change results. Where an edit of these
+# modules does change them, raise the stage's version.
 NEUTRAL = (
     "scdd.artifacts",
     "scdd.jobs.runtime",
+    "scdd.jobs.arguments",
+    "scdd.jobs.devices",
+    "scdd.jobs.signals",
     "scdd.jobs.progress",
     "scdd.jobs.gpus",
     "scdd.errors",
@@ -33,12 +36,13 @@ def print_path(node: Node) -> Path:
 
 
 def _chosen(node: Node) -> list[str]:
+    """The name of the module that the artifact's program loads, if it loads any."""
     plugins = STAGES[node.stage].plugins
     return [node.params[plugins[1]].replace("-", "_")] if plugins else []
 
 
 def write_prints(nodes: list[Node]) -> None:
-    """Write the prints that changed, and leave the others' times alone."""
+    """Write the prints that changed. The files of the others keep their times."""
     for path, node in {print_path(node): node for node in nodes}.items():
         stage = STAGES[node.stage]
         roots = [stage.program, f"{stage.program}.__main__"]
@@ -52,7 +56,7 @@ def write_prints(nodes: list[Node]) -> None:
 
 
 def reach(roots: list[str]) -> set[str]:
-    """The modules of this package that `roots` import, directly or not, less the neutral ones."""
+    """The modules of this package that `roots` import, directly or not, without neutral ones."""
     seen: set[str] = set()
     waiting = [name for name in roots if _file(name)]
     while waiting:
@@ -66,9 +70,9 @@ def reach(roots: list[str]) -> set[str]:
 
 @cache
 def _file(name: str) -> Path | None:
-    """The source of a module of this package, None where there is none.
+    """The source of a module of this package, None where there is no such module.
 
-    By its path: to ask importlib would import the module's parents, and torch with them.
+    Found by its path, since importlib would import the module's parents, and torch with them.
     """
     place = PACKAGE.joinpath(*name.split(".")[1:])
     return next((f for f in (place.with_suffix(".py"), place / "__init__.py") if f.exists()), None)
@@ -81,25 +85,25 @@ def _tree(file: Path) -> ast.Module:
 
 @cache
 def imports(file: Path) -> list[str]:
-    """Every `scdd` module that a file's import statements name, wherever they stand."""
-    found: list[str] = []
+    """Every `scdd` module that the import statements of a file name, also those in functions."""
+    names: list[str] = []
     for node in ast.walk(_tree(file)):
         if isinstance(node, ast.Import):
-            found += [alias.name for alias in node.names]
+            names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
-            found.append(node.module)
-            found += [f"{node.module}.{alias.name}" for alias in node.names]
-    return [name for name in found if name.split(".")[0] == "scdd" and _file(name)]
+            names.append(node.module)
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
+    return [name for name in names if name.split(".")[0] == "scdd" and _file(name)]
 
 
 @cache
 def tree_hash(file: Path) -> str:
-    """A hash of a file's syntax tree; the same under every Python that can read the file."""
+    """A hash of a file's syntax tree. It is the same under every Python that can read the file."""
     return hashlib.sha256(repr(_bare(_tree(file))).encode()).hexdigest()[:16]
 
 
 def _bare(node: Any) -> Any:
-    """Nested tuples of what is set in the tree, without docstrings."""
+    """The tree as nested tuples, without docstrings and empty fields."""
     if isinstance(node, list):
         return [_bare(item) for item in node]
     if not isinstance(node, ast.AST):

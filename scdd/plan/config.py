@@ -1,9 +1,7 @@
-"""Reading configurations: one clear message for a wrong key or value, presets filled in."""
+"""Reading configurations: one clear message for a wrong key or value."""
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
 
@@ -13,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from scdd.errors import ScddError, nearest
 from scdd.params.base import Section, hints, key_of, parameters, sections_in
 from scdd.params.experiment import Method
+from scdd.plan.presets import merge
 
 S = TypeVar("S", bound=Section)
 
@@ -24,24 +23,30 @@ def parse(section: type[S], values: Mapping[str, Any], where: str) -> S:
     """
     values = _prepared(section, values, (where,) if where else ())
     try:
-        return _adapter(section).validate_python(values)
+        checked: S = _adapter(section).validate_python(values)
+        return checked
     except ValidationError as error:
         problems = [dict(problem) for problem in error.errors()]
-        # a list whose items are wrong is also reported as too short, and a number that is wrong
-        # as not being 'auto'
+        # pydantic reports a list with wrong items also as too short, and a wrong number also as
+        # not being the word that may stand in its place
         shown = [p for p in problems if p["type"] != "too_short" and not _or_word(p)] or problems
         lines = [_explain(section, problem, where) for problem in shown]
         raise ScddError("\n".join(dict.fromkeys(lines))) from None
 
 
-@cache
-def _adapter(section: type[S]) -> TypeAdapter[S]:
-    return TypeAdapter(section)
+_ADAPTERS: dict[type[Any], TypeAdapter[Any]] = {}
+
+
+def _adapter(section: type[Any]) -> TypeAdapter[Any]:
+    """Made once for each section, since that takes time."""
+    if section not in _ADAPTERS:
+        _ADAPTERS[section] = TypeAdapter(section)
+    return _ADAPTERS[section]
 
 
 def _prepared(section: type[Section], values: Any, place: tuple[str, ...]) -> Any:
-    """The values of a section before they are checked: bare names as mappings, and what a nested
-    section leaves out from the default that `section` has for it."""
+    """The values of a section before they are checked: bare names become mappings, and a nested
+    section gets what it leaves out from the default that `section` has for it."""
     if not isinstance(values, Mapping):
         bare = section.BARE if isinstance(values, str) else None
         return values if bare is None else {bare: values}
@@ -78,7 +83,7 @@ def _all_prepared(section: type[Section], hint: Any, value: Any, place: tuple[st
     return _prepared(section, value, place)
 
 
-# what may be given as one name in place of a list of them
+# what may be a bare name in place of a list of names
 LISTED = (hints(Method)["teacher"],)
 
 
@@ -92,7 +97,7 @@ def _refuse_truth(where: str, hint: Any, value: Any) -> None:
 
 
 def _or_word(problem: dict[str, Any]) -> bool:
-    """Whether it tells that a value is not the word that may stand in place of a number."""
+    """Whether it says that a value is not the word that may stand in place of a number."""
     return problem["type"] == "literal_error" and str(problem["loc"][-1]).startswith("literal[")
 
 
@@ -107,11 +112,11 @@ def _explain(section: type[Section], problem: dict[str, Any], where: str) -> str
         return f"unknown key {path}. {nearest(place[-1], known)}"
     if problem["type"] == "missing":
         return f"{path} is missing."
-    told = problem["msg"].removeprefix("Value error, ")
-    told = re.sub("tuple", "list", told, flags=re.IGNORECASE)
-    told = re.sub(r" or an instance of \w+", "", told)
+    message = problem["msg"].removeprefix("Value error, ")
+    message = re.sub("tuple", "list", message, flags=re.IGNORECASE)
+    message = re.sub(r" or an instance of \w+", "", message)
     got = "" if problem["type"] == "value_error" else f" (got {problem['input']!r})"
-    return f"{path + ': ' if path else ''}{told[0].lower()}{told[1:]}{got}."
+    return f"{path + ': ' if path else ''}{message[0].lower()}{message[1:]}{got}."
 
 
 def _sections_at(section: type[Section], place: Sequence[Any]) -> list[type[Section] | None]:
@@ -144,89 +149,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise ScddError(f"{path} cannot be read: {error}") from None
     except yaml.YAMLError as error:
-        raise ScddError(f"{path} is no valid YAML: {error}") from None
+        raise ScddError(f"{path} is not valid YAML: {error}") from None
     if not isinstance(content, dict):
         raise ScddError(f"{path} holds no keys: see config.yaml for an example.")
     return content
-
-
-def merge(*layers: Mapping[str, Any]) -> dict[str, Any]:
-    """Later layers win; nested mappings merge key by key."""
-    merged: dict[str, Any] = {}
-    for layer in layers:
-        for key, value in layer.items():
-            old = merged.get(key)
-            both = isinstance(old, Mapping) and isinstance(value, Mapping)
-            merged[key] = merge(old, value) if both else value  # type: ignore[arg-type]
-    return merged
-
-
-def flatten(values: Mapping[str, Any]) -> list[str]:
-    """The keys of nested mappings, as `view.flip`."""
-    keys: list[str] = []
-    for key, value in values.items():
-        inner = flatten(value) if isinstance(value, Mapping) else []
-        keys += [f"{key}.{name}" for name in inner] or [key]
-    return keys
-
-
-@dataclass(frozen=True)
-class Marked:
-    """A preset's value and its source: 'paper', 'code' or 'assumed'."""
-
-    value: Any
-    source: str
-
-
-class _Loader(yaml.SafeLoader):
-    pass
-
-
-def _marked(loader: Any, source: str, node: yaml.Node) -> Marked:
-    if isinstance(node, yaml.SequenceNode):
-        return Marked(loader.construct_sequence(node), source)
-    tag = loader.resolve(yaml.ScalarNode, node.value, (True, False))
-    return Marked(loader.construct_object(yaml.ScalarNode(tag, node.value)), source)
-
-
-_Loader.add_multi_constructor("!", _marked)
-
-
-@dataclass(frozen=True)
-class Preset:
-    """Published parameters of one thing for one dataset family, with their sources by key."""
-
-    values: dict[str, Any] = field(default_factory=dict)
-    sources: dict[str, str] = field(default_factory=dict)
-
-
-@cache
-def _presets() -> dict[str, Any]:
-    text = (Path(__file__).parent / "presets.yaml").read_text(encoding="utf-8")
-    loaded: dict[str, Any] = yaml.load(text, Loader=_Loader)
-    return loaded
-
-
-def preset_names(section: str) -> list[str]:
-    return list(_presets()[section])
-
-
-def preset(*path: str) -> Preset:
-    """The preset at e.g. ('recover', 'scdd-paper', 'cifar'); empty where there is none."""
-    found: Any = _presets()
-    for part in path:
-        found = found.get(part, {})
-    values, sources = _split(found)
-    return Preset(values, sources)
-
-
-def _split(marked: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
-    values: dict[str, Any] = {}
-    sources: dict[str, str] = {}
-    for key, item in marked.items():
-        if isinstance(item, Marked):
-            values[key], sources[key] = item.value, item.source
-        else:
-            values[key], inner = _split(item)
-            sources |= {f"{key}.{name}": source for name, source in inner.items()}
-    return values, sources

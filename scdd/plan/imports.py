@@ -1,5 +1,4 @@
-"""Distilled sets and label folders of others: what can be known of them before the first job,
-without torch."""
+"""Distilled sets and label folders of others: what is checked before the first job."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,24 +17,27 @@ from scdd.data.folders import (
     tensor_files,
 )
 from scdd.errors import ScddError
-from scdd.interop.contents import kept_path
+from scdd.interop.contents import kept_path as stored_path
 from scdd.interop.fkd_files import epoch_count, epoch_files
 from scdd.jobs.progress import say
 
-MUCH = 2**30  # bytes that take seconds to hash: the log says so
+MUCH = 2**30  # bytes; hashing more takes seconds, and the log says so
 
 
 def contents_of(path: Path, groups: Sequence[Sequence[Path]]) -> list[str]:
-    """`sha256_of` each group of files. It is kept in results/contents/ for files of the same names,
-    sizes and times, since a plan is made often and such files may be large."""
-    kept = [kept_path(path, files) for files in groups]
-    new = [(at, files) for at, files in zip(kept, groups, strict=True) if not at.exists()]
+    """`sha256_of` each group of files.
+
+    It is stored in results/contents/ for files of the same names, sizes and times: a plan is made
+    often, and such files may be large.
+    """
+    stored = [stored_path(path, files) for files in groups]
+    new = [(at, files) for at, files in zip(stored, groups, strict=True) if not at.exists()]
     size = sum(file.stat().st_size for _, files in new for file in files)
     if size >= MUCH:
         say(f"{path}: hashing {size / 2**30:.0f} GiB, once")
     for at, files in new:
         write_text(at, sha256_of(path, files) + "\n")
-    return [at.read_text(encoding="utf-8").strip() for at in kept]
+    return [at.read_text(encoding="utf-8").strip() for at in stored]
 
 
 def check_set(
@@ -53,15 +55,16 @@ def check_set(
 
     classes: the dataset's, None where only their number `count` is known; in_order: class i is
     also the dataset's own class i; labelled: there are FKD labels, which are of all images in
-    ImageFolder's order. Raises ScddError, naming the key `where`, for what no job could take; of
-    tensors only the job sees more than their names, of images more than the first's size.
+    ImageFolder's order. Raises ScddError, naming the key `where`, for what no job could use. Of
+    tensor files only the names are looked at, of images only the size of the first.
     """
     try:
         files = set_files(path)
         if tensor_files(path):
             if labelled:
                 raise ScddError(
-                    f"{path} is no image folder, and labels are of such in their order."
+                    f"{path} is not an image folder, and labels are of the images of one, in "
+                    "their order."
                 )
             return contents_of(path, [files])[0]
         if not in_order and by_index_alone(path, classes):
@@ -95,7 +98,7 @@ def check_set(
 
 
 def check_size(file: Path, resolution: int) -> None:
-    """Raises ScddError, naming it, for an image file of another size, or none."""
+    """Raises ScddError, naming the file, if it is not an image of this size."""
     try:
         with Image.open(file) as opened:
             size = opened.size
@@ -106,16 +109,16 @@ def check_size(file: Path, resolution: int) -> None:
 
 
 def check_labels(where: str, folder: Path, images: int, *, batch: int, epochs: int) -> list[str]:
-    """The content hashes of the first `epochs` epochs of an FKD folder, those that are used.
+    """The content hashes of the first `epochs` epochs of an FKD folder.
 
-    images: how many it must be of; batch: in files of so many. Raises ScddError, naming the
-    key `where`, for what no job could take.
+    images: how many its labels are of; batch: how many images a file is of. Raises ScddError,
+    naming the key `where`, for what no job could use.
     """
     try:
-        found = epoch_count(folder)
-        if found < epochs:
+        count = epoch_count(folder)
+        if count < epochs:
             raise ScddError(
-                f"{folder} has {found} epochs, but the protocol trains for {epochs}. Lower "
+                f"{folder} has {count} epochs, but the protocol trains for {epochs}. Lower "
                 "protocol.epochs."
             )
         files = [epoch_files(folder, epoch, images, batch) for epoch in range(epochs)]

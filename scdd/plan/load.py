@@ -16,32 +16,59 @@ from scdd.plan.build import build
 from scdd.plan.config import parse, read_yaml
 from scdd.plan.identity import digest
 from scdd.plan.plan import Node, Plan
+from scdd.plan.presets import merge
 
 VARIABLE = "SCDD_PLAN"  # names the frozen plan to the jobs of a run
 
 
-def plan_of(config: Mapping[str, Any], *, check_files: bool = True) -> Plan:
+def plan_of(config: Mapping[str, Any], folder: Path = Path(), *, check_files: bool = True) -> Plan:
     """The plan of one configuration: an experiment, or `experiments:`, a list of their files.
 
-    Raises ScddError for anything wrong with it, missing folders of datasets among it unless
-    `check_files` is off.
+    folder: where the configuration's `base` is looked for. Raises ScddError for anything wrong
+    with it, missing folders of datasets among it unless `check_files` is off.
     """
     if "experiments" not in config:
-        return build([parse(Experiment, config, "")], check_files=check_files)
-    other = sorted(set(config) - {"experiments"})
-    if other:
-        raise ScddError(f"unknown key {other[0]}: beside 'experiments' there can be no other key.")
+        experiment = parse(Experiment, with_base(config, folder), "")
+        return build([experiment], check_files=check_files)
+    others = sorted(set(config) - {"experiments"})
+    if others:
+        raise ScddError(f"unknown key {others[0]}: beside 'experiments' there can be no other key.")
     files = config["experiments"]
     if not isinstance(files, list) or not files:
         raise ScddError("experiments: a list of configuration files is needed.")
     experiments = []
-    for file in map(str, files):
-        content = read_yaml(Path(file))
+    for file in map(Path, map(str, files)):
+        content = with_base(read_yaml(file), file.parent)
         try:
             experiments.append(parse(Experiment, content, ""))
         except ScddError as error:
             raise ScddError(f"{file}: {error}") from None
     return build(experiments, check_files=check_files)
+
+
+def plan_of_file(file: Path, *, check_files: bool = True) -> Plan:
+    """`plan_of` a configuration file."""
+    return plan_of(read_yaml(file), file.parent, check_files=check_files)
+
+
+def with_base(config: Mapping[str, Any], folder: Path, seen: tuple[Path, ...] = ()) -> Any:
+    """A configuration on top of the file that its `base` names, and that file's base, and so on.
+
+    Mappings merge key by key; all else, lists among it, is replaced. `base` is relative to
+    `folder`. Raises ScddError, naming the file, where it is missing, or comes to itself again.
+    """
+    if "base" not in config:
+        return config
+    own = {key: value for key, value in config.items() if key != "base"}
+    file = folder / str(config["base"])
+    if file.resolve() in seen:
+        raise ScddError(f"base: {file} is its own base.")
+    if "experiment" not in own:
+        raise ScddError(f"base: {file} has the name of another experiment. Set experiment.")
+    content = read_yaml(file)
+    if "experiments" in content:
+        raise ScddError(f"base: {file} is a list of experiments. Name one of them.")
+    return merge(with_base(content, file.parent, (*seen, file.resolve())), own)
 
 
 def freeze(plan: Plan) -> Path:
@@ -66,24 +93,24 @@ def thaw(path: Path) -> Plan:
     return Plan(nodes={node.key: node for node in nodes}, **content)
 
 
-def for_run(config: Mapping[str, Any], is_driver: bool) -> Plan:
-    """The plan of this run: the driver makes and freezes it, its jobs read what it froze.
+def for_run(config: Mapping[str, Any], folder: Path, is_driver: bool) -> Plan:
+    """The plan of this run: the driver makes and freezes it (`plan_of`), its jobs read that.
 
-    A job parses the Snakefile again, perhaps hours later and after the config was edited; reading
-    the frozen plan, it still does what it was submitted for.
+    A job parses the Snakefile again, perhaps hours later and after an edit of the configuration.
+    With the frozen plan it still does what it was submitted for.
     """
     if not is_driver:
         if VARIABLE not in os.environ:
             raise ScddError(f"{VARIABLE} did not reach this job. Submit with --export=ALL.")
         return thaw(Path(os.environ[VARIABLE]))
-    plan = plan_of(config)
+    plan = plan_of(config, folder)
     os.environ[VARIABLE] = str(freeze(plan).resolve())
     os.environ[NAME] = uuid.uuid4().hex
     return plan
 
 
 def write_config(path: Path) -> None:
-    """Write one artifact's config.json, found in the run's frozen plan by its folder's name."""
+    """Write an artifact's config.json. Its folder's name is its key in the run's frozen plan."""
     plan = thaw(Path(os.environ[VARIABLE]))
     node = plan.nodes[f"{path.parent.parent.name}/{path.parent.name}"]
     write_text(path, json.dumps(node.frozen(), indent=2) + "\n")

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from scdd.artifacts.config import teacher_roles
+from scdd.artifacts.config import numbered
 from scdd.artifacts.run import RESULTS
 from scdd.artifacts.sizes import image_bytes, label_bytes
 from scdd.artifacts.slots import (
@@ -57,10 +57,10 @@ class Node:
 
 @dataclass
 class Plan:
-    """Everything that is to be made, by key; the tables' nodes are the targets.
+    """Every artifact of a run, by key.
 
-    `roots` and `classes` tell, for each dataset, where its files are and how many classes it has;
-    `imports`, where the files of others are that an artifact is made of.
+    roots: where the files of each dataset are. classes: how many classes it has. imports: the files
+    of others that an artifact is made of. machine: how this machine runs the jobs.
     """
 
     nodes: dict[str, Node] = field(default_factory=dict)
@@ -77,7 +77,10 @@ class Plan:
         parents: Mapping[str, Node],
         identity: Mapping[str, Any] | None = None,
     ) -> Node:
-        """The node with this identity: a new one, or the one that another experiment made."""
+        """The node with this identity: a new one, or that of another experiment.
+
+        identity: of `params` what is in the digest; None: all.
+        """
         name = digest(
             {
                 "stage": stage,
@@ -118,9 +121,11 @@ class Plan:
     def parent(self, node: Node, role: str) -> Node:
         return self.nodes[node.parents[role]]
 
-    def teachers(self, node: Node) -> list[Node]:
-        """The probes that images are recovered from, or labelled by: the first, then the others."""
-        return [self.parent(node, role) for role in teacher_roles(node.parents)]
+    def made_by(self, node: Node, role: str) -> list[Path]:
+        """The file that shows that a parent is finished, of each parent in `role` (then role_2,
+        role_3, ...); none where there is no such parent."""
+        roles = numbered(role, node.parents)
+        return [self.targets(self.parent(node, each))[0] for each in roles]
 
     def data_of(self, node: Node) -> Node:
         """The dataset that `node` descends from."""
@@ -132,7 +137,7 @@ class Plan:
         return self.classes[self.data_of(node).key]
 
     def class_blocks(self, source: Node) -> list[Range]:
-        """The class blocks whose images are made together; a baseline has one block."""
+        """The blocks of classes whose images a job makes; without a recovery, all classes."""
         count = self.class_count(source)
         return blocks(count, source.params.get("block", count))
 
@@ -146,10 +151,10 @@ class Plan:
         ]
 
     def checksums(self, images: Node) -> list[Path]:
-        """The jobs that an image set waits for, each by its one file of checksums.
+        """The jobs that an image set waits for, each by its file of checksums.
 
-        All shards of all jobs would be tens of thousands of inputs, which cost a dry run of
-        ImageNet half a minute.
+        All shards of all jobs are tens of thousands of files. As inputs they would add half a
+        minute to a dry run of ImageNet.
         """
         source = self.parent(images, "source")
         return [
@@ -167,12 +172,12 @@ class Plan:
         ]
 
     def frames(self, source: Node) -> Path:
-        """A recovery's first images on their way from noise."""
+        """The first images of a recovery, at some of its iterations."""
         (slots,), first = slot_ranges(1), self.class_blocks(source)[0]
         return frames_path(source.folder, slots, first)
 
     def label_epochs(self, student: Node) -> int:
-        """How many epochs of its soft labels a student uses; after the last it begins anew."""
+        """How many epochs of soft labels a student uses, over and over if it trains for more."""
         epochs: int = student.params["label_epochs"]
         return epochs
 
@@ -182,45 +187,53 @@ class Plan:
         return [labels.folder / f"epochs_{range_name(span)}.safetensors" for span in spans]
 
     def store_epochs(self, labels: Node) -> int:
-        """How many epochs a store will hold: whole shards, for whichever student uses most."""
+        """How many epochs a store will have: whole shards, for the student that uses most."""
         students = [node for node in self.of("validate") if labels.key in node.parents.values()]
         return _whole_shards(labels, max(map(self.label_epochs, students)))[-1][1]
 
+    def bytes(self, node: Node) -> int | None:
+        """Of an image set's pixels, or of a label store's tensors; None for other stages."""
+        if node.stage == "imageset":
+            return self.set_bytes(node)
+        return self.store_bytes(node) if LABELS in STAGES[node.stage].done else None
+
     def store_bytes(self, labels: Node) -> int:
-        """Of the tensors of a store's shards."""
+        """The size of the tensors in a label store."""
         images: int = self.class_count(labels) * self.parent(labels, "images").params["ipc"]
         each = label_bytes(Relabel.of(labels.params), self.class_count(labels))
         return images * self.store_epochs(labels) * each
 
     def set_bytes(self, images: Node) -> int:
-        """Of an image set's pixels."""
+        """The size of an image set's pixels."""
         size = self.data_of(images).params["resolution"]
         return image_bytes(self.class_count(images) * images.params["ipc"], size)
 
     def costs(self, node: Node) -> dict[str, list[str]]:
-        """By stage, below results/, the cost files of all jobs that `node` came of, its own among
-        them. Imports are none: what they bring was made elsewhere."""
-        found: dict[str, list[str]] = {stage: [] for stage in STAGES}
+        """The cost files, below results/, of all jobs that `node` depends on and its own, by stage.
+
+        Imports have none, since what they bring was made elsewhere.
+        """
+        costs: dict[str, list[str]] = {stage: [] for stage in STAGES}
         waiting, seen = [(node, [node.stage])], set[str]()
         while waiting:
-            one, jobs = waiting.pop()
-            if one.key in seen:
+            current, jobs = waiting.pop()
+            if current.key in seen:
                 continue
-            seen.add(one.key)
-            parents = [self.nodes[key] for key in one.parents.values()]
-            waiting += [(parent, self._jobs(parent, one)) for parent in parents]
-            if not STAGES[one.stage].imports and one.params.get("method") != "imported":
-                paths = [cost_path(one.folder, job).relative_to(RESULTS) for job in jobs]
-                found[one.stage] += map(str, paths)
-        return {stage: files for stage, files in found.items() if files}
+            seen.add(current.key)
+            parents = [self.nodes[key] for key in current.parents.values()]
+            waiting += [(parent, self._jobs(parent, current)) for parent in parents]
+            if not STAGES[current.stage].imports and current.params.get("method") != "imported":
+                paths = [cost_path(current.folder, job).relative_to(RESULTS) for job in jobs]
+                costs[current.stage] += map(str, paths)
+        return {stage: files for stage, files in costs.items() if files}
 
     def _jobs(self, node: Node, user: Node) -> list[str]:
-        """The jobs of `node` that its child `user` needs, named as scdd.jobs.costs has it."""
+        """The jobs of `node` that its child `user` needs, by the names of scdd.jobs.costs."""
         slots = [f"slots_{range_name(span)}" for span in slot_ranges(user.params.get("ipc", 1))]
         match node.stage:
             case "recover":
-                of = [f"classes_{range_name(block)}" for block in self.class_blocks(node)]
-                return [f"{span}_{block}" for span in slots for block in of]
+                classes = [f"classes_{range_name(block)}" for block in self.class_blocks(node)]
+                return [f"{span}_{block}" for span in slots for block in classes]
             case "select":
                 return slots
             case "relabel":
@@ -233,6 +246,6 @@ class Plan:
 def _whole_shards(labels: Node, epochs: int) -> list[Range]:
     size = labels.params["epochs_per_shard"]
     stop = -(-epochs // size) * size
-    if labels.stage == "import_labels":  # no more than others made
+    if labels.stage == "import_labels":  # there are no more
         stop = min(stop, len(labels.params["sha256"]))
     return blocks(stop, size)

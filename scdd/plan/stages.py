@@ -1,9 +1,9 @@
-"""The stages, in the order of the data: one row each. Everything that must know what stages there
-are reads it here."""
+"""The stages, in the order of the data: a row each. Whatever needs to know the stages reads them
+here."""
 
 from dataclasses import dataclass
 
-# what `done` says where the files follow from the artifact: `Plan.targets` has them
+# in `done`: files whose names follow from the artifact; `Plan.targets` lists them
 IMAGES, LABELS, PAGES = "<image shards>", "<label shards>", "<pages>"
 
 
@@ -11,12 +11,12 @@ IMAGES, LABELS, PAGES = "<image shards>", "<label shards>", "<pages>"
 class Stage:
     """A stage.
 
-    program: the module that a job runs; done: the files in an artifact's folder that show that it
-    is finished; job: what one job makes; minutes: until Slurm ends a job, and mem: MB of memory,
-    both assumed, not measured; gpu: whether a job needs one; version: raised by hand when the
-    stage's results would change: everything it made is then made anew; plugins: the package of
-    which the program loads a module, and the parameter that names it; reads: files of scdd that the
-    program reads beside its modules; imports: whether it only reads what others made.
+    program: the module that a job runs. done: the files in an artifact's folder that show that it
+    is finished. job: what a job makes. minutes: until Slurm ends a job; mem: MB of memory; both are
+    assumed, not measured. gpu: whether a job needs one. version: raised by hand when the stage's
+    results would change, so that they are made again. plugins: the package of which the program
+    loads a module, and the parameter that names the module. reads: files of scdd that the program
+    reads beside its modules. imports: whether it only reads what others made.
     """
 
     program: str
@@ -154,3 +154,8 @@ STAGES = {
         reads=("report/published.csv",),
     ),
 }
+
+
+def stages_with(files: str) -> list[str]:
+    """The stages whose artifacts are such files: IMAGES, LABELS or PAGES."""
+    return [name for name, stage in STAGES.items() if files in stage.done]

@@ -1,7 +1,7 @@
-"""The students that can be asked for: names, small-image stems and image sizes, without torch.
+"""The students: names, stems for small images and image sizes, without torch.
 
-What scdd.networks.students builds, written down so that a wrong name is found before the first job;
-a test holds the two together.
+It lists what scdd.networks.students builds, so that a wrong name is found before the first job. A
+test compares the two.
 """
 
 import importlib.util
@@ -22,7 +22,8 @@ TIMM = "timm:"
 @dataclass(frozen=True)
 class Family:
     """Networks of one kind. least: pixels a side of the smallest images that they take, as
-    published and with the small stem (None: there is none); step: sizes are multiples of it."""
+    published; least_small: with the small stem (None: they have no small stem); step: sizes are
+    multiples of it."""
 
     names: tuple[str, ...]
     least: int = 1
@@ -65,7 +66,7 @@ FAMILIES = (
 STUDENTS = {name: family for family in FAMILIES for name in family.names}
 
 
-def settled(network: Network, resolution: int, where: str) -> dict[str, Any]:
+def network_params(network: Network, resolution: int, where: str) -> dict[str, Any]:
     """The frozen parameters of a student for images of `resolution` pixels a side.
 
     Raises ScddError where there is no such student, or it has no such stem or width, or does not
@@ -107,24 +108,24 @@ def _require_timm(name: str, where: str) -> None:
             "pip install timm."
         )
     if name not in known:
-        raise ScddError(f"{where}: timm has no model {name!r}. {_near(name, known)}")
+        raise ScddError(f"{where}: timm has no model {name!r}. {_nearest(name, known)}")
 
 
-def _near(name: str, known: Iterable[str]) -> str:
+def _nearest(name: str, known: Iterable[str]) -> str:
     """As `nearest`, but timm has too many names to list."""
-    told = nearest(name, known)
-    return told if told.startswith("Did") else "See timm.list_models()."
+    hint = nearest(name, known)
+    return hint if hint.startswith("Did") else "See timm.list_models()."
 
 
 @cache
 def timm_names() -> frozenset[str] | None:
-    """The models that timm registers, read off its source: its import takes torch and seconds.
+    """The models that timm registers, None where it is not installed.
 
-    None where timm is not installed.
+    They are read from its source, since its import takes torch and seconds.
     """
-    found = importlib.util.find_spec("timm")
-    if found is None or not found.submodule_search_locations:
+    spec = importlib.util.find_spec("timm")
+    if spec is None or not spec.submodule_search_locations:
         return None
-    files = Path(found.submodule_search_locations[0], "models").glob("*.py")
+    files = Path(spec.submodule_search_locations[0], "models").glob("*.py")
     entry = re.compile(r"^@register_model\ndef (\w+)\(", re.MULTILINE)
     return frozenset(name for file in files for name in entry.findall(file.read_text("utf-8")))

@@ -26,7 +26,7 @@ from scdd.artifacts.frames import load_frames
 from scdd.artifacts.images import load_corner
 from scdd.artifacts.informativeness import load_informativeness
 from scdd.errors import ScddError
-from scdd.jobs import runtime
+from scdd.jobs import arguments, runtime
 from scdd.report import ablation, backbones, figures, label_sizes, pages, seconds
 from scdd.report.scores import (
     Column,
@@ -336,10 +336,9 @@ def _ipc(row: Row) -> str:
 
 
 def main(argv: list[str] | None = None) -> int:
-    arguments = runtime.parser(__doc__)
-    arguments.add_argument("--results", type=Path, required=True, help="the results folder")
-    arguments.add_argument("--out", type=Path, required=True, help="folder of the report")
-    return runtime.run("tables", arguments, _work, argv)
+    parser = arguments.parser(__doc__, out="folder of the report")
+    parser.add_argument("--results", type=Path, required=True, help="the results folder")
+    return runtime.run("tables", parser, _work, argv)
 
 
 def _work(args: argparse.Namespace, config: Frozen, _: torch.device) -> None:

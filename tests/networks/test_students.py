@@ -13,7 +13,7 @@ from scdd.errors import ScddError
 from scdd.networks import resnet, students
 from scdd.params.network import Network
 from scdd.plan import students as plan
-from scdd.plan.students import STUDENTS, settled
+from scdd.plan.students import STUDENTS, network_params
 from scdd.rng import generator
 
 
@@ -41,7 +41,7 @@ def test_the_plan_knows_the_small_stems() -> None:
 def test_the_plans_smallest_images_are_the_smallest_that_work(name: str) -> None:
     least = STUDENTS[name].least
     student(name, least, "imagenet")
-    with pytest.raises(ScddError, match=f"{name} takes no images of {least - 1}x{least - 1}"):
+    with pytest.raises(ScddError, match=f"{name} does not take images of {least - 1}x{least - 1}"):
         student(name, least - 1, "imagenet")
 
 
@@ -192,7 +192,7 @@ def test_what_no_student_can_be_is_refused_by_the_plan(
     network: dict[str, Any], resolution: int, message: str
 ) -> None:
     with pytest.raises(ScddError, match=r"^students: ") as caught:
-        settled(Network(**network), resolution, "students")
+        network_params(Network(**network), resolution, "students")
     assert message in str(caught.value)
 
 
@@ -210,7 +210,7 @@ def test_what_no_student_can_be_is_refused_by_the_plan(
 def test_the_plan_takes_the_small_stem_where_there_is_one(
     name: str, resolution: int, stem: str
 ) -> None:
-    assert settled(Network(arch=name), resolution, "students")["stem"] == stem
+    assert network_params(Network(arch=name), resolution, "students")["stem"] == stem
 
 
 # ---- timm --------------------------------------------------------------------------------------
@@ -221,7 +221,7 @@ def test_without_timm_both_the_plan_and_the_program_say_how_to_get_it(
 ) -> None:
     monkeypatch.setattr(plan, "timm_names", lambda: None)
     with pytest.raises(ScddError, match="timm:resnet26 needs timm, which is not installed"):
-        settled(Network(arch="timm:resnet26"), 32, "students")
+        network_params(Network(arch="timm:resnet26"), 32, "students")
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(ScddError, match=r"timm is not installed here\. Install it: pip install"):
         student("timm:resnet26", 32, "imagenet")
@@ -234,7 +234,7 @@ def test_timms_names_are_read_off_its_source() -> None:
 
 def test_a_student_of_timm() -> None:
     pytest.importorskip("timm")
-    network = settled(Network(arch="timm:mobilenetv3_small_050"), 32, "students")
+    network = network_params(Network(arch="timm:mobilenetv3_small_050"), 32, "students")
     assert network == {"arch": "timm:mobilenetv3_small_050", "width": 1.0, "stem": "imagenet"}
     assert Network(arch="timm:mobilenetv3_small_050").label == "timm-mobilenetv3_small_050"
     made = [student("timm:mobilenetv3_small_050", 32, "imagenet") for _ in range(2)]
@@ -250,18 +250,18 @@ def test_a_student_of_timm() -> None:
 def test_a_name_that_timm_does_not_have_is_refused(name: str, message: str) -> None:
     pytest.importorskip("timm")
     with pytest.raises(ScddError) as caught:
-        settled(Network(arch=f"timm:{name}"), 32, "students")
+        network_params(Network(arch=f"timm:{name}"), 32, "students")
     assert message in str(caught.value)
 
 
 def test_images_that_a_network_of_timm_does_not_take_are_named() -> None:
     pytest.importorskip("timm")
-    with pytest.raises(ScddError, match="vit_tiny_patch16_224 takes no images of 32x32"):
+    with pytest.raises(ScddError, match="vit_tiny_patch16_224 does not take images of 32x32"):
         student("timm:vit_tiny_patch16_224", 32, "imagenet")
 
 
-def test_random_numbers_of_a_job_that_began_on_the_cpu_are_taken_up_on_a_gpu() -> None:
-    begun = students.drawn_so_far(torch.device("cpu"))
+def test_random_numbers_of_a_job_that_began_on_the_cpu_continue_on_a_gpu() -> None:
+    begun = students.TorchNumbers(torch.device("cpu")).state_dict()
     expected = torch.rand(3)
-    students.go_on_drawing(begun, torch.device("cuda"))
+    students.TorchNumbers(torch.device("cuda")).load_state_dict(begun)
     assert torch.rand(3).equal(expected)

@@ -31,4 +31,5 @@ def load(root: Path, download: bool, splits: Sequence[str] = SPLITS) -> Loaded:
     )
     found = {"train": train, "val": val}
     held = {name: (digits.target[found[name]].tolist(), images[found[name]]) for name in splits}
+    assert isinstance(FACTS.classes, tuple)
     return Loaded(FACTS.classes, held)

@@ -1,0 +1,177 @@
+"""Backbones: squeezed networks with their probes, and the looks at how informative they are."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from scdd.artifacts.classes import require_same_classes
+from scdd.artifacts.run import RESULTS
+from scdd.errors import ScddError, nearest
+from scdd.params.base import Section, parameters
+from scdd.params.experiment import Backbone
+from scdd.params.network import ARCHITECTURES, Network
+from scdd.params.probe import Probe
+from scdd.params.recover import Recover
+from scdd.params.squeeze import SQUEEZES, Imported, Source
+from scdd.plan.checkpoints import WHERE, read_source
+from scdd.plan.draft import Draft
+from scdd.plan.plan import Node
+from scdd.plan.students import STUDENTS, TIMM, network_params
+
+# what squeezed backbones are called where people read; others by their names in the configuration
+TITLES = {
+    "mocov2": "MoCo v2",
+    "mocov3": "MoCo v3",
+    "swav": "SwAV",
+    "dino": "DINO",
+    "supervised": "Supervised",
+    "untrained": "Untrained",
+}
+# what a look at a backbone does not take from the recovery that it is made for: it starts from
+# noise, sees no real image and stores none
+NOT_OF_LOOKS = {"iterations", "r_bn", "start", "statistics", "storage"}
+
+
+def backbone_params(draft: Draft, network: Network) -> dict[str, Any]:
+    """The frozen parameters of a backbone: a ResNet, whose BatchNorm statistics are matched."""
+    arch = network.arch
+    if arch in ARCHITECTURES:
+        return network_params(network, draft.resolution, "backbone")
+    if arch in STUDENTS or arch.startswith(TIMM):
+        raise ScddError(
+            f"backbone: {arch} can be a student only. Backbones are {', '.join(ARCHITECTURES)}."
+        )
+    raise ScddError(f"backbone: unknown arch {arch!r}. {nearest(arch, ARCHITECTURES)}")
+
+
+def probed(
+    draft: Draft,
+    squeeze: str,
+    network: Network,
+    own_squeeze: Mapping[str, Any],
+    own_probe: Mapping[str, Any],
+) -> Node:
+    """The probe of a backbone: squeezed by the method `squeeze`, with the overrides of its own."""
+    params, shared = backbone_params(draft, network), draft.config.squeeze.get(squeeze, {})
+    section = draft.section(SQUEEZES[squeeze], ("squeeze", squeeze), shared, own_squeeze)
+    _require_enough_images(draft, squeeze, section)
+    label = f"{draft.data.label}-{squeeze}-{network.label}"
+    probe = draft.section(Probe, ("probe",), draft.config.probe, own_probe)
+    if isinstance(section, Imported):
+        backbone = _imported(draft, section.source, label, params, probe)
+    elif probe.features == "imported":
+        raise ScddError(
+            f"probe.features: imported, but the squeeze {squeeze} brings no classifier. "
+            "Set it to clean or augmented."
+        )
+    else:
+        parents = {"data": draft.data}
+        backbone = draft.plan.add_section("squeeze", label, section, parents, **params)
+    return draft.plan.add_section("probe", label, probe, {"backbone": backbone})
+
+
+def _require_enough_images(draft: Draft, name: str, squeeze: Section) -> None:
+    """Refuse small crops that are larger than an image, and batches than the training set."""
+    small, batch = getattr(squeeze, "small", None), getattr(squeeze, "batch", 0)
+    if small is not None and (small.size or 0) > draft.resolution:
+        raise ScddError(
+            f"squeeze.{name}.small.size: a crop of {small.size} pixels is larger than the images, "
+            f"which have {draft.resolution} a side."
+        )
+    most = draft.facts.train
+    if most is not None and batch > most:
+        raise ScddError(
+            f"squeeze.{name}.batch: {batch}, but there are {most} training images at most."
+        )
+
+
+def _imported(
+    draft: Draft, source: Source, label: str, network: dict[str, Any], probe: Probe
+) -> Node:
+    """A backbone from a checkpoint that others trained."""
+    source, content = read_source(source, draft.data.params)
+    licence = f"licence {source.licence}" if source.licence else "licence not stated"
+    origin = ", ".join(filter(None, [Path(source.file).name, source.url, licence]))
+    draft.note(f"Imported backbone: {origin}.")
+    if probe.features == "imported":
+        _check_class_order(draft, source)
+    section, parents = Imported(source=source), {"data": draft.data}
+    params = {**network, "sha256": content}
+    node = draft.plan.add_section("squeeze", label, section, parents, **params)
+    draft.plan.imports.setdefault(node.key, source.file)
+    return node
+
+
+def _check_class_order(draft: Draft, source: Source) -> None:
+    """Whether a checkpoint's classifier is one for the dataset's classes, as far as it is known
+    before the dataset is read; the probe's job checks it all."""
+    names, known, count = source.classes, draft.class_names, draft.class_count
+    if names is None:
+        file = Path(source.file).name
+        draft.note(f"{file} does not tell its classifier's class order; assumed the dataset's.")
+    elif known is not None:
+        require_same_classes(names, f"{WHERE}.classes", known, draft.config.dataset.name)
+    elif len(names) != count:
+        raise ScddError(f"{WHERE}.classes: {len(names)} names, but there are {count} classes.")
+
+
+def recover_params(draft: Draft, preset: str, own: Mapping[str, Any]) -> Recover:
+    """A recovery's parameters: the published ones of `preset`, the experiment's, a method's own."""
+    recover = draft.section(Recover, ("recover", preset), draft.config.recover, own)
+    if recover.block > draft.class_count:
+        raise ScddError(
+            f"recover.block: {recover.block}, but there are {draft.class_count} classes. "
+            f"Set it to {draft.class_count} or less."
+        )
+    return recover
+
+
+def informativeness(draft: Draft, teacher: Node, recover: Recover) -> Node:
+    """A look at `teacher` by a short recovery, like `recover` but for its length and r_bn."""
+    section = draft.config.informativeness
+    params = {k: v for k, v in recover.dump().items() if k not in NOT_OF_LOOKS}
+    identity = {k: v for k, v in recover.identity().items() if k not in NOT_OF_LOOKS}
+    return draft.plan.add(
+        "informativeness",
+        teacher.label,
+        {**section.dump(), "recover": params},
+        {"teacher": teacher},
+        {**section.identity(), "recover": identity},
+    )
+
+
+def looks(draft: Draft) -> list[dict[str, Any]]:
+    """What the report needs of every backbone that is to be looked at, once for each seed."""
+    rows: list[dict[str, Any]] = []
+    names: list[tuple[str, str]] = []
+    for number, backbone in enumerate(draft.config.backbones):
+        name, where = backbone.method, f"backbones.{number}"
+        if name not in SQUEEZES:
+            raise ScddError(f"{where}.method: unknown {name!r}. {nearest(name, SQUEEZES)}")
+        if backbone.seeds and "seed" not in parameters(SQUEEZES[name]):
+            raise ScddError(f"{where}.seeds: the squeeze {name} has no seed.")
+        title = backbone.title or TITLES.get(name, name)
+        network = backbone.backbone or draft.config.backbone
+        if (title, network.label) in names:
+            raise ScddError(
+                f"{where}: a second {title}, {network.label}; give it a title of its own."
+            )
+        names.append((title, network.label))
+        for look in _looks(draft, backbone, network):
+            rows.append({"title": title, "network": network.label, **look})
+    return rows
+
+
+def _looks(draft: Draft, backbone: Backbone, network: Network) -> Iterable[dict[str, Any]]:
+    recover = recover_params(draft, "scdd-paper", {})
+    for seed in backbone.seeds or (None,):
+        own = backbone.squeeze if seed is None else {**backbone.squeeze, "seed": seed}
+        probe = probed(draft, backbone.method, network, own, backbone.probe)
+        look = informativeness(draft, probe, recover)
+        paths = {
+            "informativeness": look.folder / "informativeness.json",
+            "metrics": probe.folder / "metrics.json",
+            "history": draft.plan.parent(probe, "backbone").folder / "history.csv",
+        }
+        files = {name: str(path.relative_to(RESULTS)) for name, path in paths.items()}
+        yield {"squeeze": backbone.method, "seed": seed, **files}

@@ -1,0 +1,142 @@
+"""The dataset of an experiment: its classes, its size, and how students are tested on it."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from scdd.data import sets
+from scdd.errors import ScddError, nearest
+from scdd.params.experiment import Experiment
+from scdd.plan.draft import Draft
+from scdd.plan.plan import Plan
+
+
+def draft(plan: Plan, config: Experiment, check_files: bool) -> Draft:
+    """The experiment with its dataset in the plan.
+
+    Without `check_files` the dataset's folder need not exist, as long as no name depends on it.
+    Raises ScddError for what no job could do.
+    """
+    dataset = config.dataset
+    name = dataset.name
+    if name not in sets.names():
+        raise ScddError(f"dataset.name: unknown {name!r}. {nearest(name, sets.names())}")
+    facts = _without_holdout(sets.module(name).FACTS, dataset.holdout)
+    if dataset.download and not facts.downloads:
+        raise ScddError(f"dataset.download: {name} cannot be downloaded.")
+    root = Path(dataset.root)
+    if check_files and facts.needs is not None and not dataset.download:
+        folder = root / facts.needs
+        if not folder.is_dir():
+            raise ScddError(
+                f"dataset.root: the folder {folder} does not exist; {name} is read from there."
+            )
+    classes, count = _classes(facts, dataset.classes, root)
+    resolution = dataset.resolution or facts.resolution
+    # a user's folder has no name but its own
+    label = name if facts.classes is not None else root.resolve().name
+    params = {
+        "name": name,
+        "folder": None if facts.classes is not None else label,
+        "classes": classes,
+        "resolution": resolution,
+        "mean": dataset.mean or facts.mean,
+        "std": dataset.std or facts.std,
+        "holdout": dataset.holdout,
+    }
+    holdout = f"-holdout{dataset.holdout:g}" if dataset.holdout else ""
+    node = plan.add("data", f"{label}-{resolution}{holdout}", params, {})
+    where = {"root": dataset.root, "download": dataset.download}
+    if plan.roots.setdefault(node.key, where) != where:
+        raise ScddError(f"dataset.root: two experiments read {label} from different places.")
+    plan.classes[node.key] = count
+    family = facts.family or _family(name, resolution)
+    started = Draft(plan, config, facts, resolution, family, node)
+    started.tested_on = {"val_resize": _val_resize(started)}
+    return started
+
+
+def is_in_own_order(draft: Draft) -> bool:
+    """Whether each class of the experiment has the index that it has in the whole dataset."""
+    dataset, known = draft.config.dataset, draft.facts.classes
+    wanted = dataset.classes
+    own = known if isinstance(known, tuple) else sets.class_folders(Path(dataset.root))
+    return not isinstance(wanted, tuple) or wanted == tuple(own[: len(wanted)])
+
+
+def _val_resize(draft: Draft) -> int | None:
+    """The shorter side of the students' validation images, None for whole squares."""
+    dataset, size, photos = draft.config.dataset, draft.resolution, draft.facts.photos
+    short = dataset.val_resize
+    if short is None:  # as torchvision and all published figures of ImageNet have it
+        large = _family(dataset.name, size) == draft.family == "imagenet"
+        short = round(size * 256 / 224) if large and photos else size
+    if short < size:
+        raise ScddError(
+            f"dataset.val_resize: {short}, but the images have {size} pixels a side. "
+            f"Set it to {size} or more."
+        )
+    if short > size and not photos:
+        raise ScddError(
+            f"dataset.val_resize: {dataset.name} has no images of other sizes to cut from. "
+            "Leave it out."
+        )
+    if short == size:
+        return None
+    draft.note(
+        f"Students are tested on the centre {size}x{size} of validation images whose shorter "
+        f"side is resized to {short}; probes on whole centre squares."
+    )
+    return short
+
+
+def _without_holdout(facts: sets.Facts, share: float) -> sets.Facts:
+    """What remains of a dataset for training where a share of it is held out."""
+    if not share:
+        return facts
+    train, least = facts.train, facts.per_class
+    return replace(
+        facts,
+        train=train and round(train * (1 - share)),
+        per_class=least and least - sets.held_out(least, share),
+    )
+
+
+def _family(name: str, resolution: int) -> str:
+    """Whose published parameters fit images of this size; digits have none."""
+    if name == "digits":
+        return "digits"
+    return "cifar" if resolution <= 40 else "tiny" if resolution <= 96 else "imagenet"
+
+
+def _classes(
+    facts: sets.Facts, wanted: int | tuple[str, ...] | None, root: Path
+) -> tuple[list[str] | None, int]:
+    """The class subset as far as it is known before the first job, and how many classes it has.
+
+    None stands for all classes of a dataset that has a name. A user's folder has no name, so its
+    class list is part of its identity.
+    """
+    known = facts.classes
+    names = list(known) if isinstance(known, tuple) else sets.class_folders(root)
+    if not names and (isinstance(wanted, int) or (known is None and wanted is None)):
+        raise ScddError(f"dataset.root: {root / 'train'} has no class folders.")
+    count = known if isinstance(known, int) and not names else len(names)
+    if wanted is None:
+        if isinstance(known, int) and count != known:
+            raise ScddError(
+                f"dataset.root: {root / 'train'} has {count} class folders, not {known}. "
+                "Set dataset.classes to use a subset."
+            )
+        return (names if known is None else None), count
+    if isinstance(wanted, int):
+        if wanted > count:
+            raise ScddError(f"dataset.classes: {wanted}, but there are {count} classes.")
+        return names[:wanted], wanted
+    if len(wanted) < 2:
+        raise ScddError("dataset.classes: at least two classes are needed.")
+    for name in wanted:
+        if names and name not in names:
+            raise ScddError(f"dataset.classes: no class {name!r}. {nearest(name, names)}")
+    if len(set(wanted)) < len(wanted):
+        raise ScddError("dataset.classes: a class appears twice.")
+    return list(wanted), len(wanted)

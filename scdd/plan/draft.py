@@ -1,0 +1,103 @@
+"""One experiment on its way into the plan: its dataset, what its stages share, and the notes below
+its tables."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from scdd.data.sets import Facts
+from scdd.params.base import Section
+from scdd.params.experiment import Experiment
+from scdd.plan.config import S, parse
+from scdd.plan.plan import Node, Plan
+from scdd.plan.presets import flatten, merge, preset, preset_names
+
+
+@dataclass
+class Draft:
+    """What the functions of this package add an experiment's artifacts to.
+
+    facts: the dataset's, without the images that are held out; resolution: pixels a side; family:
+    whose published parameters apply ('cifar', 'tiny', 'imagenet', 'digits'); data: the dataset's
+    node; tested_on: the student's parameter that says how validation images are cut; probes: the
+    probes of the methods that have one, by method; notes: sentences below the tables.
+    """
+
+    plan: Plan
+    config: Experiment
+    facts: Facts
+    resolution: int
+    family: str
+    data: Node
+    tested_on: dict[str, int | None] = field(default_factory=dict)
+    probes: dict[str, Node] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def class_count(self) -> int:
+        return self.plan.classes[self.data.key]
+
+    @property
+    def class_names(self) -> list[str] | None:
+        """The classes in order, None where only the files have their names."""
+        known = self.data.params["classes"] or self.facts.classes
+        return None if known is None or isinstance(known, int) else list(known)
+
+    def note(self, text: str) -> None:
+        """Add a sentence below the tables, once."""
+        if text not in self.notes:
+            self.notes.append(text)
+
+    def checked(
+        self, section: type[S], path: tuple[str, ...], own: Mapping[str, Any], where: str = ""
+    ) -> S:
+        """The published values at `path` with the experiment's `own` on top, checked.
+
+        where: the keys' place in the configuration, if it is not the path. Raises ScddError.
+        """
+        where = where or ("recover" if path[0] == "recover" else ".".join(path))
+        return parse(section, merge(preset(*path, self.family).values, own), where)
+
+    def section(self, section: type[S], path: tuple[str, ...], *own: Mapping[str, Any]) -> S:
+        """`checked`, with notes that say what is assumed, and where a published name has other
+        values in this experiment."""
+        published, changes = preset(*path, self.family), merge(*own)
+        values = self.checked(section, path, changes)
+        unchanged = self.checked(section, path, {}) if published.values else values
+        changed = [
+            key
+            for key in flatten(changes)
+            if key in published.sources or _value(values, key) != _value(unchanged, key)
+        ]
+        assumed = [
+            key
+            for key, source in published.sources.items()
+            if source == "assumed" and key not in changed
+        ]
+        name = " ".join(path)
+        if assumed:
+            self.note(f"{name}: neither paper nor code states {', '.join(assumed)}; assumed.")
+        if changed:
+            self.note(f"{name}: this experiment has its own {', '.join(changed)}.")
+        if not published.values and path[-1] in preset_names("recover"):
+            self.note(f"{name}: nothing is published for {self.config.dataset.name}; own values.")
+        return values
+
+
+def in_words(values: Mapping[str, Any]) -> str:
+    """Settings as `lr 0.1, view.flip False`."""
+    words = []
+    for key in flatten({key: value for key, value in values.items() if key != "like"}):
+        value: Any = values
+        for part in key.split("."):
+            value = value[part]
+        words.append(f"{key} {value}")
+    return ", ".join(words)
+
+
+def _value(section: Section, key: str) -> Any:
+    """At a key as `view.flip`; None where a section on the way is left out."""
+    value: Any = section.dump()
+    for part in key.split("."):
+        value = (value or {}).get(part)
+    return value

@@ -1,0 +1,157 @@
+"""Image sets and the students that are trained on them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from scdd.artifacts.run import RESULTS
+from scdd.errors import ScddError
+from scdd.params.base import pick
+from scdd.params.experiment import Method
+from scdd.params.network import Network
+from scdd.params.protocol import Labels, Loss, Protocol, Train, Whole
+from scdd.params.views import Transform
+from scdd.plan.draft import Draft
+from scdd.plan.plan import Node
+from scdd.plan.protocols import WHOLE, protocol
+from scdd.plan.soft_labels import soft_labels, storage, teachers_of, used_epochs
+from scdd.plan.students import network_params
+
+# of a cell: what all its seeds' students share
+OF_COSTS = ("method", "title", "teacher", "ipc", "protocol", "student")
+
+
+@dataclass
+class Report:
+    """What an experiment's tables and figures are made of, as the methods add it.
+
+    cells: a row for each student; costs: by the keys OF_COSTS of a cell and by stage, the cost
+    files of all jobs that it came of; recoveries: losses and frames of each; verified: what the
+    verifier sees on each image set.
+    """
+
+    cells: list[dict[str, Any]] = field(default_factory=list)
+    costs: dict[tuple[Any, ...], dict[str, list[str]]] = field(default_factory=dict)
+    recoveries: list[dict[str, Any]] = field(default_factory=list)
+    verified: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Column:
+    """A method of the experiment: how the configuration has it, its title, its students' labels."""
+
+    method: Method
+    title: str
+    labels: Labels
+
+
+def evaluate(draft: Draft, report: Report, column: Column, images: Node, name: str) -> None:
+    """Students of one image set by the protocol `name`, with soft labels or the classes alone."""
+    method, values = column.method, protocol(draft, name)
+    if values.patches > draft.resolution:
+        raise ScddError(
+            f"protocol.{name}.patches: {values.patches}, but the images have "
+            f"{draft.resolution} pixels a side."
+        )
+    parents: dict[str, Node]
+    teacher: str | None = None
+    stored: dict[str, Any] | None = None
+    if column.labels == values.labels == "soft":
+        teacher = "imported" if method.labels else " + ".join(teachers_of(draft, method))
+        labels = soft_labels(draft, method, images, name, values)
+        parents, stored = {"labels": labels}, storage(draft, labels, values)
+        params = {**_loss(values), "label_epochs": used_epochs(values), "labels": "soft"}
+    else:
+        parents, params = {"images": images}, {**_hard_views(values), "labels": "hard"}
+    for student, network, seed in _students(draft, name, values.student):
+        node = draft.plan.add_section(
+            "validate",
+            f"{images.label}-{student.label}-seed{seed}",
+            pick(Train, values),
+            parents,
+            **params,
+            **draft.tested_on,
+            student=network,
+            seed=seed,
+        )
+        cell = {
+            "images": str(images.folder.relative_to(RESULTS) / "set.json"),
+            "ipc": images.params["ipc"],
+            "student": student.label,
+            "protocol": name,
+            "teacher": teacher,
+            "stored": stored,
+            "seed": seed,
+        }
+        _add_cell(draft, report, column, node, cell)
+
+
+def evaluate_whole(draft: Draft, report: Report, column: Column) -> None:
+    """Students of the whole training set with its own labels: the upper bound."""
+    own = draft.config.protocol.get(WHOLE, {})
+    section = draft.section(Whole, ("protocol", WHOLE), own)
+    for student, network, seed in _students(draft):
+        node = draft.plan.add_section(
+            "validate",
+            f"{draft.data.label}-whole-{student.label}-seed{seed}",
+            section,
+            {"data": draft.data},
+            **draft.tested_on,
+            mix_by="set",
+            dsa=False,
+            student=network,
+            labels="hard",
+            seed=seed,
+        )
+        cell = {
+            "images": None,
+            "ipc": None,
+            "student": student.label,
+            "protocol": WHOLE,
+            "teacher": None,
+            "stored": None,
+            "seed": seed,
+        }
+        _add_cell(draft, report, column, node, cell)
+
+
+def _students(
+    draft: Draft, protocol: str = "", prescribed: Network | None = None
+) -> Iterable[tuple[Network, dict[str, Any], int]]:
+    """Those of the experiment, or the one that a protocol prescribes: each as the configuration
+    has it and as it is frozen, with every seed."""
+    students = (prescribed,) if prescribed else draft.config.students
+    where = f"protocol.{protocol}.student" if prescribed else "students"
+    for student in students:
+        network = network_params(student, draft.resolution, where)
+        for seed in draft.config.seeds:
+            yield student, network, seed
+
+
+def _add_cell(
+    draft: Draft, report: Report, column: Column, node: Node, cell: dict[str, Any]
+) -> None:
+    folder = node.folder.relative_to(RESULTS)
+    files = {"metrics": str(folder / "metrics.json"), "history": str(folder / "history.csv")}
+    row = {"method": column.method.name, "title": column.title, **cell, **files}
+    report.cells.append(row)
+    # the stages before are those of all seeds' students
+    spent = report.costs.setdefault(tuple(row[key] for key in OF_COSTS), {})
+    for stage, paths in draft.plan.costs(node).items():
+        spent[stage] = list(dict.fromkeys([*spent.get(stage, ()), *paths]))
+
+
+def _loss(protocol: Protocol) -> dict[str, Any]:
+    """What a student with soft labels minimises; what its loss does not use is left out."""
+    unused = "temperature" if protocol.loss == "mse-ce" else "ce_weight"
+    loss = pick(Loss, protocol).dump()
+    return {key: value for key, value in loss.items() if key != unused}
+
+
+def _hard_views(protocol: Protocol) -> dict[str, Any]:
+    """The views of a student with hard labels. Where the protocol has soft ones, its images are not
+    mixed: hard labels are there the control that has nothing of a teacher."""
+    transform, mix_by = pick(Transform, protocol), protocol.mix_by
+    if protocol.labels == "soft":
+        transform, mix_by = replace(transform, mix="none"), "set"
+    return {**transform.dump(), "mix_by": mix_by, "dsa": protocol.dsa}

@@ -1,0 +1,112 @@
+"""Methods that recover images from a squeezed backbone and its probe: SC-DD, SRe2L, CDA."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from scdd.artifacts.run import RESULTS
+from scdd.artifacts.slots import most_slots, slot_ranges
+from scdd.errors import ScddError, nearest
+from scdd.params.experiment import Method
+from scdd.params.recover import Recover
+from scdd.params.squeeze import SQUEEZES
+from scdd.plan.backbones import informativeness, probed, recover_params
+from scdd.plan.draft import Draft
+from scdd.plan.evaluation import Column, Report
+from scdd.plan.methods.base import EVALUATED, Kind, title_of
+from scdd.plan.plan import Node
+from scdd.plan.presets import preset_names
+
+
+@dataclass(frozen=True)
+class Recovery(Kind):
+    """squeeze: how its backbone is squeezed; preset: the published recovery that it has."""
+
+    squeeze: str = "mocov2"
+    preset: str = "scdd-paper"
+
+    KEYS: ClassVar = EVALUATED | {"preset", "committee", "backbone", "squeeze", "probe", "recover"}
+
+    def preset_of(self, method: Method) -> str:
+        """The published recovery whose values the method has. Raises ScddError if unknown."""
+        if method.preset and method.preset not in (known := preset_names("recover")):
+            hint = nearest(method.preset, known)
+            raise ScddError(f"methods.{method.name}.preset: unknown {method.preset!r}. {hint}")
+        return method.preset or self.preset
+
+    def probe(self, draft: Draft, method: Method) -> Node:
+        squeeze = str(method.squeeze.get("method", self.squeeze))
+        if squeeze not in SQUEEZES:
+            hint = nearest(squeeze, SQUEEZES)
+            raise ScddError(f"methods.{method.name}.squeeze.method: unknown {squeeze!r}. {hint}")
+        network = method.backbone or draft.config.backbone
+        return probed(draft, squeeze, network, method.squeeze, method.probe)
+
+    def source(self, draft: Draft, method: Method, ipc: int) -> Node:
+        title, teacher = title_of(method, self), draft.probes[method.name]
+        recover = recover_params(draft, self.preset_of(method), method.recover)
+        if method.preset:
+            draft.note(f"{title}: recovered with the values of {method.preset}.")
+        if method.committee:
+            names = " and ".join([method.name, *method.committee])
+            draft.note(f"{title}: recovered from the teachers of {names}.")
+        _require_images(draft, method, recover, ipc)
+        parents = {"teacher": teacher, **_committee(draft, method)}
+        if recover.r_bn == "auto":
+            parents["informativeness"] = informativeness(draft, teacher, recover)
+        return draft.plan.add_section("recover", teacher.label, recover, parents)
+
+    def show(self, draft: Draft, report: Report, column: Column, sets: list[Node]) -> None:
+        if draft.config.verifier is not None:
+            for images in sets:
+                _verify(draft, report, column, images, draft.config.verifier)
+        most = max(images.params["ipc"] for images in sets)
+        source = draft.plan.parent(sets[0], "source")
+        losses = draft.plan.losses(source, most)
+        report.recoveries.append(
+            {
+                "method": column.method.name,
+                "title": column.title,
+                "losses": [str(path.relative_to(RESULTS)) for path in losses],
+                "frames": str(draft.plan.frames(source).relative_to(RESULTS)),
+            }
+        )
+
+
+def _require_images(draft: Draft, method: Method, recover: Recover, ipc: int) -> None:
+    """A recovery that starts from real images takes one for each slot that it makes."""
+    least, last = draft.facts.per_class, slot_ranges(ipc)[-1][1]
+    if recover.start == "real" and least is not None and last > least:
+        raise ScddError(
+            f"ipc: {ipc}, but the smallest class of {draft.config.dataset.name} has {least} "
+            f"training images, and method {method.name!r} starts {last} from real ones. Lower "
+            f"ipc to {most_slots(least)}."
+        )
+
+
+def _committee(draft: Draft, method: Method) -> Mapping[str, Node]:
+    """The probes of other methods that images are recovered from as well, by role."""
+    others = [name for name in draft.probes if name != method.name]
+    for name in method.committee:
+        if name not in others:
+            raise ScddError(
+                f"methods.{method.name}.committee: {name!r} is not another method with a probe. "
+                f"{nearest(name, others)}"
+            )
+    return {
+        f"teacher_{number}": draft.probes[name]
+        for number, name in enumerate(method.committee, start=2)
+    }
+
+
+def _verify(draft: Draft, report: Report, column: Column, images: Node, verifier: str) -> None:
+    """What another method's probe sees on recovered images."""
+    if verifier not in draft.probes:
+        raise ScddError(
+            f"verifier: {verifier!r} is not a method with a probe. "
+            f"{nearest(verifier, draft.probes)}"
+        )
+    parents = {"images": images, "teacher": draft.probes[verifier]}
+    node = draft.plan.add("verify", f"{images.label}-by-{verifier}", {}, parents)
+    metrics = str(node.folder.relative_to(RESULTS) / "metrics.json")
+    report.verified.append({"title": column.title, "ipc": images.params["ipc"], "metrics": metrics})

@@ -1,0 +1,92 @@
+"""The published parameters of presets.yaml, each with its source, and how layers of parameters
+merge."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+
+def merge(*layers: Mapping[str, Any]) -> dict[str, Any]:
+    """Later layers win; nested mappings merge key by key."""
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        for key, value in layer.items():
+            old = merged.get(key)
+            both = isinstance(old, Mapping) and isinstance(value, Mapping)
+            merged[key] = merge(old, value) if both else value  # type: ignore[arg-type]
+    return merged
+
+
+def flatten(values: Mapping[str, Any]) -> list[str]:
+    """The keys of nested mappings, as `view.flip`."""
+    keys: list[str] = []
+    for key, value in values.items():
+        inner = flatten(value) if isinstance(value, Mapping) else []
+        keys += [f"{key}.{name}" for name in inner] or [key]
+    return keys
+
+
+@dataclass(frozen=True)
+class Marked:
+    """A preset's value and its source: 'paper', 'code' or 'assumed'."""
+
+    value: Any
+    source: str
+
+
+class _Loader(yaml.SafeLoader):
+    pass
+
+
+def _marked(loader: Any, source: str, node: yaml.Node) -> Marked:
+    if isinstance(node, yaml.SequenceNode):
+        return Marked(loader.construct_sequence(node), source)
+    tag = loader.resolve(yaml.ScalarNode, node.value, (True, False))
+    return Marked(loader.construct_object(yaml.ScalarNode(tag, node.value)), source)
+
+
+_Loader.add_multi_constructor("!", _marked)
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Published parameters of one thing for one dataset family, with their sources by key."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+    sources: dict[str, str] = field(default_factory=dict)
+
+
+@cache
+def _presets() -> dict[str, Any]:
+    text = (Path(__file__).parent / "presets.yaml").read_text(encoding="utf-8")
+    loaded: dict[str, Any] = yaml.load(text, Loader=_Loader)
+    return loaded
+
+
+def preset_names(section: str) -> list[str]:
+    return list(_presets()[section])
+
+
+def preset(*path: str) -> Preset:
+    """The preset at e.g. ('recover', 'scdd-paper', 'cifar'); empty where there is none."""
+    marked: Any = _presets()
+    for part in path:
+        marked = marked.get(part, {})
+    values, sources = _split(marked)
+    return Preset(values, sources)
+
+
+def _split(marked: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    for key, item in marked.items():
+        if isinstance(item, Marked):
+            values[key], sources[key] = item.value, item.source
+        else:
+            values[key], inner = _split(item)
+            sources |= {f"{key}.{name}": source for name, source in inner.items()}
+    return values, sources

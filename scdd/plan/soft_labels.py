@@ -1,0 +1,97 @@
+"""The soft labels of an image set: a teacher's, or those of others."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from scdd.artifacts.sizes import label_bytes, top_k
+from scdd.errors import ScddError, nearest
+from scdd.params.base import pick
+from scdd.params.experiment import Method
+from scdd.params.protocol import Protocol, Relabel
+from scdd.plan.draft import Draft
+from scdd.plan.imports import check_labels
+from scdd.plan.plan import Node
+from scdd.plan.protocols import checked_protocol, protocols_of
+
+FKD_SHARD = 25  # epochs in one label file: 25 of ImageNet at IPC 50 are 2.4 GiB
+
+
+def teachers_of(draft: Draft, method: Method) -> tuple[str, ...]:
+    """The methods whose probes label this method's images: those it names, its own, or the
+    first there is."""
+    names = method.teacher or ((method.name,) if method.name in draft.probes else ())
+    names = names or tuple(draft.probes)[:1]
+    if not names:
+        raise ScddError(f"methods.{method.name}: needs a teacher, and no method has a probe.")
+    for name in names:
+        if name not in draft.probes:
+            raise ScddError(
+                f"methods.{method.name}: needs a teacher, and no method {name!r} with a probe "
+                f"is listed. {nearest(name, draft.probes)}"
+            )
+    return names
+
+
+def soft_labels(draft: Draft, method: Method, images: Node, name: str, protocol: Protocol) -> Node:
+    """The labels of an image set by the protocol `name`: those of the method's own files, or of
+    its teachers."""
+    if method.labels is not None:
+        return _imported(draft, method, method.labels, images, protocol)
+    return _by_teachers(draft, method, images, name, protocol)
+
+
+def used_epochs(protocol: Protocol) -> int:
+    """How many epochs of soft labels a student uses."""
+    return protocol.label_epochs or protocol.epochs
+
+
+def storage(draft: Draft, labels: Node, protocol: Protocol) -> dict[str, Any]:
+    """A student's soft labels: their form in words, and bytes an image over all epochs."""
+    epochs = used_epochs(protocol)
+    form = protocol.form + (", drawn views" if protocol.views == "drawn" else "")
+    if labels.stage == "import_labels":
+        form = "as imported"
+    form += f", {epochs} of {protocol.epochs} epochs" if epochs < protocol.epochs else ""
+    per_epoch = label_bytes(Relabel.of(labels.params), draft.class_count)
+    return {"form": form, "bytes": epochs * per_epoch}
+
+
+def _by_teachers(draft: Draft, method: Method, images: Node, name: str, protocol: Protocol) -> Node:
+    relabel = pick(Relabel, protocol)
+    count, k = draft.class_count, top_k(relabel.form)
+    if k is not None and k > count:
+        raise ScddError(
+            f"protocol.{name}.form: {relabel.form}, but there are {count} classes. Set k to "
+            f"{count} or less."
+        )
+    epochs = used_epochs(protocol)
+    if epochs < protocol.epochs:
+        size = min(epochs, relabel.epochs_per_shard)  # a larger shard would have unused epochs
+        relabel = replace(relabel, epochs_per_shard=size)
+    tied: dict[str, Any] = {"batch": protocol.batch} if relabel.by_batch else {}
+    if k is not None:  # the share of the other classes is that at the students' temperature
+        tied["temperature"] = protocol.temperature
+    parents = {"images": images}
+    for number, teacher in enumerate(teachers_of(draft, method), start=1):
+        parents["teacher" if number == 1 else f"teacher_{number}"] = draft.probes[teacher]
+    return draft.plan.add_section("relabel", images.label, relabel, parents, **tied)
+
+
+def _imported(draft: Draft, method: Method, folder: str, images: Node, protocol: Protocol) -> Node:
+    """From SRe2L's files in place of a teacher's."""
+    path, batch, title = Path(folder), protocol.batch, method.title or method.name
+    count = draft.class_count * images.params["ipc"]
+    users = [checked_protocol(draft, name) for name in protocols_of(draft, method)]
+    most = max(used_epochs(user) for user in users if user.labels == "soft")
+    where = f"methods.{method.name}.labels"
+    hashes = check_labels(where, path, count, batch=batch, epochs=most)
+    draft.note(
+        f"{title}: soft labels of others, from {path.name}, which does not tell its teacher "
+        "and its class order; the latter is assumed to be the folders'."
+    )
+    draft.note(f"{title}: views, mixing and their form are the files', not the protocol's.")
+    params = {"sha256": hashes, "batch": batch, "form": "float16", "epochs_per_shard": FKD_SHARD}
+    node = draft.plan.add("import_labels", images.label, params, {"images": images})
+    draft.plan.imports.setdefault(node.key, folder)
+    return node

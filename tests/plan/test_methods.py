@@ -1,0 +1,59 @@
+"""What a method says of itself, and what the plan makes of it."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import pytest
+
+from scdd.errors import ScddError
+from scdd.params.experiment import Method
+from scdd.plan.draft import Draft
+from scdd.plan.load import plan_of
+from scdd.plan.methods import METHODS, kind_of
+from scdd.plan.methods.base import Kind
+from scdd.plan.plan import Node, Plan
+
+CONFIG = {"experiment": "e", "dataset": "digits", "ipc": [1, 2, 3], "seeds": [0]}
+
+
+@dataclass(frozen=True)
+class Learned(Kind):
+    """A method whose images of one IPC are made together."""
+
+    JOINT: ClassVar[bool] = True
+
+    def source(self, draft: Draft, method: Method, ipc: int) -> Node:
+        params = {"method": "learned", "ipc": ipc}
+        return draft.plan.add("select", f"learned-{ipc}", params, {"data": draft.data})
+
+
+def sources(plan: Plan) -> list[Node]:
+    """The sources of the image sets, in the order of their IPC."""
+    sets = sorted(plan.of("imageset"), key=lambda node: node.params["ipc"])
+    return [plan.parent(node, "source") for node in sets]
+
+
+def test_a_nested_method_has_one_source_for_all_ipcs() -> None:
+    assert len(set(map(id, sources(plan_of({**CONFIG, "methods": ["random-hard"]}))))) == 1
+
+
+def test_a_joint_method_has_a_source_for_each_ipc(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(METHODS, "learned", Learned("Learned", labels="hard"))
+
+    labels = [node.label for node in sources(plan_of({**CONFIG, "methods": ["learned"]}))]
+    assert labels == ["learned-1", "learned-2", "learned-3"]
+
+
+@pytest.mark.parametrize(
+    ("method", "key"),
+    [
+        (Method("random", recover={"lr": 1}), "methods.random.recover"),
+        (Method("random-hard", teacher=("scdd",)), "methods.random-hard.teacher"),
+        (Method("kcenter", committee=("scdd",)), "methods.kcenter.committee"),
+        (Method("scdd", features="scdd"), "methods.scdd.features"),
+        (Method("whole", ipc=(1,)), "methods.whole.ipc"),
+    ],
+)
+def test_a_key_that_a_method_does_not_use_is_refused(method: Method, key: str) -> None:
+    with pytest.raises(ScddError, match=f"^{key}: this method has no use for it.$"):
+        kind_of(method)
