@@ -619,6 +619,30 @@ def test_mappings_merge_key_by_key() -> None:
             {"squeeze": {"mocov2": {"view": {"flop": 1}}}},
             "squeeze.mocov2.view.flop. Did you mean 'flip'",
         ),
+        ({"recover": {"jitter": 1}}, "recover.jitter is called shift now."),
+        (
+            {"methods": [{"name": "scdd", "recover": {"jitter_both_ways": True}}]},
+            "recover.jitter_both_ways is called shift_both_ways now.",
+        ),
+        (
+            {"squeeze": {"dino": {"jitter": [0.4, 0.4, 0.4, 0.1]}}},
+            "squeeze.dino.jitter is called colour_jitter now.",
+        ),
+        (
+            {"squeeze": {"mocov2": {"jitter_p": 1}}},
+            "squeeze.mocov2.jitter_p is called colour_jitter_p now.",
+        ),
+        (
+            {"squeeze": {"mocov2": {"ema": 0.9}}},
+            "squeeze.mocov2.ema is called target_momentum now.",
+        ),
+        ({"probe": {"views": "clean"}}, "probe.views is called features now."),
+        ({"inform": {"balance": 1}}, "inform is called informativeness now."),
+        (
+            {"backbones": [{"method": "mocov2", "overrides": {}}]},
+            "backbones.0.overrides is called squeeze now.",
+        ),
+        ({"backbones": [{"squeeze": "mocov2"}]}, "backbones.0.method is missing."),
         ({"recover": {"block": 3, "lr": "fast"}}, "recover.lr: input should be a valid number"),
         (
             {"recover": {"block": 3, "lr": -1}},
