@@ -55,7 +55,7 @@ def feed_of(
 ) -> tuple[Feed[Any], Criterion[Any]]:
     """The batches of the images in `split`, with hard or soft labels, and the loss.
 
-    images: the set that they are; None: the training set. Raises ScddError where soft labels are
+    images: the set that they are; None: the training set. Raises ScddError if soft labels are
     missing, or do not fit the images.
     """
     if training.labels == "hard":

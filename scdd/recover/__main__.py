@@ -43,7 +43,7 @@ STATISTICS = 256  # real images a forward pass
 def r_bn_of(params: Recover, config: Frozen, look: Path | None) -> float:
     """r_bn itself; if it is `auto`, what the teacher's informativeness suggests.
 
-    look: its file. Raises ScddError where it is missing, damaged or not of this configuration.
+    look: its file. Raises ScddError if it is missing, damaged or not of this configuration.
     """
     r_bn = params.r_bn
     if r_bn != "auto":
