@@ -19,7 +19,9 @@ def notes(table: Table, students: Sequence[Student], probes: Mapping[str, float]
             "settings. The test set was not read."
         )
     else:
-        images = "Top-1 on the real validation images after the last epoch; nothing was chosen by them."
+        images = (
+            "Top-1 on the real validation images after the last epoch; nothing was chosen by them."
+        )
     listed = "; ".join(f"{title} {top1:.1f} %" for title, top1 in probes.items())
     teachers = f"Linear probes (the teachers), top-1 on the same images: {listed}."
     return [

@@ -63,7 +63,9 @@ def draw(looks: Sequence[Look], dpi: int) -> dict[str, bytes]:
             axes.set(title=title, xlabel="BatchNorm layer")
             axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
             for (squeeze, network), seeds in groups.items():
-                curves = np.array([[value(layer) for layer in look.informativeness.layers] for look in seeds])
+                curves = np.array(
+                    [[value(layer) for layer in look.informativeness.layers] for look in seeds]
+                )
                 mean, std = _spread(curves)
                 x = np.arange(1, len(mean) + 1)
                 colour = colours[squeeze]
