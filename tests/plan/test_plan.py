@@ -20,10 +20,11 @@ from scdd.params.select import Forgetting
 from scdd.params.squeeze import SQUEEZES, MoCoV2
 from scdd.params.views import View
 from scdd.plan import load
-from scdd.plan.config import merge, parse, preset, preset_names
+from scdd.plan.config import parse
 from scdd.plan.identity import canonical, digest
 from scdd.plan.load import freeze, plan_of, thaw
 from scdd.plan.plan import Node, Plan
+from scdd.plan.presets import merge, preset, preset_names
 from scdd.plan.stages import STAGES
 from scdd.report import sections
 
@@ -936,7 +937,7 @@ def test_a_job_without_its_drivers_plan_stops(
 ) -> None:
     monkeypatch.delenv(load.VARIABLE, raising=False)
     with pytest.raises(ScddError, match="did not reach this job"):
-        load.for_run(tiny, is_driver=False)
+        load.for_run(tiny, Path(), is_driver=False)
 
 
 def test_a_missing_key_is_named(tiny: Config) -> None:
@@ -958,11 +959,11 @@ def test_a_job_reads_the_plan_that_its_driver_froze(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv(load.VARIABLE, raising=False)
-    driver = load.for_run(tiny, is_driver=True)
+    driver = load.for_run(tiny, Path(), is_driver=True)
     tiny["recover"]["lr"] = 0.7
-    job = load.for_run(tiny, is_driver=False)
+    job = load.for_run(tiny, Path(), is_driver=False)
     assert job == driver
-    assert load.for_run(tiny, is_driver=True).nodes.keys() != driver.nodes.keys()
+    assert load.for_run(tiny, Path(), is_driver=True).nodes.keys() != driver.nodes.keys()
 
 
 def test_a_plan_survives_freezing(tiny: Config, tmp_path: Path, monkeypatch: Any) -> None:
