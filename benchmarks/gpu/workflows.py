@@ -13,9 +13,10 @@ import yaml
 from gpu.place import ROOT, Place
 from gpu.report import Outcome
 from gpu.running import run, tail
-from scdd.plan.config import merge, read_yaml
+from scdd.plan.config import read_yaml
 from scdd.plan.load import plan_of
 from scdd.plan.plan import Plan
+from scdd.plan.presets import merge
 
 CORES = 16  # of a GPU machine; a CPU's two in small
 LEAVE = 30.0  # seconds before a step's end at which its run of Snakemake is ended

@@ -18,8 +18,6 @@ from scdd.artifacts.classes import class_hash, require_same_classes
 from scdd.artifacts.files import damaged, read_json, write_json
 from scdd.errors import ScddError
 
-SPLITS = ("train", "val")
-
 
 @dataclass(frozen=True)
 class DatasetInfo:
