@@ -116,7 +116,7 @@ def streams(place: Place) -> Outcome:
     first, last = map(int, shard.stem.removeprefix("epochs_").split("-"))
     epochs, folder = f"{first}:{last + 1}", place.folder / "streams"
     history = str(folder / "history.csv")
-    placement.room = lambda _: 0
+    placement.capacity = lambda _: 0
     for node, program, more in (
         (labels, relabel.main, ["--teacher", *probes, "--epochs", epochs]),
         (

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from scdd.artifacts.dataset import DatasetInfo
 from scdd.artifacts.slots import Range
-from scdd.data.folders import by_class, check_names, image_files, of_other_size, tensor_files
+from scdd.data.folders import by_class, check_names, image_files, size_differs, tensor_files
 from scdd.data.source import decode
 from scdd.errors import ScddError
 from scdd.interop.unpickle import read_pickled
@@ -64,7 +64,7 @@ def _whole(file: Path, size: int) -> Tensor:
     with Image.open(file) as opened:
         if opened.size != (size, size):
             width, height = opened.size
-            raise of_other_size(file, width, height, size)
+            raise size_differs(file, width, height, size)
     return image
 
 
@@ -88,7 +88,7 @@ def _of_tensors(
     if channels != 3:
         raise ScddError(f"{file} holds images of {channels} channels; they must have 3.")
     if (height, width) != (info.resolution, info.resolution):
-        raise of_other_size(file, width, height, info.resolution)
+        raise size_differs(file, width, height, info.resolution)
     if not bool(torch.isfinite(images).all()):
         raise ScddError(f"{file} holds pixels that are not finite.")
     labels = _classes(file, labels, len(info.classes))

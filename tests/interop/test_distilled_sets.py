@@ -101,9 +101,9 @@ def test_jpegs_are_taken_as_pillow_decodes_them(tmp_path: Path) -> None:
     ("names", "message"),
     [
         (["a", "b"], "has 2 class folders, but the dataset has 3 classes"),
-        (["a", "b", "d"], "d is no class of the dataset"),
-        (["new000", "new001", "new003"], "new000 is no class of the dataset"),
-        (["0", "1", "10"], "0 is no class of the dataset"),
+        (["a", "b", "d"], "d is not a class of the dataset"),
+        (["new000", "new001", "new003"], "new000 is not a class of the dataset"),
+        (["0", "1", "10"], "0 is not a class of the dataset"),
         (["0_a", "1_c", "2_b"], "1_c should be class 1, which is 'b'"),
     ],
 )
@@ -129,7 +129,7 @@ def test_images_of_another_size_are_refused_not_resized(tmp_path: Path) -> None:
 def test_a_damaged_image_is_named(tmp_path: Path) -> None:
     path = folder_of(tmp_path / "set", NEW)
     (path / "new001" / "class001_id000.png").write_bytes(b"no image")
-    assert "class001_id000.png is no readable image" in refusal(path)
+    assert "class001_id000.png is not a readable image" in refusal(path)
 
 
 # ---- tensors -----------------------------------------------------------------------------------

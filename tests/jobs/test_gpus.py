@@ -156,9 +156,9 @@ def test_jobs_that_share_a_gpu_fill_a_part_of_its_memory(
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (9_000, 12_000))
     gpu = torch.device("cuda", 0)
     gpus.take(["0"])
-    assert placement.room(gpu) == 9_000 // placement.PART_OF_GPU
+    assert placement.capacity(gpu) == 9_000 // placement.GPU_DIVISOR
     gpus.take(["0"], 4)
-    assert placement.room(gpu) == 3_000 // placement.PART_OF_GPU
+    assert placement.capacity(gpu) == 3_000 // placement.GPU_DIVISOR
     gpus.take(["0"])
 
 
