@@ -1,6 +1,6 @@
-"""Make one image set (set.json) of the shards that a recovery or a baseline has left.
+"""Make an image set (set.json) of the shards of a recovery, a selection or an import.
 
-Everything after the images depends on this small file alone; it names the shards by hash.
+All later stages depend on this small file alone; it names the shards by hash.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from scdd.jobs.progress import say
 
 def work(args: argparse.Namespace, config: Frozen, _: torch.device) -> None:
     info = load_info(args.data)
-    made = make_set(
+    images = make_set(
         args.out,
         args.source,
         info.classes,
@@ -25,11 +25,11 @@ def work(args: argparse.Namespace, config: Frozen, _: torch.device) -> None:
         resolution=info.resolution,
         method=config.params["method"],
         digest=config.digest,
-        made_by=list(config.parents.values()),
+        sources=list(config.parents.values()),
         mean=info.mean,
         std=info.std,
     )
-    say(f"{len(made.classes)} classes, {made.ipc} images each, content {made.content[:16]}")
+    say(f"{len(images.classes)} classes, {images.ipc} images each, content {images.content[:16]}")
 
 
 def main(argv: list[str] | None = None) -> int:

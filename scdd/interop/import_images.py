@@ -8,7 +8,7 @@ import torch
 
 from scdd.artifacts.config import Frozen
 from scdd.artifacts.dataset import load_info
-from scdd.artifacts.images import save_checksums, save_shard
+from scdd.artifacts.shards import save_checksums, save_shard
 from scdd.data.folders import set_files
 from scdd.interop.contents import require_planned
 from scdd.interop.distilled_sets import make

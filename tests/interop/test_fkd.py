@@ -25,9 +25,10 @@ import scdd
 from scdd import cli
 from scdd.artifacts.dataset import save_info
 from scdd.artifacts.files import sha256_of
-from scdd.artifacts.images import make_set, open_set, save_shard
+from scdd.artifacts.images import make_set, open_set
 from scdd.artifacts.labels import Origin, open_store
 from scdd.artifacts.labels import save_shard as save_labels
+from scdd.artifacts.shards import save_shard
 from scdd.errors import ScddError
 from scdd.interop import import_labels
 from scdd.interop.fkd import to_draws
@@ -116,7 +117,7 @@ def folder(tmp_path: Path) -> Path:
         resolution=SIZE,
         method="toy",
         digest="s1",
-        made_by={"r1"},
+        sources={"r1"},
         mean=toy.MEAN,
         std=toy.STD,
     )

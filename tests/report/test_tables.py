@@ -13,7 +13,8 @@ from PIL import Image
 
 from scdd.artifacts.dataset import DatasetInfo, save_info
 from scdd.artifacts.frames import Frames, save_frames
-from scdd.artifacts.images import make_set, save_shard
+from scdd.artifacts.images import make_set
+from scdd.artifacts.shards import save_shard
 from scdd.report import pages, tables
 from scdd.report.tables import Column, Row, Score, Student, main_table, notes, published, to_csv
 from scdd.report.typeset import escape, markdown
@@ -272,7 +273,7 @@ def params(tmp_path: Path) -> dict:
         resolution=8,
         method="scdd",
         digest="i",
-        made_by={"r"},
+        sources={"r"},
     )
     cells = []
     for seed in (0, 1):
