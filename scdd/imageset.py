@@ -1,6 +1,6 @@
-"""Make an image set (set.json) of the shards of a recovery, a selection or an import.
+"""Make one image set (set.json) from the shards of a recovery, a control or a coreset.
 
-All later stages depend on this small file alone; it names the shards by hash.
+Everything after the images depends on this small file alone; it names the shards by their hashes.
 """
 
 import argparse
@@ -11,13 +11,13 @@ import torch
 from scdd.artifacts.config import Frozen
 from scdd.artifacts.dataset import load_info
 from scdd.artifacts.images import make_set
-from scdd.jobs import runtime
+from scdd.jobs import arguments, runtime
 from scdd.jobs.progress import say
 
 
 def work(args: argparse.Namespace, config: Frozen, _: torch.device) -> None:
     info = load_info(args.data)
-    images = make_set(
+    image_set = make_set(
         args.out,
         args.source,
         info.classes,
@@ -29,14 +29,13 @@ def work(args: argparse.Namespace, config: Frozen, _: torch.device) -> None:
         mean=info.mean,
         std=info.std,
     )
-    say(f"{len(images.classes)} classes, {images.ipc} images each, content {images.content[:16]}")
+    content = image_set.content[:16]
+    say(f"{len(info.classes)} classes, {image_set.ipc} images each, content {content}")
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = runtime.parser(__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="dataset.json")
+    parser = arguments.parser(__doc__, "data", out="the set.json to write")
     parser.add_argument("--source", type=Path, required=True, help="the folder of the shards")
-    parser.add_argument("--out", type=Path, required=True, help="set.json")
     return runtime.run("imageset", parser, work, argv)
 
 

@@ -16,7 +16,7 @@ from scdd.data.source import Split
 from scdd.networks.resnet import build
 from scdd.params.network import Network
 from scdd.params.recover import Recover
-from scdd.recover.engine import recover_units
+from scdd.recover.engine import Units, recover_units
 from scdd.recover.matching import BatchNormLoss, objective
 from scdd.recover.units import Unit
 from scdd.rng import generator
@@ -87,7 +87,7 @@ def recover_unit(
 ) -> tuple[Tensor, Tensor]:
     """Images [n, 3, R, R] and losses [T, 3] of one unit alone."""
     size = len(unit.labels)
-    made = recover_units(network, size, lambda _: unit, [unit.key], settings, valid)
+    made = recover_units([network], Units([unit.key], size, lambda _: unit), settings, valid)
     return made.images[0], made.losses[0]
 
 

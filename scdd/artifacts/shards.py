@@ -3,7 +3,7 @@
 A job writes the shards of a class block and, last, their checksums.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +42,21 @@ def save_shard(
     tensors.save(shard_path(folder, slots, index), {"images": images}, header)
 
 
-def save_checksums(folder: Path, slots: Range, block: Range) -> None:
-    """Write the hashes of the shards of a class block, in the format of `sha256sum -c`."""
+def save_shards(
+    folder: Path,
+    slots: Range,
+    classes: Sequence[str],
+    block: Range,
+    images: Iterable[Tensor],
+    *,
+    record: Mapping[str, Any],
+) -> None:
+    """Write the shards of a class block, then their hashes in the format of `sha256sum -c`.
+
+    images: those of each class of the `block`, in order, as `save_shard` takes them.
+    """
+    for index, of_class in zip(range(*block), images, strict=True):
+        save_shard(folder, slots, classes, index, of_class, record=record)
     shards = [shard_path(folder, slots, index) for index in range(*block)]
     lines = [f"{sha256(shard)}  {shard.name}\n" for shard in shards]
     write_text(checksums_path(folder, slots, block), "".join(lines))

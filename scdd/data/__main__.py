@@ -23,7 +23,7 @@ from scdd.data.holdout import hold_out
 from scdd.data.sets import module
 from scdd.data.source import check_header, decode
 from scdd.errors import ScddError
-from scdd.jobs import runtime
+from scdd.jobs import arguments, runtime
 from scdd.jobs.progress import say, track
 from scdd.params.data import SPLITS, Data
 
@@ -134,10 +134,8 @@ def work(args: Namespace, config: Frozen, device: torch.device) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = runtime.parser(__doc__)
-    parser.add_argument("--root", type=Path, required=True, help="where the dataset's files are")
-    parser.add_argument("--download", action="store_true", help="fetch missing files")
-    parser.add_argument("--out", type=Path, required=True, help="dataset.json to write")
+    parser = arguments.parser(__doc__, "root", out="dataset.json to write")
+    parser.add_argument("--download", action="store_true", help="download files that are missing")
     return runtime.run("data", parser, work, argv)
 
 

@@ -41,8 +41,8 @@ def views(
         parts = [torch.cat([part, partner[part].long()]) for part in parts]
     # patches and RandAugment come before the crop and need the whole image
     needs_whole = draws.patches is not None or draws.ops is not None
-    crops_files = bool(split.files) and draws.chances is not None and not needs_whole
-    if crops_files:
+    chances = draws.chances if split.files and not needs_whole else None
+    if chances is not None:
         draws = replace(draws, crop=whole_boxes(len(draws.crop), split.resolution).to(device))
     # the last part may be longer than the others and is read by itself
     for group in (parts[:-1], parts[-1:]):
@@ -50,8 +50,8 @@ def views(
             index, length = torch.cat(group), len(group[0])
             on_device = index.to(device, non_blocking=True)  # in one copy: each would be waited for
             batches = (
-                split.crops(index, length, [split.resolution], draws.chances[index, None], device)
-                if crops_files
+                split.crops(index, length, [split.resolution], chances[index, None], device)
+                if chances is not None
                 else ([images] for _, images in split.batches(index, length, device))
             )
             for pick, (images,) in zip(on_device.split(length), batches, strict=True):

@@ -24,7 +24,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -174,18 +174,20 @@ def _checked(value: Any, key: str, path: Path) -> Tensor:
 
 def _architecture(state: Mapping[str, Tensor], layout: Layout) -> Network:
     """What a state dict by torchvision's keys was made of, as its keys and shapes tell."""
-    conv = state.get("conv1.weight")
+    conv, unknown = state.get("conv1.weight"), cast(Any, "")
     if conv is None or conv.ndim != 4:
-        return Network("", 1.0, "")
+        return Network(unknown, 1.0, unknown)
     counts = [0, 0, 0, 0]
     for key in state:
         if match := re.match(r"layer([1-4])\.(\d+)\.", key):
             place, count = int(match[1]) - 1, int(match[2]) + 1
             counts[place] = max(counts[place], count)
     deep = any(".conv3." in key for key in state)
-    known = {(block is Bottleneck, depths): arch for arch, (block, depths) in RESNETS.items()}
+    known: dict[tuple[bool, tuple[int, ...]], str] = {
+        (block is Bottleneck, depths): arch for arch, (block, depths) in RESNETS.items()
+    }
     stems = {7: "imagenet", 3: "small-pad2" if layout.padded else "small"}
-    arch, stem = known.get((deep, tuple(counts)), ""), stems.get(conv.shape[-1], "")
+    arch, stem = known.get((deep, tuple(counts)), unknown), stems.get(conv.shape[-1], unknown)
     return Network(arch, conv.shape[0] / 64, stem)
 
 

@@ -19,7 +19,7 @@ from scdd.errors import ScddError
 from scdd.interop.contents import require_planned
 from scdd.interop.fkd import SEED, TEACHER, mix_of, read_batch, to_draws
 from scdd.interop.fkd_files import epoch_files
-from scdd.jobs import runtime
+from scdd.jobs import arguments, runtime
 from scdd.jobs.progress import track
 from scdd.labels.order import sampler_orders
 
@@ -95,12 +95,8 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device) -> None
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = runtime.parser(__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="dataset.json")
-    parser.add_argument("--images", type=Path, required=True, help="the image set's set.json")
+    parser = arguments.parser(__doc__, "data", "images", "epochs", out="the shard to write")
     parser.add_argument("--source", type=Path, required=True, help="the folder of epoch_0")
-    parser.add_argument("--epochs", type=runtime.span, required=True, help="half-open, as 0:25")
-    parser.add_argument("--out", type=Path, required=True, help="the shard to write")
     return runtime.run("import_labels", parser, work, argv)
 
 

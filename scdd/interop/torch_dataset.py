@@ -16,7 +16,7 @@ from scdd.labels.replay import replay
 from scdd.views.mixing import mixed
 
 
-class Images(Dataset):
+class Images(Dataset[tuple[Tensor, int]]):
     """Pairs of image uint8 [3, R, R] and class index; `classes` are the names, in order."""
 
     def __init__(self, held: ImageSet) -> None:
@@ -30,7 +30,7 @@ class Images(Dataset):
         return self.images[index], int(self.labels[index])
 
 
-class Views(Dataset):
+class Views(Dataset[tuple[Tensor, Tensor]]):
     """Pairs of view float32 [3, R, R], normalised, and the teacher's logits [classes] for it.
 
     They are those of one epoch, the first until `set_epoch` says otherwise; `epochs` is how many

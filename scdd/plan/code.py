@@ -20,6 +20,9 @@ from scdd.plan.stages import STAGES
 NEUTRAL = (
     "scdd.artifacts",
     "scdd.jobs.runtime",
+    "scdd.jobs.arguments",
+    "scdd.jobs.devices",
+    "scdd.jobs.signals",
     "scdd.jobs.progress",
     "scdd.jobs.gpus",
     "scdd.errors",

@@ -10,7 +10,7 @@ import torch
 def exact_products() -> Iterator[None]:
     """Inside this context, matrix products are in full float32 on a GPU too.
 
-    Outside they use TF32 there (`scdd.jobs.runtime.pick_device`), which rounds the factors to 11
+    Outside they use TF32 there (`scdd.jobs.devices.pick_device`), which rounds the factors to 11
     bits. That is less than convolutions do to a network's logits, features and gradients, but too
     much for copying or resampling pixels, and for measuring. A backward pass that runs later, out
     of the context, uses TF32.

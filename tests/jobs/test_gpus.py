@@ -15,7 +15,7 @@ import torch
 from conftest import ROOT
 
 from scdd.data import placement
-from scdd.jobs import gpus, runtime
+from scdd.jobs import devices, gpus, runtime
 
 BODY = """
 import sys, time
@@ -191,7 +191,7 @@ def test_a_device_of_the_users_choice_is_torchs_own_too(monkeypatch: pytest.Monk
     chosen: list[torch.device] = []
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
-    assert [runtime.pick_device("cuda:1")] == chosen == [torch.device("cuda", 1)]
+    assert [devices.pick_device("cuda:1")] == chosen == [torch.device("cuda", 1)]
 
 
 @pytest.mark.usefixtures("torch_stays")
@@ -209,5 +209,5 @@ def test_products_in_tf32_and_cudnns_trials_are_for_gpus_alone(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus_there)
     monkeypatch.setattr(torch.cuda, "set_device", lambda _: None)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "a GPU")
-    environment = runtime.environment(runtime.pick_device(name))
+    environment = runtime.environment(devices.pick_device(name))
     assert (environment["float32_matmul_precision"], environment["cudnn_benchmark"]) == told

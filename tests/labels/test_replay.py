@@ -13,7 +13,7 @@ from scdd.artifacts.labels import LabelStore, Origin, open_store, save_shard
 from scdd.data.batches import views
 from scdd.data.source import Split
 from scdd.errors import ScddError
-from scdd.evaluate import validate
+from scdd.evaluate import feeds, train
 from scdd.evaluate.losses import Soft, soft_criterion
 from scdd.labels import relabel
 from scdd.labels.labelling import Labelling, origin_of
@@ -64,7 +64,7 @@ def store(
     return open_store(folder, epochs=epochs, images="i", classes=CLASSES)
 
 
-def online(split: Split, params: dict[str, object], epochs: int) -> validate.Feed[Soft]:
+def online(split: Split, params: dict[str, object], epochs: int) -> feeds.Feed[Soft]:
     """What a student sees whose views are drawn and labelled as it trains: with eval mode's labels
     in passes of the whole set, in training mode by the very batch."""
     how, network, recipe = labelling(params), teacher(params), training(batch=8)
@@ -88,10 +88,10 @@ def online(split: Split, params: dict[str, object], epochs: int) -> validate.Fee
     return feed  # type: ignore[return-value]
 
 
-def student(feed: validate.Feed[Soft], n: int) -> list[Tensor]:
+def student(feed: feeds.Feed[Soft], n: int) -> list[Tensor]:
     network = build(TEACHER, 3, generator(0))
     recipe = training(batch=8, epochs=5)
-    validate.fit(
+    train.fit(
         network,
         feed,
         soft_criterion({"temperature": 4.0}),
@@ -112,7 +112,7 @@ def test_a_student_of_a_store_is_that_of_labels_made_as_it_trains(
     """Exactly: 5 epochs of training from 5 labelled ones, or from 2 over and over."""
     split = image_set(30, 8)
     made = store(tmp_path, split, params, epochs, kept=kept)
-    replayed = validate.soft_feed(split, made, training(batch=8), "cutmix", INFO, CPU)
+    replayed = feeds.soft_feed(split, made, training(batch=8), "cutmix", INFO, CPU)
     found = student(replayed, 30)
     expected = student(online(split, params, epochs), 30)
     assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
@@ -126,7 +126,7 @@ def test_batches_that_labels_depend_on_are_trained_on_whatever_the_students_seed
     seen = []
     for seed in (0, 1):
         recipe = training(batch=8, seed=seed)
-        feed = validate.soft_feed(split, made, recipe, "cutmix", INFO, CPU)
+        feed = feeds.soft_feed(split, made, recipe, "cutmix", INFO, CPU)
         seen.append([inputs for epoch in range(3) for inputs, _ in feed(epoch, 0)])
     assert all(torch.equal(a, b) for a, b in zip(*seen, strict=True))
 
@@ -134,7 +134,7 @@ def test_batches_that_labels_depend_on_are_trained_on_whatever_the_students_seed
 def test_labels_used_again_come_in_another_order(tmp_path: Path) -> None:
     split = image_set(30, 8)
     made = store(tmp_path, split, PLAIN, 2)
-    feed = validate.soft_feed(split, made, training(batch=30), "cutmix", INFO, CPU)
+    feed = feeds.soft_feed(split, made, training(batch=30), "cutmix", INFO, CPU)
     first, again = (next(iter(feed(epoch, 0)))[1].logits for epoch in (1, 3))
     assert not torch.equal(first, again)
     assert torch.equal(first.sort(dim=0).values, again.sort(dim=0).values)

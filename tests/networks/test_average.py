@@ -31,7 +31,7 @@ def test_it_is_lent_for_an_evaluation_and_the_own_weights_come_back() -> None:
     for weight in student.parameters():
         nn.init.constant_(weight, 3.0)
     average.update()
-    seen = average.lent(lambda: [weight.detach().clone() for weight in student.parameters()])
+    seen = average.evaluated(lambda: [weight.detach().clone() for weight in student.parameters()])
     assert all(bool((weight == 2).all()) for weight in seen)
     assert all(bool((weight == 3).all()) for weight in student.parameters())
 
@@ -41,4 +41,4 @@ def test_a_share_of_0_is_no_average() -> None:
     average = Average(student, 0.0)
     average.update()
     assert average.weights == []
-    assert average.lent(lambda: student.weight.sum().item()) == 2
+    assert average.evaluated(lambda: student.weight.sum().item()) == 2

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from toy import loss_of
 
 from scdd.params.recover import Recover
-from scdd.recover.engine import recover_units
+from scdd.recover.engine import Units, recover_units
 from scdd.recover.units import Unit
 
 FILE = Path(__file__).parent / "golden" / "recover_cifar.safetensors"
@@ -119,7 +119,7 @@ def test_sixty_iterations_follow_the_reference(golden, network, width):
     valid = ((0 - MEAN) / STD).float(), ((1 - MEAN) / STD).float()
     slots, units = range(2 - width, 2), [other, unit]
     made = recover_units(
-        network, len(labels), units.__getitem__, slots, SETTINGS, valid, width=width
+        [network], Units(slots, len(labels), units.__getitem__), SETTINGS, valid, width=width
     )
     assert made.widths == [width]
 

@@ -209,7 +209,7 @@ def test_the_squeeze_is_the_files_backbone_with_its_provenance(file: Path) -> No
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"sha256": "0" * 64}, "is gone, or another file than when this run was planned"),
+        ({"sha256": "0" * 64}, "is missing, or is not the file that this run was planned with"),
         ({"arch": "resnet18"}, "holds a resnet10 of width 0.125"),
         ({"classes": ["a", "b"]}, "has a classifier of 3 classes"),
         ({"layout": "dino", "stem": "imagenet"}, "with the stem small"),

@@ -31,4 +31,5 @@ def load(root: Path, download: bool, splits: Sequence[str] = SPLITS) -> Loaded:
     )
     places = {"train": train, "val": val}
     parts = {name: (digits.target[places[name]].tolist(), images[places[name]]) for name in splits}
+    assert isinstance(FACTS.classes, tuple)
     return Loaded(FACTS.classes, parts)
