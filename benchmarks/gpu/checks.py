@@ -112,7 +112,7 @@ def streams(place: Place) -> Outcome:
     labels = plan.parent(student, "labels")
     images = plan.parent(labels, "images").folder / "set.json"
     data, (shard,) = plan.data_of(student).folder, plan.targets(labels)
-    probes = [str(probe.folder / "probe.safetensors") for probe in plan.teachers(labels)]
+    probes = [str(path) for path in plan.made_by(labels, "teacher")]
     first, last = map(int, shard.stem.removeprefix("epochs_").split("-"))
     epochs, folder = f"{first}:{last + 1}", place.folder / "streams"
     history = str(folder / "history.csv")

@@ -17,7 +17,7 @@ from scdd.data.folders import (
     tensor_files,
 )
 from scdd.errors import ScddError
-from scdd.interop.contents import kept_path as stored_path
+from scdd.interop.contents import stored_hash as stored_path
 from scdd.interop.fkd_files import epoch_count, epoch_files
 from scdd.jobs.progress import say
 

@@ -203,9 +203,7 @@ def test_what_is_no_distilled_set_is_refused(tmp_path: Path) -> None:
     torch.save({"state_dict": {}}, tmp_path / "x.pt")
     assert "holds no distilled set that is known" in refusal(tmp_path / "x.pt")
     (tmp_path / "y.pt").write_bytes(b"nothing")
-    assert "y.pt is no checkpoint or other file of torch's, or is damaged" in refusal(
-        tmp_path / "y.pt"
-    )
+    assert "y.pt is not a file of torch.save, or is damaged" in refusal(tmp_path / "y.pt")
     (tmp_path / "images_best.pt").write_bytes(b"nothing")
     assert "has no labels_best.pt beside it" in refusal(tmp_path / "images_best.pt")
     assert "there is no file or folder" in refusal(tmp_path / "gone")
@@ -245,7 +243,7 @@ def test_files_that_changed_after_the_plan_are_refused(
     given = {"source": "theirs", "data": "data/dataset.json", "config": "import_images.json"}
     call = [f"--{key}={tmp_path / name}" for key, name in given.items()]
     assert import_images.main([*call, "--slots=0:1", f"--out={tmp_path / 'made'}"]) == 1
-    assert "theirs is not what it was when this run was planned" in capsys.readouterr().err
+    assert "theirs has changed since this run was planned" in capsys.readouterr().err
 
 
 # ---- the plan ----------------------------------------------------------------------------------
