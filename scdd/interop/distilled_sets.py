@@ -120,7 +120,7 @@ def _pair(files: list[Path]) -> tuple[Tensor, Tensor]:
         if not isinstance(data, list) or not data or not isinstance(data[-1], list | tuple):
             raise ScddError(
                 f"{files[0]} is not a known form of distilled set: it does not hold {{'data': "
-                "[[images, labels], ...]}, as saved by DC, DSA and DM, nor is it named images_….pt, "
+                "[[images, labels], ...]}, as DC, DSA and DM save it, and is not named images_….pt, "
                 "as MTT's is."
             )
         if len(data) > 1:

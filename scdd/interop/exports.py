@@ -145,10 +145,9 @@ FORMS: dict[str, Callable[[Path, Path, SetInfo, str], None]] = {
 
 
 def export_set(path: Path, to: str, out: Path, form: str) -> None:
-    """Write the set.json at `path` to the folder `out`. to: one of FORMS; form: of its images, 'png'
-    or 'jpeg'.
+    """Write the set.json at `path` to the folder `out`.
 
-    Raises ScddError, leaving no new `out`, where `out` exists, or the set or a shard is missing or
+    to: one of FORMS; form: of the images, 'png' or 'jpeg'. Raises ScddError, leaving no new `out`, where `out` exists, or the set or a shard is missing or
     damaged.
     """
     info = open_set(path)
@@ -181,7 +180,7 @@ def export_labels(labels: Path, images: Path, out: Path, batch: int) -> None:
 
 
 def _require_batches(origin: Origin, labels: Path, n: int, batch: int) -> None:
-    """Raises ScddError where the labels of `n` images depend on batches that the files differ from."""
+    """Raises ScddError where labels of `n` images depend on other batches than the files have."""
     fixed = origin.transform.get("batch")
     if fixed is None:
         return

@@ -18,7 +18,7 @@ from scdd.artifacts.slots import Range
 from scdd.data.folders import set_files
 from scdd.errors import ScddError
 from scdd.interop import import_images
-from scdd.interop.distilled_sets import make
+from scdd.interop.distilled_sets import class_images
 from scdd.interop.exports import export_set
 from scdd.plan.code import print_path
 from scdd.plan.load import plan_of
@@ -57,7 +57,7 @@ def tensors(count: int = 2) -> tuple[Tensor, Tensor, Tensor]:
 
 def made(path: Path, slots: Range = (0, 10), **more: Any) -> list[Tensor]:
     colours: dict[str, Any] = {"mean": None, "std": None, **more}
-    return list(make(path, toy.info(SIZE), slots, **colours))
+    return list(class_images(path, toy.info(SIZE), slots, **colours))
 
 
 def refusal(path: Path, slots: Range = (0, 1)) -> str:
