@@ -17,6 +17,8 @@ from torch import Tensor
 from scdd.artifacts.labels import LabelStore, Origin, open_store, save_shard
 from scdd.artifacts.sizes import label_bytes
 from scdd.errors import ScddError
+from scdd.params.protocol import Relabel
+from scdd.params.views import RandAugment
 
 IMAGES, CLASSES = 6, ("a", "b", "c")
 ORIGIN = Origin("d1", "i1", CLASSES, "t1", {"mix": "none"}, "float16", 0)
@@ -69,7 +71,7 @@ def test_an_image_and_epoch_takes_25_bytes_and_2_a_class(tmp_path: Path, classes
     origin = Origin("d", "i", names, "t", {}, "float16", 0)
     save_shard(path, tensors(4, 7, classes), origin, (0, 4), {})
     stored = path.stat().st_size - data_start(path)
-    assert stored == 4 * 7 * (2 * classes + 25) == 4 * 7 * label_bytes({"form": "float16"}, classes)
+    assert stored == 4 * 7 * (2 * classes + 25) == 4 * 7 * label_bytes(Relabel(), classes)
 
 
 def test_patches_and_randaugment_take_a_byte_a_number(tmp_path: Path) -> None:
@@ -79,7 +81,7 @@ def test_patches_and_randaugment_take_a_byte_a_number(tmp_path: Path) -> None:
     made |= {"bins": torch.full((2, 7, 2), 9).to(torch.uint8)}
     path = tmp_path / "epochs_0000-0001.safetensors"
     save_shard(path, made, ORIGIN, (0, 2), {})
-    params = {"patches": 3, "randaugment": {"operations": 2, "magnitude": 9}, "form": "float16"}
+    params = Relabel(patches=3, randaugment=RandAugment(2, 9), form="float16")
     stored = path.stat().st_size - data_start(path)
     assert stored == 2 * 7 * (2 * 3 + 25 + 6 + 4) == 2 * 7 * label_bytes(params, 3)
     held = read(tmp_path, 2).epoch(1)

@@ -20,7 +20,7 @@ from scdd.errors import ScddError
 from scdd.interop import checkpoints
 from scdd.networks.resnet import build, load_backbone
 from scdd.params.network import Network
-from scdd.plan import schema
+from scdd.params.squeeze import LAYOUTS
 
 TEN = Network("resnet10", 1.0, "imagenet")
 
@@ -285,8 +285,8 @@ def test_files_from_before_bn_counted_its_batches_are_whole(path: Path) -> None:
     assert imported(path)["bn1.num_batches_tracked"] == 0
 
 
-def test_the_schema_knows_the_layouts_that_can_be_read() -> None:
-    assert set(schema.LAYOUTS) == {"auto", *checkpoints.NAMES}
+def test_the_parameters_know_the_layouts_that_can_be_read() -> None:
+    assert set(LAYOUTS) == {"auto", *checkpoints.NAMES}
 
 
 # ---- damage ------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from scdd.jobs import devices, gpus, runtime
 BODY = """
 import sys, time
 from pathlib import Path
-from scdd import gpus
+from scdd.jobs import gpus
 gpus.folder = lambda: Path({folder!r})
 device = gpus.take(gpus.visible({devices}), {jobs})
 """

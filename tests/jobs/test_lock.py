@@ -23,7 +23,7 @@ def process(folder: Path, body: str) -> subprocess.Popen[str]:
     code = f"""
         import time
         from pathlib import Path
-        from scdd.artifacts.lock import Lock
+        from scdd.jobs.lock import Lock
         folder = Path({str(folder)!r})
         lock = Lock(folder)
         lock.acquire()

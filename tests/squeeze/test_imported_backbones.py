@@ -132,7 +132,7 @@ def test_another_squeeze_must_be_known(config: Config) -> None:
 
 
 def test_a_trained_backbone_brings_no_classifier(tiny: Config) -> None:
-    tiny["probe"]["views"] = "imported"
+    tiny["probe"]["features"] = "imported"
     assert "the squeeze mocov2 brings no classifier" in refusal(tiny)
 
 
@@ -146,7 +146,7 @@ def test_a_trained_backbone_brings_no_classifier(tiny: Config) -> None:
 def test_classes_in_another_order_are_refused_when_planned(
     config: Config, classes: list[str], message: str
 ) -> None:
-    config["probe"]["views"] = "imported"
+    config["probe"]["features"] = "imported"
     source_of(config)["classes"] = classes
     assert message in refusal(config)
 
@@ -160,7 +160,7 @@ def test_the_tables_notes_name_the_file_and_its_licence(config: Config) -> None:
 
 
 def test_an_order_that_is_not_stated_stands_in_the_tables_notes(config: Config) -> None:
-    config["probe"]["views"] = "imported"
+    config["probe"]["features"] = "imported"
     (table,) = plan_of(config).of("tables")
     note = "public.pth does not tell its classifier's class order; assumed the dataset's."
     assert note in table.params["notes"]

@@ -173,10 +173,10 @@ def test_moco_equals_a_naive_loop(symmetric: bool) -> None:
 
 
 def test_a_queue_shorter_than_the_keys_keeps_the_newest() -> None:
-    method, _ = make("mocov2", queue=4)
-    keys = torch.arange(36.0).view(6, 6)
+    method, _ = make("mocov2", queue=4, batch=4)  # both views of it are queries, so 8 keys
+    keys = torch.arange(48.0).view(8, 6)
     method.enqueue(keys)
-    assert sorted(method.queue[:, 0].tolist()) == [12, 18, 24, 30]
+    assert sorted(method.queue[:, 0].tolist()) == [24, 30, 36, 42]
 
 
 def test_grouped_batch_norm_equals_each_groups_own() -> None:
