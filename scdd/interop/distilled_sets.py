@@ -120,8 +120,8 @@ def _pair(files: list[Path]) -> tuple[Tensor, Tensor]:
         if not isinstance(data, list) or not data or not isinstance(data[-1], list | tuple):
             raise ScddError(
                 f"{files[0]} is not a known form of distilled set: it does not hold {{'data': "
-                "[[images, labels], ...]}, as DC, DSA and DM save it, and is not named images_….pt, "
-                "as MTT's is."
+                "[[images, labels], ...]}, as DC, DSA and DM save it, and its name is not "
+                "images_….pt, as MTT's is."
             )
         if len(data) > 1:
             say(f"{files[0].name}: {len(data)} experiments; the last one is used")

@@ -147,8 +147,8 @@ FORMS: dict[str, Callable[[Path, Path, SetInfo, str], None]] = {
 def export_set(path: Path, to: str, out: Path, form: str) -> None:
     """Write the set.json at `path` to the folder `out`.
 
-    to: one of FORMS; form: of the images, 'png' or 'jpeg'. Raises ScddError, leaving no new `out`, where `out` exists, or the set or a shard is missing or
-    damaged.
+    to: one of FORMS; form: of the images, 'png' or 'jpeg'. Raises ScddError, leaving no new `out`,
+    where `out` exists, or the set or a shard is missing or damaged.
     """
     info = open_set(path)
     with filling(out) as folder:

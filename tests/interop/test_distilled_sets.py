@@ -162,7 +162,7 @@ def test_learned_labels_give_the_class_alone(
     torch.save(normalised, tmp_path / "images_5.pt")
     torch.save(torch.nn.functional.one_hot(labels, 3) + 0.1, tmp_path / "labels_5.pt")
     assert torch.equal(made(tmp_path / "images_5.pt")[2], pixels[labels == 2])
-    assert "learned labels are left out" in capsys.readouterr().err
+    assert "learned labels are not used" in capsys.readouterr().err
 
 
 def test_pixels_are_denormalised_clamped_and_rounded(tmp_path: Path) -> None:
@@ -187,7 +187,7 @@ def test_pixels_are_denormalised_clamped_and_rounded(tmp_path: Path) -> None:
         (torch.zeros(3, 3, 8, 8), torch.eye(3)[[0, 1, 1]], "x.pt: class 'c' has no images."),
         (torch.zeros(3, 3, 8, 8) / 0, torch.arange(3), "not finite"),
         (torch.zeros(3, 3, 8, 8), torch.tensor([0, 1, 1]), "images of 2 classes, 0 to 1"),
-        (torch.zeros(3, 3, 8, 8), torch.tensor([0.0, 1.5, 2]), "are no class indices"),
+        (torch.zeros(3, 3, 8, 8), torch.tensor([0.0, 1.5, 2]), "are not class indices"),
         (torch.zeros(3, 3, 8, 8), torch.zeros(3, 10), "labels of 10 classes, but the dataset"),
         (torch.zeros(3, 3, 8, 8), [0, 1, 2], "images and labels must be tensors"),
     ],
@@ -201,7 +201,7 @@ def test_tensors_that_do_not_fit_are_refused(
 
 def test_what_is_no_distilled_set_is_refused(tmp_path: Path) -> None:
     torch.save({"state_dict": {}}, tmp_path / "x.pt")
-    assert "holds no distilled set that is known" in refusal(tmp_path / "x.pt")
+    assert "is not a known form of distilled set" in refusal(tmp_path / "x.pt")
     (tmp_path / "y.pt").write_bytes(b"nothing")
     assert "y.pt is not a file of torch.save, or is damaged" in refusal(tmp_path / "y.pt")
     (tmp_path / "images_best.pt").write_bytes(b"nothing")

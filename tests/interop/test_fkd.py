@@ -227,7 +227,7 @@ def cut(content: list[Any]) -> None:
 @pytest.mark.parametrize(
     ("work", "message"),
     [
-        (cut, "batch_0.tar has 3 images, but 4 are due: 9 images in batches of 4"),
+        (cut, "batch_0.tar has 3 images, but must have 4: 9 images in batches of 4"),
         (put(0, torch.rand(4, 4)), "crops are not whole pixels of images of 32 pixels a side"),
         (put(0, torch.tensor([[0, 0, 0, 0.5]]).repeat(4, 1)), "crops that are empty, or outside"),
         (put(0, torch.tensor([[0, 1, 0.5, 0.5]]).repeat(4, 1)), "crops that are empty, or outside"),
@@ -452,7 +452,7 @@ def test_a_last_image_that_joined_the_batch_before_has_no_file(
 
 def test_a_batch_of_none_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert export(folder, batch=0) == 1
-    assert "--batch: 0 images are no batch" in capsys.readouterr().err
+    assert "--batch 0: a batch must have at least 1 image" in capsys.readouterr().err
 
 
 def test_the_order_is_that_of_a_dataloader_over_the_whole_run() -> None:
