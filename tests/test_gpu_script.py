@@ -17,7 +17,7 @@ from scdd.plan.config import read_yaml
 from scdd.plan.load import plan_of
 from scdd.plan.stages import STAGES
 
-# in place of the steps: each notes that it began, and behaves as its name says
+# replaces the steps: each notes that it began, then behaves as its name says
 PRETENDED = """
 import sys, time
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Steps that compare: with float64, with what was made before, with plain steps."""
+"""Steps that compare: with float64, with earlier results, with plain steps."""
 
 import json
 import os
@@ -104,7 +104,7 @@ def replay(place: Place) -> Outcome:
 
 
 def streams(place: Place) -> Outcome:
-    """Labels and a student of an image set that there is no room for, against those that
+    """Labels and a student of an image set for which there is no room, against those that
     Snakemake made with the set on the device."""
     os.chdir(place.runs)
     plan = plan_from(place.folder / "everything.yaml")

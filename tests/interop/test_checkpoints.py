@@ -71,7 +71,7 @@ def mlp() -> nn.Sequential:
 
 
 def other() -> ResNet:
-    """What stands beside the backbone and must not be taken for it."""
+    """What a checkpoint has beside the backbone and must not be taken for it."""
     network = resnet10()
     nn.init.zeros_(network.conv1.weight)
     return network

@@ -1,4 +1,4 @@
-"""Jobs on devices, without a scheduler that hands them out. The devices are pretended."""
+"""Jobs on devices, without a scheduler that assigns them. The devices are fakes."""
 
 import os
 import signal
