@@ -16,7 +16,7 @@ from conftest import ROOT
 from scdd.plan.load import plan_of, read_config
 from scdd.plan.stages import STAGES
 
-# in place of the steps: each notes that it began, and behaves as its name says
+# replaces the steps: each notes that it began, then behaves as its name says
 PRETENDED = """
 import sys, time
 from pathlib import Path

@@ -99,7 +99,7 @@ def everything(place: Place) -> Outcome:
 
 
 def theirs(place: Place) -> Outcome:
-    """Read an image set and its labels of `everything`, exported, as another's."""
+    """Import the images and labels that were exported from `everything`."""
     config = read_config(place.folder / "everything.yaml")
     plan = plan_from(place.folder / "everything.yaml")
     labels = next(n for n in plan.of("relabel") if n.params["mix"] == "none")

@@ -18,8 +18,8 @@ from scdd.artifacts.config import Frozen
 from scdd.artifacts.dataset import DatasetInfo, load_info
 from scdd.artifacts.files import write_text
 from scdd.artifacts.frames import Frames, save_frames
-from scdd.artifacts.images import save_shards
 from scdd.artifacts.informativeness import load_informativeness
+from scdd.artifacts.shards import save_shards
 from scdd.artifacts.slots import Range, blocks, frames_path, losses_path
 from scdd.data.source import Dataset, open_dataset
 from scdd.errors import ScddError

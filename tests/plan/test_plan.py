@@ -682,7 +682,7 @@ def test_mappings_merge_key_by_key() -> None:
         ),
         ({"backbone": "timm:resnet26"}, "backbone: timm:resnet26 can be a student only"),
         ({"methods": ["scd"]}, "methods: unknown method 'scd'. Did you mean 'scdd'?"),
-        ({"methods": ["scdd", "scdd"]}, "methods: a name stands twice"),
+        ({"methods": ["scdd", "scdd"]}, "methods: a name appears twice"),
         ({"methods": ["random"]}, "methods.random: needs a teacher, and no method has a probe"),
         ({"methods": ["scdd", "random"], "ipc": [150]}, "the smallest class of digits has 139"),
         ({"methods": ["scdd", "herding"], "ipc": [150]}, "method 'herding' takes real ones"),
@@ -690,7 +690,7 @@ def test_mappings_merge_key_by_key() -> None:
         ({"methods": ["kcenter"]}, "methods.kcenter: needs a teacher, and no method has a probe"),
         (
             {"methods": ["scdd", {"name": "herding", "features": "sre2"}]},
-            "methods.herding.features: 'sre2' is no method with a probe. Known: scdd.",
+            "methods.herding.features: 'sre2' is not a method with a probe. Known: scdd.",
         ),
         (
             {"methods": ["scdd", {"name": "herding", "backbone": "resnet18"}]},
@@ -877,13 +877,13 @@ def test_mappings_merge_key_by_key() -> None:
         ),
         (
             {"methods": ["scdd", {"name": "b", "like": "scdd", "committee": ["scd"]}]},
-            "methods.b.committee: 'scd' is no other method with a probe. Did you mean 'scdd'?",
+            "methods.b.committee: 'scd' is not another method with a probe. Did you mean 'scdd'?",
         ),
         (
             {"methods": ["scdd", {"name": "b", "like": "scdd", "committee": ["b"]}]},
-            "methods.b.committee: 'b' is no other method with a probe. Known: scdd.",
+            "methods.b.committee: 'b' is not another method with a probe. Known: scdd.",
         ),
-        ({"verifier": "random"}, "verifier: 'random' is no method with a probe. Known: scdd."),
+        ({"verifier": "random"}, "verifier: 'random' is not a method with a probe. Known: scdd."),
         (
             {"methods": [{"name": "random", "preset": "cda"}]},
             "methods.random.preset: this method has no use for it.",
@@ -1294,7 +1294,7 @@ SLOW = {"protocol": {"slow": {"like": "scdd-paper"}}}
         ),
         (
             SLOW | {"methods": [{"name": "scdd", "protocols": ["slow"]}]},
-            "methods.scdd.protocols: 'slow' is none of the experiment's protocols.",
+            "methods.scdd.protocols: 'slow' is not one of the experiment's protocols.",
         ),
         (
             {"methods": ["scdd", {"name": "whole", "protocols": ["scdd-paper"]}]},
@@ -1306,7 +1306,7 @@ SLOW = {"protocol": {"slow": {"like": "scdd-paper"}}}
         ),
         (
             SLOW | {"ablation": {"method": "scdd", "protocol": "slow"}},
-            "ablation.protocol: 'slow' is none of the experiment's protocols.",
+            "ablation.protocol: 'slow' is not one of the experiment's protocols.",
         ),
         ({"ablation": {"method": "scdd"}}, "ablation.protocol is missing."),
         ({"dataset": {"holdout": 1}}, "dataset.holdout: input should be less"),

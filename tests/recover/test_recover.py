@@ -324,7 +324,7 @@ def test_steps_are_adams_on_a_cosine(network, settings):
 
 
 def term(network, views, **changes) -> float:
-    """The loss of `views` under changed settings, less the loss under the plain ones."""
+    """The loss of `views` under changed settings minus the loss under the plain ones."""
     changed = dataclasses.replace(PLAIN, **changes)
     plain, other = (loss_of(network, 10.0, views, LABELS, s)[0] for s in (PLAIN, changed))
     return (other - plain).item()
