@@ -24,6 +24,7 @@ def work(args: argparse.Namespace, config: Frozen, _: torch.device) -> None:
         ipc=config.params["ipc"],
         resolution=info.resolution,
         method=config.params["method"],
+        pixels=config.params["pixels"],
         digest=config.digest,
         sources=list(config.parents.values()),
         mean=info.mean,

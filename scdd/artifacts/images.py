@@ -10,6 +10,7 @@ import os
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import get_args
 
 import torch
 from torch import Tensor
@@ -20,6 +21,7 @@ from scdd.artifacts.files import damaged, read_json, require_digest, sha256, wri
 from scdd.artifacts.shards import bad_shard, check_shard
 from scdd.artifacts.slots import Range, shard_path, slot_ranges
 from scdd.errors import ScddError
+from scdd.params.data import Pixels
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class SetInfo:
     """set.json: a set without its pixels. `content` is the hash of class order and all pixels used.
 
     mean, std: by channel in [0, 1], for normalising the images; None where the file has none.
+    pixels: what the numbers of its images are.
     """
 
     method: str
@@ -49,6 +52,7 @@ class SetInfo:
     shards: tuple[ShardEntry, ...]
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
+    pixels: Pixels = "uint8"
 
 
 @dataclass(frozen=True)
@@ -102,6 +106,7 @@ def make_set(
     sources: Collection[str],
     mean: tuple[float, ...] | None = None,
     std: tuple[float, ...] | None = None,
+    pixels: Pixels = "uint8",
 ) -> SetInfo:
     """Write the set.json at `path` of the first `ipc` slots of all classes, from the shards below
     the folder `source`.
@@ -144,6 +149,7 @@ def make_set(
         tuple(shards),
         mean,
         std,
+        pixels,
     )
     write_json(path, {"kind": "images", **asdict(info), "class_hash": class_hash(classes)})
     return info
@@ -164,6 +170,10 @@ def open_set(path: Path) -> SetInfo:
         raise damaged(path, f"is not an image set of scdd ({error})") from None
     if kind != "images" or class_hash(info.classes) != stated:
         raise damaged(path, "has a class list that does not fit its hash")
+    if info.pixels not in get_args(Pixels):
+        raise ScddError(
+            f"{path}: its pixels are {info.pixels!r}, which this version of scdd does not read."
+        )
     return info
 
 

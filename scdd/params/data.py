@@ -1,13 +1,14 @@
-"""Which images and classes a dataset's artifact holds."""
+"""Which images and classes a dataset has, and what the numbers of images are."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from annotated_types import Ge
 
 from scdd.params.base import BelowOne, Channels, Count, Section, param
 
 SPLITS = ("train", "val")
+Pixels = Literal["uint8"]  # of a set's images: levels 0 to 255
 
 
 @dataclass(frozen=True)

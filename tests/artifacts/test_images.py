@@ -187,6 +187,12 @@ def test_a_set_with_an_edited_class_list_is_refused(folder):
         open_set(path)
 
 
+def test_a_set_with_pixels_of_another_kind_is_refused(folder):
+    make(folder, pixels="float32")
+    with pytest.raises(ScddError, match="its pixels are 'float32', which this version"):
+        load_set(folder / "set" / "set.json")
+
+
 def test_a_set_that_lost_a_shards_entry_is_refused(folder):
     path = folder / "set" / "set.json"
     content = json.loads(path.read_text())
@@ -211,7 +217,7 @@ def test_program_makes_the_set(folder):
         "version": 1,
         "label": "sc-dd",
         "digest": "set1",
-        "params": {"method": "SC-DD", "ipc": IPC},
+        "params": {"method": "SC-DD", "ipc": IPC, "pixels": "uint8"},
         "parents": {"recover": "made1"},
     }
     (folder / "config.json").write_text(json.dumps(config))

@@ -22,7 +22,7 @@ from scdd.params.views import View
 from scdd.plan import load
 from scdd.plan.config import parse
 from scdd.plan.identity import canonical, digest
-from scdd.plan.load import freeze, plan_of, thaw
+from scdd.plan.load import freeze, plan_of, plan_of_file, thaw
 from scdd.plan.plan import Node, Plan
 from scdd.plan.presets import merge, preset, preset_names
 from scdd.plan.stages import STAGES
@@ -32,7 +32,7 @@ Config = dict[str, Any]
 
 
 def plan_file(name: str) -> Plan:
-    return plan_of(yaml.safe_load((ROOT / name).read_text()), check_files=False)
+    return plan_of_file(ROOT / name, check_files=False)
 
 
 def digests(plan: Plan, stage: str) -> set[str]:
@@ -401,8 +401,9 @@ def test_a_committees_teachers_are_parents_of_the_recovery(tiny: Config) -> None
     tiny["methods"] = ["scdd", "sre2l", {"name": "both", "like": "scdd", "committee": ["sre2l"]}]
     plan = plan_of(tiny)
     own, _, both = plan.of("recover")
-    assert [probe.label.split("-")[2] for probe in plan.teachers(both)] == ["mocov2", "supervised"]
-    assert plan.teachers(own) == plan.teachers(both)[:1]
+    probes = [file.parent.name.split("-")[2] for file in plan.made_by(both, "teacher")]
+    assert probes == ["mocov2", "supervised"]
+    assert plan.made_by(own, "teacher") == plan.made_by(both, "teacher")[:1]
     assert own.digest != both.digest
     (table,) = plan.of("tables")
     assert "both: recovered from the teachers of both and sre2l." in table.params["notes"]
@@ -486,7 +487,7 @@ def test_there_is_a_bundle_for_each_protocol_of_the_literature() -> None:
 
 def test_the_released_protocol_of_cifar_100_ends_at_three_quarters_of_its_learning_rate() -> None:
     """lr = .5 lr0 (1 + cos(pi e / 300 / 2)) over 200 epochs."""
-    from scdd.evaluate.validate import learning_rate
+    from scdd.evaluate.train import learning_rate
 
     protocol = parse(Protocol, preset("protocol", "scdd-code", "cifar").values, "")
     training = Student.of(pick(Train, protocol).dump())
@@ -1082,7 +1083,7 @@ def test_several_teachers_are_parents_of_the_labels_in_the_order_given(tiny: Con
     tiny["methods"] = ["scdd", "sre2l", {"name": "random", "teacher": ["sre2l", "scdd"]}]
     plan = plan_of(tiny)
     (labels,) = (node for node in plan.of("relabel") if "random" in node.label)
-    kinds = [probe.label.split("-")[2] for probe in plan.teachers(labels)]
+    kinds = [file.parent.name.split("-")[2] for file in plan.made_by(labels, "teacher")]
     assert kinds == ["supervised", "mocov2"]
     (table,) = plan.of("tables")
     assert [cell["teacher"] for cell in table.params["cells"]] == ["scdd", "sre2l", "sre2l + scdd"]
