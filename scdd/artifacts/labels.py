@@ -171,12 +171,6 @@ class LabelStore:
             )
 
 
-def _same_origin(first: Origin, second: Origin) -> bool:
-    """Whether two shards are of the same store; None, not stated, agrees with any value."""
-    pairs = [(getattr(first, f.name), getattr(second, f.name)) for f in fields(Origin)]
-    return all(a == b or None in (a, b) for a, b in pairs)
-
-
 def stored_epochs(folder: Path) -> int:
     """The number of epochs in the store in `folder`. Raises ScddError where there are none."""
     ends = [read_shard_header(shard)["epochs"][1] for shard in folder.glob("epochs_*.safetensors")]
@@ -210,7 +204,7 @@ def open_store(
         stated = {f.name: header[f.name] for f in fields(Origin) if f.name in header}
         own = Origin(**{**stated, "classes": tuple(stated["classes"])})
         origin = origin or own
-        if not _same_origin(own, origin):
+        if own != origin:
             raise ScddError(
                 f"{path} ({own.digest}, images {own.images}) does not belong to the other shards "
                 f"beside it ({origin.digest}, images {origin.images}). Delete it."

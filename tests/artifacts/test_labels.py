@@ -198,23 +198,6 @@ def test_labels_for_another_image_size_are_refused(tmp_path: Path) -> None:
         read(tmp_path, 3, resolution=64)
 
 
-def test_a_store_that_does_not_tell_its_image_size_is_read_and_grows(tmp_path: Path) -> None:
-    path = tmp_path / "epochs_0000-0002.safetensors"
-    write(tmp_path, 0, 3)
-    # as it was written before: without the fields that came later
-    content = path.read_bytes()
-    outer = json.loads(content[8 : data_start(path)])
-    header = json.loads(outer["__metadata__"]["scdd"])
-    for key in ("resolution", "views", "header_sha256"):
-        del header[key]
-    header["header_sha256"] = seal(header)
-    outer["__metadata__"]["scdd"] = json.dumps(header)
-    put(path, outer, content[data_start(path) :])
-    write(tmp_path, 3, 5, replace(ORIGIN, resolution=32))
-    store = read(tmp_path, 5, resolution=32)
-    assert torch.equal(store.epoch(1)["lam"], tensors(3)["lam"][1])
-
-
 def test_labels_that_depend_on_batches_refuse_another_size(tmp_path: Path) -> None:
     write(tmp_path, 0, 3, replace(ORIGIN, transform={"mix_by": "batch", "batch": 64}))
     assert read(tmp_path, 3, batch=64).epochs == 3
