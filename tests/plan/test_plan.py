@@ -20,10 +20,11 @@ from scdd.params.select import Forgetting
 from scdd.params.squeeze import SQUEEZES, MoCoV2
 from scdd.params.views import View
 from scdd.plan import load
-from scdd.plan.config import merge, parse, preset, preset_names
+from scdd.plan.config import parse
 from scdd.plan.identity import canonical, digest
 from scdd.plan.load import freeze, plan_of, thaw
 from scdd.plan.plan import Node, Plan
+from scdd.plan.presets import merge, preset, preset_names
 from scdd.plan.stages import STAGES
 from scdd.report import pages
 
