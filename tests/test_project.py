@@ -38,3 +38,16 @@ print({{"torch", "torchvision", "numpy", "snakemake"}} & set(sys.modules))
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     assert done.stdout == "set()\n"
+
+
+def test_every_data_file_of_the_package_is_installed() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    package_data = project["tool"]["setuptools"]["package-data"]
+    installed = {
+        file
+        for package, patterns in package_data.items()
+        for pattern in patterns
+        for file in ROOT.joinpath(*package.split(".")).glob(pattern)
+    }
+    files = {file for file in (ROOT / "scdd").rglob("*") if file.is_file()}
+    assert {file for file in files if file.suffix not in (".py", ".pyc")} == installed

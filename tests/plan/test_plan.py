@@ -26,7 +26,7 @@ from scdd.plan.load import freeze, plan_of, thaw
 from scdd.plan.plan import Node, Plan
 from scdd.plan.presets import merge, preset, preset_names
 from scdd.plan.stages import STAGES
-from scdd.report import pages
+from scdd.report import sections
 
 Config = dict[str, Any]
 
@@ -150,7 +150,7 @@ def test_an_experiment_may_have_backbones_alone() -> None:
     counts = {stage: len(plan.of(stage)) for stage in STAGES if plan.of(stage)}
     assert counts == {"data": 1, "squeeze": 3, "probe": 3, "informativeness": 3, "tables": 1}
     (table,) = plan.of("tables")
-    assert pages.pages(table.params) == ["backbones.md"]
+    assert sections.pages(table.params) == ["backbones.md"]
     looks = table.params["backbones"]
     assert [(look["title"], look["seed"]) for look in looks] == [
         ("Untrained", None),
@@ -164,7 +164,7 @@ def test_a_backbone_that_a_method_uses_too_is_squeezed_once(tiny: Config) -> Non
     both = plan_of({**tiny, "backbones": ["mocov2"]})
     assert digests(alone, "probe") == digests(both, "probe")
     assert digests(alone, "validate") == digests(both, "validate")
-    assert pages.pages(both.of("tables")[0].params) == ["main.md", "backbones.md"]
+    assert sections.pages(both.of("tables")[0].params) == ["main.md", "backbones.md"]
 
 
 def test_a_backbones_own_network_squeeze_and_probe() -> None:
@@ -1249,7 +1249,7 @@ def test_a_method_may_have_fewer_protocols(tiny: Config) -> None:
         ("random", "slow"),
     ]
     assert table.params["ablation"]["protocols"] == {"scdd-paper": "", "slow": "lr 0.0007"}
-    assert pages.pages(table.params) == ["ablation.md"]
+    assert sections.pages(table.params) == ["ablation.md"]
 
 
 def test_an_ablation_tells_what_the_experiment_changes_of_another_bundle(tiny: Config) -> None:
