@@ -52,8 +52,8 @@ def check_protocols(draft: Draft) -> None:
     published, known = bundles - {WHOLE}, bundles | {*config.protocols}
     for name, values in config.protocol.items():
         base = values.get("like")
-        if base is not None and base not in published:
-            hint = nearest(base, sorted(published))
+        if base is not None and base not in (names := sorted(published)):  # it may be a list
+            hint = nearest(base, names)
             raise ScddError(f"protocol.{name}.like: unknown {base!r}. {hint}")
         if base not in (None, name) and name in published:
             raise ScddError(

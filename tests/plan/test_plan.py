@@ -39,6 +39,11 @@ def digests(plan: Plan, stage: str) -> set[str]:
     return {node.digest for node in plan.of(stage)}
 
 
+def squeezes_of_teachers(plan: Plan, node: Node) -> list[str]:
+    """The squeezes of a node's teachers, in order."""
+    return [path.parent.name.split("-")[2] for path in plan.made_by(node, "teacher")]
+
+
 def refusal(config: Config) -> str:
     with pytest.raises(ScddError) as caught:
         plan_of(config)
@@ -401,8 +406,8 @@ def test_a_committees_teachers_are_parents_of_the_recovery(tiny: Config) -> None
     tiny["methods"] = ["scdd", "sre2l", {"name": "both", "like": "scdd", "committee": ["sre2l"]}]
     plan = plan_of(tiny)
     own, _, both = plan.of("recover")
-    assert [probe.label.split("-")[2] for probe in plan.teachers(both)] == ["mocov2", "supervised"]
-    assert plan.teachers(own) == plan.teachers(both)[:1]
+    assert squeezes_of_teachers(plan, both) == ["mocov2", "supervised"]
+    assert plan.made_by(own, "teacher") == plan.made_by(both, "teacher")[:1]
     assert own.digest != both.digest
     (table,) = plan.of("tables")
     assert "both: recovered from the teachers of both and sre2l." in table.params["notes"]
@@ -486,7 +491,7 @@ def test_there_is_a_bundle_for_each_protocol_of_the_literature() -> None:
 
 def test_the_released_protocol_of_cifar_100_ends_at_three_quarters_of_its_learning_rate() -> None:
     """lr = .5 lr0 (1 + cos(pi e / 300 / 2)) over 200 epochs."""
-    from scdd.evaluate.validate import learning_rate
+    from scdd.evaluate.train import learning_rate
 
     protocol = parse(Protocol, preset("protocol", "scdd-code", "cifar").values, "")
     training = Student.of(pick(Train, protocol).dump())
@@ -682,7 +687,7 @@ def test_mappings_merge_key_by_key() -> None:
         ),
         ({"backbone": "timm:resnet26"}, "backbone: timm:resnet26 can be a student only"),
         ({"methods": ["scd"]}, "methods: unknown method 'scd'. Did you mean 'scdd'?"),
-        ({"methods": ["scdd", "scdd"]}, "methods: a name stands twice"),
+        ({"methods": ["scdd", "scdd"]}, "methods: a name appears twice"),
         ({"methods": ["random"]}, "methods.random: needs a teacher, and no method has a probe"),
         ({"methods": ["scdd", "random"], "ipc": [150]}, "the smallest class of digits has 139"),
         ({"methods": ["scdd", "herding"], "ipc": [150]}, "method 'herding' takes real ones"),
@@ -690,7 +695,7 @@ def test_mappings_merge_key_by_key() -> None:
         ({"methods": ["kcenter"]}, "methods.kcenter: needs a teacher, and no method has a probe"),
         (
             {"methods": ["scdd", {"name": "herding", "features": "sre2"}]},
-            "methods.herding.features: 'sre2' is no method with a probe. Known: scdd.",
+            "methods.herding.features: 'sre2' is not a method with a probe. Known: scdd.",
         ),
         (
             {"methods": ["scdd", {"name": "herding", "backbone": "resnet18"}]},
@@ -877,13 +882,13 @@ def test_mappings_merge_key_by_key() -> None:
         ),
         (
             {"methods": ["scdd", {"name": "b", "like": "scdd", "committee": ["scd"]}]},
-            "methods.b.committee: 'scd' is no other method with a probe. Did you mean 'scdd'?",
+            "methods.b.committee: 'scd' is not another method with a probe. Did you mean 'scdd'?",
         ),
         (
             {"methods": ["scdd", {"name": "b", "like": "scdd", "committee": ["b"]}]},
-            "methods.b.committee: 'b' is no other method with a probe. Known: scdd.",
+            "methods.b.committee: 'b' is not another method with a probe. Known: scdd.",
         ),
-        ({"verifier": "random"}, "verifier: 'random' is no method with a probe. Known: scdd."),
+        ({"verifier": "random"}, "verifier: 'random' is not a method with a probe. Known: scdd."),
         (
             {"methods": [{"name": "random", "preset": "cda"}]},
             "methods.random.preset: this method has no use for it.",
@@ -937,7 +942,7 @@ def test_a_job_without_its_drivers_plan_stops(
 ) -> None:
     monkeypatch.delenv(load.VARIABLE, raising=False)
     with pytest.raises(ScddError, match="did not reach this job"):
-        load.for_run(tiny, is_driver=False)
+        load.for_run(tiny, Path(), is_driver=False)
 
 
 def test_a_missing_key_is_named(tiny: Config) -> None:
@@ -959,11 +964,11 @@ def test_a_job_reads_the_plan_that_its_driver_froze(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv(load.VARIABLE, raising=False)
-    driver = load.for_run(tiny, is_driver=True)
+    driver = load.for_run(tiny, Path(), is_driver=True)
     tiny["recover"]["lr"] = 0.7
-    job = load.for_run(tiny, is_driver=False)
+    job = load.for_run(tiny, Path(), is_driver=False)
     assert job == driver
-    assert load.for_run(tiny, is_driver=True).nodes.keys() != driver.nodes.keys()
+    assert load.for_run(tiny, Path(), is_driver=True).nodes.keys() != driver.nodes.keys()
 
 
 def test_a_plan_survives_freezing(tiny: Config, tmp_path: Path, monkeypatch: Any) -> None:
@@ -1082,8 +1087,7 @@ def test_several_teachers_are_parents_of_the_labels_in_the_order_given(tiny: Con
     tiny["methods"] = ["scdd", "sre2l", {"name": "random", "teacher": ["sre2l", "scdd"]}]
     plan = plan_of(tiny)
     (labels,) = (node for node in plan.of("relabel") if "random" in node.label)
-    kinds = [probe.label.split("-")[2] for probe in plan.teachers(labels)]
-    assert kinds == ["supervised", "mocov2"]
+    assert squeezes_of_teachers(plan, labels) == ["supervised", "mocov2"]
     (table,) = plan.of("tables")
     assert [cell["teacher"] for cell in table.params["cells"]] == ["scdd", "sre2l", "sre2l + scdd"]
 
@@ -1294,7 +1298,7 @@ SLOW = {"protocol": {"slow": {"like": "scdd-paper"}}}
         ),
         (
             SLOW | {"methods": [{"name": "scdd", "protocols": ["slow"]}]},
-            "methods.scdd.protocols: 'slow' is none of the experiment's protocols.",
+            "methods.scdd.protocols: 'slow' is not one of the experiment's protocols.",
         ),
         (
             {"methods": ["scdd", {"name": "whole", "protocols": ["scdd-paper"]}]},
@@ -1306,7 +1310,7 @@ SLOW = {"protocol": {"slow": {"like": "scdd-paper"}}}
         ),
         (
             SLOW | {"ablation": {"method": "scdd", "protocol": "slow"}},
-            "ablation.protocol: 'slow' is none of the experiment's protocols.",
+            "ablation.protocol: 'slow' is not one of the experiment's protocols.",
         ),
         ({"ablation": {"method": "scdd"}}, "ablation.protocol is missing."),
         ({"dataset": {"holdout": 1}}, "dataset.holdout: input should be less"),

@@ -129,12 +129,24 @@ def informativeness(size: float = 1.0, channels: int = 4, layers: int = 2) -> In
         for i in range(layers)
     )
     return Informativeness(
-        of_layers, Signal(5, 100 * size, 2, 4), Signal(0.01, 10 * size, 0.02, 0.4), 50, 0.05, "i", "t"
+        of_layers,
+        Signal(5, 100 * size, 2, 4),
+        Signal(0.01, 10 * size, 0.02, 0.4),
+        50,
+        0.05,
+        "i",
+        "t",
     )
 
 
 def look(title: str = "A", network: str = "n", size: float = 1.0, **more: Any) -> Look:
-    given = {"seed": 0, "probe": 90.0, "knn": None, "informativeness": informativeness(size), **more}
+    given = {
+        "seed": 0,
+        "probe": 90.0,
+        "knn": None,
+        "informativeness": informativeness(size),
+        **more,
+    }
     return Look(title, network, **given)
 
 
