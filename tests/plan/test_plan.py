@@ -22,7 +22,7 @@ from scdd.params.views import View
 from scdd.plan import load
 from scdd.plan.config import parse
 from scdd.plan.identity import canonical, digest
-from scdd.plan.load import freeze, plan_of, thaw
+from scdd.plan.load import freeze, plan_of, plan_of_file, thaw
 from scdd.plan.plan import Node, Plan
 from scdd.plan.presets import merge, preset, preset_names
 from scdd.plan.stages import STAGES
@@ -32,7 +32,7 @@ Config = dict[str, Any]
 
 
 def plan_file(name: str) -> Plan:
-    return plan_of(yaml.safe_load((ROOT / name).read_text()), check_files=False)
+    return plan_of_file(ROOT / name, check_files=False)
 
 
 def digests(plan: Plan, stage: str) -> set[str]:

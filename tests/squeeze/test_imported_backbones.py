@@ -322,7 +322,10 @@ def test_scdd_import_writes_a_file_that_can_be_imported_again(
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [({"conv1.weight": torch.ones(64, 3, 7, 7)}, "holds none of resnet10, "), (3, "holds a int")],
+    [
+        ({"conv1.weight": torch.ones(64, 3, 7, 7)}, "has none of the networks resnet10, "),
+        (3, "holds a int"),
+    ],
 )
 def test_scdd_import_refuses_in_one_line(
     content: Any, message: str, file: Path, capsys: pytest.CaptureFixture[str]
