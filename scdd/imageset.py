@@ -25,7 +25,7 @@ def work(args: argparse.Namespace, config: Frozen, _: torch.device) -> None:
         resolution=info.resolution,
         method=config.params["method"],
         digest=config.digest,
-        made_by=list(config.parents.values()),
+        sources=list(config.parents.values()),
         mean=info.mean,
         std=info.std,
     )

@@ -118,7 +118,7 @@ def signal(
 
 
 def suggestion(start: Signal, balance: float) -> float:
-    """r_bn to three digits. Raises ScddError where one of the gradients is zero or not finite."""
+    """r_bn to three digits. Raises ScddError if one of the gradients is zero or not finite."""
     for name, size in (("cross-entropy", start.ce_gradient), ("BN loss", start.bn_gradient)):
         if not 0 < size < math.inf:
             raise ScddError(

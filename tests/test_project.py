@@ -29,8 +29,9 @@ def test_planning_imports_neither_torch_nor_snakemake(tmp_path: Path) -> None:
     """A job parses the Snakefile again, and a dry run must stay fast."""
     code = f"""
 import sys, yaml
+from pathlib import Path
 from scdd.plan import code, load
-plan = load.for_run(yaml.safe_load(open({str(ROOT / "config.yaml")!r})), is_driver=True)
+plan = load.for_run(yaml.safe_load(open({str(ROOT / "config.yaml")!r})), Path(), is_driver=True)
 code.write_prints(list(plan.nodes.values()))
 print({{"torch", "torchvision", "numpy", "snakemake"}} & set(sys.modules))
 """

@@ -253,6 +253,7 @@ def test_report_holds_the_tables_and_figures(finished: Checkout) -> None:
     assert "accuracy.png" in report
     assert "recovery_scdd.gif" in report
     assert "main.csv" in report
+    assert "What each stage took" in report  # of a caption
 
 
 def test_linter_is_content(finished: Checkout) -> None:

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from scdd.artifacts.dataset import DatasetInfo, save_info, save_split
-from scdd.artifacts.images import make_set, save_shard
+from scdd.artifacts.images import make_set
 from scdd.artifacts.network import Checkpoint, save_checkpoint
+from scdd.artifacts.shards import save_shard
 from scdd.data.source import Split
 from scdd.networks.resnet import build
 from scdd.params.network import Network
@@ -69,7 +70,7 @@ def write(folder: Path, ipc: int) -> None:
         resolution=8,
         method="toy",
         digest="s1",
-        made_by={"r1"},
+        sources={"r1"},
         mean=MEAN,
         std=STD,
     )

@@ -1,4 +1,4 @@
-"""Steps that compare: with float64, with what was made before, with plain steps."""
+"""Steps that compare: with float64, with earlier results, with plain steps."""
 
 import json
 import os
@@ -104,7 +104,7 @@ def replay(place: Place) -> Outcome:
 
 
 def streams(place: Place) -> Outcome:
-    """Labels and a student of an image set that there is no room for, against those that
+    """Labels and a student of an image set for which there is no room, against those that
     Snakemake made with the set on the device."""
     os.chdir(place.runs)
     plan = plan_from(place.folder / "everything.yaml")
@@ -112,11 +112,11 @@ def streams(place: Place) -> Outcome:
     labels = plan.parent(student, "labels")
     images = plan.parent(labels, "images").folder / "set.json"
     data, (shard,) = plan.data_of(student).folder, plan.targets(labels)
-    probes = [str(probe.folder / "probe.safetensors") for probe in plan.teachers(labels)]
+    probes = [str(path) for path in plan.made_by(labels, "teacher")]
     first, last = map(int, shard.stem.removeprefix("epochs_").split("-"))
     epochs, folder = f"{first}:{last + 1}", place.folder / "streams"
     history = str(folder / "history.csv")
-    placement.room = lambda _: 0
+    placement.capacity = lambda _: 0
     for node, program, more in (
         (labels, relabel.main, ["--teacher", *probes, "--epochs", epochs]),
         (

@@ -18,7 +18,7 @@ from scdd.artifacts.dataset import DatasetInfo
 from scdd.artifacts.files import write_json, write_text
 from scdd.artifacts.images import SetInfo
 from scdd.artifacts.labels import open_store
-from scdd.data.placement import hold, open_images
+from scdd.data.placement import load_if_room, open_images
 from scdd.data.source import Split, open_dataset
 from scdd.errors import ScddError
 from scdd.evaluate.feeds import Feed, hard_feed, soft_feed
@@ -55,7 +55,7 @@ def feed_of(
 ) -> tuple[Feed[Any], Criterion[Any]]:
     """The batches of the images in `split`, with hard or soft labels, and the loss.
 
-    images: the set that they are; None: the training set. Raises ScddError where soft labels are
+    images: the set that they are; None: the training set. Raises ScddError if soft labels are
     missing, or do not fit the images.
     """
     if training.labels == "hard":
@@ -96,7 +96,7 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: 
     architecture = Network(**config.params["student"])
     network = build(architecture, len(info.classes), info.resolution, draw)
     network.to(device).to(memory_format=torch.channels_last)  # a fifth faster on the CPU too
-    val = hold(dataset.validation(training.val_resize), device)
+    val = load_if_room(dataset.validation(training.val_resize), device)
     history = fit(
         network,
         feed,

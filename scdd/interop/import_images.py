@@ -1,5 +1,4 @@
-"""Take the images of a distilled set that others made, for a range of slots of all classes, as the
-recovery's shards."""
+"""Import a distilled set: write its images, for a range of slots of all classes, as shards."""
 
 import argparse
 from pathlib import Path
@@ -8,10 +7,10 @@ import torch
 
 from scdd.artifacts.config import Frozen
 from scdd.artifacts.dataset import load_info
-from scdd.artifacts.images import save_shards
+from scdd.artifacts.shards import save_shards
 from scdd.data.folders import set_files
 from scdd.interop.contents import require_planned
-from scdd.interop.distilled_sets import make
+from scdd.interop.distilled_sets import class_images
 from scdd.jobs import arguments, runtime
 from scdd.jobs.progress import track
 
@@ -26,7 +25,7 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device) -> None
         "env": runtime.environment(device),
     }
     count = len(info.classes)
-    images = track(make(args.source, info, args.slots, mean, std), "classes", total=count)
+    images = track(class_images(args.source, info, args.slots, mean, std), "classes", total=count)
     save_shards(args.out, args.slots, info.classes, (0, count), images, record=record)
 
 

@@ -10,7 +10,7 @@ from scdd.jobs import gpus
 
 def pick_device(name: str, jobs_per_gpu: int = 1) -> torch.device:
     """The device of that name. 'auto' and 'cuda' take a GPU that fewer than `jobs_per_gpu` of our
-    jobs have. Raises ScddError where there is no GPU for 'cuda'."""
+    jobs have. Raises ScddError if there is no GPU for 'cuda'."""
     if name == "auto" and not torch.cuda.is_available():
         return torch.device("cpu")
     if name.startswith("cuda") and not torch.cuda.is_available():

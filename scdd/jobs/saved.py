@@ -193,7 +193,7 @@ class SavedState(JobState):
             writing.result()
 
     def _begin(self, step: int, snapshot: Snapshot) -> None:
-        """Take a copy, which is hashed and written while the job goes on."""
+        """Take a copy, which is hashed and written while the job continues."""
         self.wait()
         self.require_lock()
         state = {"key": self.key, "step": step, "content": snapshot.content}

@@ -110,7 +110,7 @@ def label(
 
     An epoch's content depends on (labelling, epoch), not on the range. temperature: of the
     students, for `encode`. saved: where to resume from, and where to leave the state. precision: of
-    the teacher's passes; compiled: see `scdd.jobs.capture`. Raises ScddError where a logit is not
+    the teacher's passes; compiled: see `scdd.jobs.capture`. Raises ScddError if a logit is not
     finite in float16.
     """
     n, mix = len(split), labelling.transform.mix

@@ -179,7 +179,7 @@ def backbone_state(network: ResNet) -> dict[str, Tensor]:
 
 
 def load_backbone(network: ResNet, state: dict[str, Tensor]) -> None:
-    """Load all but `fc`, which `state` may have. Raises ScddError where keys or shapes do not fit
+    """Load all but `fc`, which `state` may have. Raises ScddError if keys or shapes do not fit
     the network."""
     own = backbone_state(network)
     state = {key: tensor for key, tensor in state.items() if not key.startswith("fc.")}

@@ -233,7 +233,7 @@ SMALL_STEMS: dict[str, Callable[[nn.Module], None]] = {  # by how a family's nam
 
 
 def _change_stem(network: nn.Module, name: str, stem: str) -> None:
-    """Raises ScddError where the network has no such stem."""
+    """Raises ScddError if the network has no such stem."""
     families = [family for family in SMALL_STEMS if stem == "small" and name.startswith(family)]
     if not families:
         raise ScddError(f"student {name} has no stem {stem!r}. Leave `stem` out.")

@@ -15,7 +15,7 @@ def load_teacher(
     """The probed network of the checkpoint, on the CPU, and the checkpoint; `role` is its name
     among the parents of `config`.
 
-    Raises ScddError where it is damaged, not the one that `config` means, or of another class list
+    Raises ScddError if it is damaged, not the one that `config` means, or of another class list
     than `classes`, which were read from `classes_of`.
     """
     checkpoint = load_checkpoint(

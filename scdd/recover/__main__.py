@@ -18,8 +18,8 @@ from scdd.artifacts.config import Frozen
 from scdd.artifacts.dataset import DatasetInfo, load_info
 from scdd.artifacts.files import write_text
 from scdd.artifacts.frames import Frames, save_frames
-from scdd.artifacts.images import save_shards
 from scdd.artifacts.informativeness import load_informativeness
+from scdd.artifacts.shards import save_shards
 from scdd.artifacts.slots import Range, blocks, frames_path, losses_path
 from scdd.data.source import Dataset, open_dataset
 from scdd.errors import ScddError
@@ -43,7 +43,7 @@ STATISTICS = 256  # real images a forward pass
 def r_bn_of(params: Recover, config: Frozen, look: Path | None) -> float:
     """r_bn itself; if it is `auto`, what the teacher's informativeness suggests.
 
-    look: its file. Raises ScddError where it is missing, damaged or not of this configuration.
+    look: its file. Raises ScddError if it is missing, damaged or not of this configuration.
     """
     r_bn = params.r_bn
     if r_bn != "auto":

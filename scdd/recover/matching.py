@@ -88,7 +88,7 @@ class BatchNormLoss:
 
     Sum over BatchNorm2d layers, in module order, of w (||running_var - var||_2 + ||running_mean -
     mean||_2), of the layer's input over (N, H, W), biased variance, in float32; w is
-    `first_multiplier` for the first layer and 1 for the others. Raises ScddError where the network
+    `first_multiplier` for the first layer and 1 for the others. Raises ScddError if the network
     has no such layer. The layers get their own forward back when the `with` block ends.
     """
 

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from scdd.artifacts.config import Frozen
-from scdd.artifacts.images import save_shards
 from scdd.artifacts.order import load_order
+from scdd.artifacts.shards import save_shards
 from scdd.data.source import Dataset, open_dataset
 from scdd.errors import ScddError
 from scdd.jobs import arguments, runtime

@@ -49,7 +49,7 @@ def work(args: Namespace, config: Frozen, device: torch.device, saved: JobState)
 def import_backbone(
     checkpoint: Path | None, config: Frozen
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The tensors of a backbone that others trained, and where it is from. Raises ScddError where
+    """The tensors of a backbone that others trained, and where it is from. Raises ScddError if
     the file is missing or does not hold it."""
     if checkpoint is None:
         raise ScddError("--checkpoint is needed: the file that this squeeze imports.")
@@ -66,7 +66,7 @@ def train_backbone(
 ) -> tuple[dict[str, Tensor], list[engine.Row]]:
     """The trained backbone's tensors, and the history of its epochs; untrained: none.
 
-    Raises ScddError where the loss is not finite; the last good backbone is then in --work.
+    Raises ScddError if the loss is not finite; the last good backbone is then in --work.
     """
     params = SQUEEZES[config.params["method"]].of(config.params)
     draw = generator(config.params["seed"], "weights")

@@ -1,4 +1,4 @@
-"""Steps captured as CUDA graphs, which are pretended: they do what plain steps do."""
+"""Steps captured as CUDA graphs, which are fakes: they do what plain steps do."""
 
 from dataclasses import replace
 from functools import partial

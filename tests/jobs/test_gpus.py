@@ -1,4 +1,4 @@
-"""Jobs on devices, without a scheduler that hands them out. The devices are pretended."""
+"""Jobs on devices, without a scheduler that assigns them. The devices are fakes."""
 
 import os
 import signal
@@ -156,9 +156,9 @@ def test_jobs_that_share_a_gpu_fill_a_part_of_its_memory(
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (9_000, 12_000))
     gpu = torch.device("cuda", 0)
     gpus.take(["0"])
-    assert placement.room(gpu) == 9_000 // placement.PART_OF_GPU
+    assert placement.capacity(gpu) == 9_000 // placement.GPU_DIVISOR
     gpus.take(["0"], 4)
-    assert placement.room(gpu) == 3_000 // placement.PART_OF_GPU
+    assert placement.capacity(gpu) == 3_000 // placement.GPU_DIVISOR
     gpus.take(["0"])
 
 

@@ -162,5 +162,5 @@ def test_views_that_come_out_otherwise_are_refused(
         return draw(replace(self, seed=6), n, resolution, epoch)
 
     monkeypatch.setattr(Labelling, "draw", other)
-    with pytest.raises(ScddError, match=r"epochs_0000-0000.*epoch 0 were drawn anew and differ"):
+    with pytest.raises(ScddError, match=r"epochs_0000-0000.*epoch 0 were drawn again and differ"):
         replay(made, 0, CPU)

@@ -324,7 +324,7 @@ def test_steps_are_adams_on_a_cosine(network, settings):
 
 
 def term(network, views, **changes) -> float:
-    """The loss of `views` under changed settings, less the loss under the plain ones."""
+    """The loss of `views` under changed settings minus the loss under the plain ones."""
     changed = dataclasses.replace(PLAIN, **changes)
     plain, other = (loss_of(network, 10.0, views, LABELS, s)[0] for s in (PLAIN, changed))
     return (other - plain).item()
@@ -844,10 +844,12 @@ def test_by_class_the_shards_are_those_of_the_engine(photos, network):
     settings = dataclasses.replace(PLAIN, iterations=12)
     assert recover(photos, "0:3", "1:10", root=photos) == 0
     train = open_dataset(photos / "dataset.json", photos).train
+    targets = [
+        [class_statistics(network, [normalise(train.pixels[train.labels == label], INFO)])]
+        for label in range(3)
+    ]
     for label in range(3):
-        own = normalise(train.pixels[train.labels == label], INFO)
-        targets = [class_statistics(network, [own])]
-        unit = draw_class_unit(settings, label, SIZE, seed=3, slots=(1, 10), targets=targets)
+        unit = draw_class_unit(settings, label, SIZE, seed=3, slots=(1, 10), targets=targets[label])
         images = denormalise(recover_unit(network, unit, settings, VALID)[0], INFO)
         assert shard(photos, "0001-0009", label).equal(images)
         frames = load_frames(photos / "out/slots_0001-0009/frames_0000-0002.safetensors")

@@ -13,7 +13,7 @@ from PIL import Image
 
 from scdd.artifacts.dataset import DatasetInfo, save_info
 from scdd.artifacts.frames import Frames, save_frames
-from scdd.artifacts.images import make_set, save_shard
+from scdd.artifacts.images import make_set
 from scdd.artifacts.informativeness import (
     Informativeness,
     Layer,
@@ -21,6 +21,7 @@ from scdd.artifacts.informativeness import (
     Spread,
     save_informativeness,
 )
+from scdd.artifacts.shards import save_shard
 from scdd.plan.stages import STAGES
 from scdd.report import plots
 from scdd.report.__main__ import main
@@ -66,7 +67,7 @@ def params_of_methods(folder: Path) -> dict[str, Any]:
         resolution=8,
         method="scdd",
         digest="i",
-        made_by={"r"},
+        sources={"r"},
     )
     cells = []
     for seed in (0, 1):

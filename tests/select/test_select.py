@@ -116,7 +116,7 @@ def test_program_writes_shards_that_make_a_set(dataset, tmp_path):
         resolution=SIZE,
         method="random",
         digest="set1",
-        made_by=["made1"],
+        sources=["made1"],
     )
     made = load_set(tmp_path / "set" / "set.json")
     greys = made.images[:, 0, 0, 0].tolist()
