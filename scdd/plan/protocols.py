@@ -52,7 +52,7 @@ def check_protocols(draft: Draft) -> None:
     published, known = sorted(bundles - {WHOLE}), bundles | {*config.protocols}
     for name, values in config.protocol.items():
         base = values.get("like")
-        if base is not None and base not in published:
+        if base is not None and base not in published:  # it may be a list
             raise ScddError(f"protocol.{name}.like: unknown {base!r}. {nearest(base, published)}")
         if base not in (None, name) and name in published:
             raise ScddError(

@@ -21,8 +21,9 @@ def test_it_follows_the_recursion_from_the_first_weights() -> None:
             nn.init.constant_(weight, value)
         average.update()
         expected = 0.9 * expected + 0.1 * value
-    for weight in average.weights:
-        torch.testing.assert_close(weight, torch.full_like(weight, expected))
+    weight, bias = average.weights
+    torch.testing.assert_close(weight, torch.full((1, 2), expected))
+    torch.testing.assert_close(bias, torch.full((1,), expected))
 
 
 def test_it_is_lent_for_an_evaluation_and_the_own_weights_come_back() -> None:

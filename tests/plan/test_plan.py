@@ -39,6 +39,11 @@ def digests(plan: Plan, stage: str) -> set[str]:
     return {node.digest for node in plan.of(stage)}
 
 
+def squeezes_of_teachers(plan: Plan, node: Node) -> list[str]:
+    """The squeezes of a node's teachers, in order."""
+    return [path.parent.name.split("-")[2] for path in plan.made_by(node, "teacher")]
+
+
 def refusal(config: Config) -> str:
     with pytest.raises(ScddError) as caught:
         plan_of(config)
@@ -401,8 +406,7 @@ def test_a_committees_teachers_are_parents_of_the_recovery(tiny: Config) -> None
     tiny["methods"] = ["scdd", "sre2l", {"name": "both", "like": "scdd", "committee": ["sre2l"]}]
     plan = plan_of(tiny)
     own, _, both = plan.of("recover")
-    probes = [file.parent.name.split("-")[2] for file in plan.made_by(both, "teacher")]
-    assert probes == ["mocov2", "supervised"]
+    assert squeezes_of_teachers(plan, both) == ["mocov2", "supervised"]
     assert plan.made_by(own, "teacher") == plan.made_by(both, "teacher")[:1]
     assert own.digest != both.digest
     (table,) = plan.of("tables")
@@ -1083,8 +1087,7 @@ def test_several_teachers_are_parents_of_the_labels_in_the_order_given(tiny: Con
     tiny["methods"] = ["scdd", "sre2l", {"name": "random", "teacher": ["sre2l", "scdd"]}]
     plan = plan_of(tiny)
     (labels,) = (node for node in plan.of("relabel") if "random" in node.label)
-    kinds = [file.parent.name.split("-")[2] for file in plan.made_by(labels, "teacher")]
-    assert kinds == ["supervised", "mocov2"]
+    assert squeezes_of_teachers(plan, labels) == ["supervised", "mocov2"]
     (table,) = plan.of("tables")
     assert [cell["teacher"] for cell in table.params["cells"]] == ["scdd", "sre2l", "sre2l + scdd"]
 

@@ -10,6 +10,7 @@ import pytest
 from scdd import params
 from scdd.errors import ScddError
 from scdd.params.base import Section, key_of, parameters
+from scdd.params.data import Data
 from scdd.params.experiment import (
     Ablation,
     Backbone,
@@ -51,19 +52,19 @@ SECTIONS: list[Section] = [
     Backbone("mocov2", "A title", NARROW, (1, 2), {"epochs": 3}, {"lr": 1.0}),
     Coreset("bf16"),
     DINO(small=SmallCrops(4, 8, (0.1, 0.2), 0.5), teacher_temperatures=(0.02, 0.05), head_bn=False),
+    Data("imagefolder", 8, CHANNELS, CHANNELS, ("cat", "dog"), "photos", 0.25),
     Dataset("cifar10", "there", True, ("cat", "dog"), 16, 18, CHANNELS, CHANNELS, 0.1),
     Experiment(
-        "name",
-        Dataset("cifar10", classes=3),
-        NARROW,
-        (Method("scdd", teacher=("sre2l", "scdd"), recover={"lr": 0.1}), Method("random")),
-        (Backbone("mocov2"),),
-        (1, 10),
-        "scdd",
-        (NARROW, Network()),
-        ("dc", "rded"),
-        (3,),
-        {"mocov2": {"epochs": 1}},
+        experiment="name",
+        dataset=Dataset("cifar10", classes=3),
+        backbone=NARROW,
+        methods=(Method("scdd", teacher=("sre2l", "scdd"), recover={"lr": 0.1}), Method("random")),
+        backbones=(Backbone("mocov2"),),
+        ipc=(1, 10),
+        students=(NARROW, Network()),
+        protocols=("dc", "rded"),
+        seeds=(3,),
+        squeeze={"mocov2": {"epochs": 1}},
         ablation=Ablation("scdd", "dc"),
         machine=Machine("cpu", 2),
     ),
@@ -74,7 +75,7 @@ SECTIONS: list[Section] = [
     Informativeness(10, 0.2),
     Loss("mse-ce", 4.0, 0.1),
     Machine("cuda:1", 4, 60.0, 2, 3, "graphs"),
-    Method("both", "scdd", "Both", "cda", None, None, ("a", "b"), "a", ("c",), NARROW, ipc=(1,)),
+    Method("both", like="scdd", teacher=("a", "b"), committee=("c",), backbone=NARROW, ipc=(1,)),
     MoCoV2(view=VIEW, colour_jitter=(0.1, 0.2, 0.3, 0.4), knn_every=0, blur_p=(0.5, 0.5)),
     MoCoV3(optimizer="lars", target_momentum=0.9, hidden=64),
     MultiCrop(small=SmallCrops(2)),
