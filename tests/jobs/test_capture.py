@@ -210,7 +210,7 @@ def test_a_student_of_captured_steps_is_the_plain_one_but_for_the_rates_rounding
         )
         results.append([(row.loss, row.top1) for row in history])
     assert len(graphs) == 2
-    # AdamW divides by roots of small numbers, which magnifies the rounding; how far, the CPU decides
+    # AdamW divides by roots of small numbers, which magnifies the rounding
     rel = 1e-4 if optimizer == "sgd" else 1e-3
     for plain, other in zip(*results, strict=True):
         assert other == pytest.approx(plain, rel=rel)
