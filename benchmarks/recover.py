@@ -38,7 +38,7 @@ from scdd.jobs.capture import Compiled
 from scdd.networks.resnet import build
 from scdd.params.network import Network
 from scdd.params.recover import Recover
-from scdd.recover.engine import recover_units
+from scdd.recover.engine import Units, recover_units
 from scdd.recover.units import Unit, draw_unit
 from scdd.rng import generator
 
@@ -159,14 +159,11 @@ class Job:
         teacher, own = self.network(), replace(self.settings, precision=precision)
         ends = torch.full((3, 1, 1), 2.0, device=self.device)
         return lambda: recover_units(
-            teacher,
-            self.classes,
-            self.units.__getitem__,
-            range(len(self.units)),
+            [teacher],
+            Units(range(len(self.units)), self.classes, self.units.__getitem__, self.name),
             own,
             (-ends, ends),
             compiled=compiled,
-            what=self.name,
         )
 
 
@@ -218,7 +215,9 @@ def packing(device: torch.device) -> None:
         made = {}
         for width in (1, 2, 4):
             network = build(Network(arch, 0.125, "small"), size, generator(0)).to(device)
-            made[width] = recover_units(network, size, unit, range(4), own, valid, width=width)
+            made[width] = recover_units(
+                [network], Units(range(4), size, unit), own, valid, width=width
+            )
         for width in (2, 4):
             loss = (made[width].losses[:, 0] / made[1].losses[:, 0] - 1).abs().max()
             off = (made[width].images - made[1].images).abs()
@@ -273,7 +272,7 @@ def memory(name: str, precision: str) -> tuple[float, float]:
         labels = torch.arange(classes)
         units = [draw_unit(settings, labels, case.resolution, seed=0, block=0, slot=0)]
         with Alive() as alive:
-            recover_units(network, classes, units.__getitem__, [0], settings, valid, what=name)
+            recover_units([network], Units([0], classes, units.__getitem__, name), settings, valid)
         peaks.append(alive.peak)
     each = (peaks[1] - peaks[0]) / (more - few)
     weights = sum(w.nbytes for w in network.parameters())

@@ -34,7 +34,7 @@ from torchvision.transforms.functional import to_pil_image
 from scdd.artifacts.dataset import DatasetInfo
 from scdd.artifacts.labels import LabelStore, Origin, open_store, save_shard, shard_file
 from scdd.data.source import Split
-from scdd.evaluate import validate
+from scdd.evaluate import feeds, train
 from scdd.evaluate.losses import soft_criterion
 from scdd.jobs.capture import Compiled
 from scdd.labels import relabel
@@ -178,13 +178,13 @@ class Ours:
     ) -> None:
         self.count, self.device, self.epoch = len(split), device, 0
         self.recipe, info = training(case, precision), described(case, RESOLUTION)
-        self.feed = validate.soft_feed(split, store, self.recipe, TRANSFORM.mix, info, device)
+        self.feed = feeds.soft_feed(split, store, self.recipe, TRANSFORM.mix, info, device)
         self.student = network_of(case, device).to(memory_format=torch.channels_last)
 
         self.compiled = compiled
 
     def __call__(self) -> None:
-        validate.fit(
+        train.fit(
             self.student,
             lambda epoch, skip: self.feed(self.epoch + epoch, skip),
             soft_criterion(Loss(temperature=TEMPERATURE)),
@@ -256,7 +256,7 @@ def read(folder: Path, epochs: int) -> tuple[float, float, int]:
     store = open_store(folder, epochs=epochs, images="i", classes=info.classes)
     opened = 1000 * (time.perf_counter() - started)
     recipe, device = training(case, "float32"), torch.device("cpu")
-    feed = validate.soft_feed(split, store, recipe, "mixup", info, device)
+    feed = feeds.soft_feed(split, store, recipe, "mixup", info, device)
     views = sum(len(views) for epoch in range(epochs) for views, _ in feed(epoch, 0))
     return opened, peak() - before, views
 

@@ -12,6 +12,7 @@ from scdd.params.recover import Recover
 from scdd.plan import cluster, code, load
 from scdd.plan.yaml_files import read_yaml
 from scdd.plan.stages import LABELS, STAGES, stages_with
+from scdd.report import sections
 
 # where a configuration's `base` is looked for: beside the file that names it
 files = workflow.overwrite_configfiles or [Path(workflow.basedir) / "config.yaml"]

@@ -1,7 +1,7 @@
-from scdd.report.pages import inputs as report_inputs, outputs as report_outputs
-
-# One rule a table: what it is made of, and how many pictures it has, is the experiment's own.
+# One rule an experiment: its tables and figures are the sections of scdd.report that have something
+# to show of it.
 for node in plan.of("tables"):
+    captions = sections.captions(node.params)
 
     rule:
         name:
@@ -9,15 +9,19 @@ for node in plan.of("tables"):
         input:
             config=node.folder / "config.json",
             code=code.print_path(node),
-            measured=[RESULTS / file for file in report_inputs(node.params)],
+            measured=[RESULTS / file for file in sections.inputs(node.params)],
         output:
             [
                 (
-                    report(node.folder / name, category=node.label)
-                    if name.endswith((".png", ".gif", ".csv"))
+                    report(
+                        node.folder / name,
+                        category=node.label,
+                        caption=f"report/{captions[name]}",
+                    )
+                    if name in captions
                     else node.folder / name
                 )
-                for name in report_outputs(node.params)
+                for name in sections.files(node.params)
             ],
         log:
             f"logs/tables/{node.name}/tables.log",
@@ -29,5 +33,5 @@ for node in plan.of("tables"):
         params:
             folder=lambda w, output: Path(output[0]).parent,
         shell:
-            "exec python -m scdd.report.tables --config {input.config} --results results"
+            "exec python -m scdd.report --config {input.config} --results results"
             " --out {params.folder} --device cpu 2> {log}"

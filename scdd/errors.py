@@ -1,4 +1,4 @@
-"""What a user can mend: a wrong value, a missing or a damaged file, a full disk."""
+"""Errors that a user can mend: a wrong value, a missing or damaged file, a full disk."""
 
 import difflib
 import errno
@@ -9,7 +9,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class ScddError(Exception):
-    """Shown as one line, without a traceback: it names the culprit and says what to do."""
+    """Shown as one line, no traceback: it names the key, file or value and says what to do."""
 
 
 def nearest(word: object, known: Iterable[str]) -> str:
@@ -20,16 +20,16 @@ def nearest(word: object, known: Iterable[str]) -> str:
 
 
 def reported(work: Callable[[], object]) -> int:
-    """Do `work`; returns the exit code. An error that a user can mend is one line on stderr."""
+    """Do `work` and return the exit code. An error that a user can mend is one line on stderr."""
     try:
         work()
     except ScddError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        message = str(error)
     except OSError as error:
         if error.errno not in FULL:
             raise
-        what = f"{error.filename}: {error.strerror}. Make room, then run snakemake again."
-        print(f"error: {what}", file=sys.stderr)
-        return 1
-    return 0
+        message = f"{error.filename}: {error.strerror}. Make room, then run snakemake again."
+    else:
+        return 0
+    print(f"error: {message}", file=sys.stderr)
+    return 1

@@ -1,6 +1,6 @@
-"""Make one image set (set.json) of the shards that a recovery or a baseline has left.
+"""Make one image set (set.json) from the shards of a recovery, a control or a coreset.
 
-Everything after the images depends on this small file alone; it names the shards by hash.
+Everything after the images depends on this small file alone; it names the shards by their hashes.
 """
 
 import argparse
@@ -11,32 +11,32 @@ import torch
 from scdd.artifacts.config import Frozen
 from scdd.artifacts.dataset import load_info
 from scdd.artifacts.images import make_set
-from scdd.jobs import runtime
+from scdd.jobs import arguments, runtime
 from scdd.jobs.progress import say
 
 
 def work(args: argparse.Namespace, config: Frozen, _: torch.device) -> None:
     info = load_info(args.data)
-    made = make_set(
+    image_set = make_set(
         args.out,
         args.source,
         info.classes,
         ipc=config.params["ipc"],
         resolution=info.resolution,
         method=config.params["method"],
+        pixels=config.params["pixels"],
         digest=config.digest,
-        made_by=list(config.parents.values()),
+        sources=list(config.parents.values()),
         mean=info.mean,
         std=info.std,
     )
-    say(f"{len(made.classes)} classes, {made.ipc} images each, content {made.content[:16]}")
+    content = image_set.content[:16]
+    say(f"{len(info.classes)} classes, {image_set.ipc} images each, content {content}")
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = runtime.parser(__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="dataset.json")
+    parser = arguments.parser(__doc__, "data", out="the set.json to write")
     parser.add_argument("--source", type=Path, required=True, help="the folder of the shards")
-    parser.add_argument("--out", type=Path, required=True, help="set.json")
     return runtime.run("imageset", parser, work, argv)
 
 

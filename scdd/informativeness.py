@@ -1,10 +1,10 @@
-"""Look at a squeezed backbone: how much its BatchNorm statistics say, how large a signal they give
-a recovery, and which r_bn suits it.
+"""Measure how informative a squeezed backbone is: how much its BatchNorm statistics vary, how large
+a signal they give a recovery, and which r_bn suits it.
 
 SC-DD's argument (arXiv 2404.07976, abstract and introduction): with labels, the channel-wise means
-and variances inside a network flatten as it grows and say less, H(Θ_ssl) > H(Θ_sl), while those of
-self-supervised networks vary more and give the recovery a larger loss and gradient. Each part of
-it is a number here.
+and variances inside a network become flat as it grows and tell less, H(Θ_ssl) > H(Θ_sl), while
+those of self-supervised networks vary more and give the recovery a larger loss and gradient. Here
+each part of this argument is a number.
 
 Spread, of the running means m_c and variances v_c over the C channels of a BatchNorm layer:
 
@@ -12,15 +12,15 @@ Spread, of the running means m_c and variances v_c over the C channels of a Batc
     relative  free of the weights' scale, which BatchNorm takes out again:
               std(m) / s with s = sqrt(mean of v), and std(v) / (mean of v)
     entropy   in bits, of the histograms of m_c / s and log2(v_c / mean of v) over 14 bins: 12 of
-              width 0.5 between -3 and 3, and what lies beyond on either side; with Miller and
+              width 0.5 between -3 and 3, and one beyond on either side; with Miller and
               Madow's correction (bins in use - 1) / (2 C ln 2), since few channels fill few bins
 
 Signal, at the start noise and at the last iterate of a short recovery of the first class block:
 cross-entropy and BN loss, and the L2 norms of their gradients with respect to all images of the
 batch; each a mean over some of the unit's views.
 
-r_bn = balance * ‖∇CE‖ / ‖∇BN‖ at the start. Later on it would say less: once the network knows the
-images' classes, ∇CE is anything small, whereas ∇BN hardly shrinks, the loss being a sum of norms.
+r_bn = balance * ‖∇CE‖ / ‖∇BN‖ at the start. Later it would be of less use: once the network
+knows the images' classes, ∇CE is small, whereas ∇BN, of a sum of norms, hardly shrinks.
 The short recovery itself has this r_bn.
 """
 
@@ -28,7 +28,6 @@ import argparse
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -43,13 +42,13 @@ from scdd.artifacts.informativeness import (
     save_informativeness,
 )
 from scdd.errors import ScddError
-from scdd.jobs import runtime
+from scdd.jobs import arguments, runtime
 from scdd.jobs.progress import say
 from scdd.networks.teachers import load_teacher
 from scdd.params import probe as params
 from scdd.params.recover import Recover
-from scdd.recover.engine import recover_units
-from scdd.recover.matching import BatchNormLoss, frozen, objective
+from scdd.recover.engine import Units, recover_units
+from scdd.recover.matching import BatchNormLoss, frozen, objective, running_statistics
 from scdd.recover.starts import as_normalised
 from scdd.recover.units import Unit, Views, draw_unit
 from scdd.views.pixels import valid_range
@@ -73,17 +72,17 @@ def spread(statistic: Tensor, scale: Tensor, scaled: Tensor) -> Spread:
     return Spread(std.item(), (std / scale).item(), entropy(scaled))
 
 
-def look(network: nn.Module) -> tuple[Layer, ...]:
-    """Every BatchNorm2d layer in module order. Raises ScddError where one is dead: no channel of
+def layer_spreads(network: nn.Module) -> tuple[Layer, ...]:
+    """Of every BatchNorm2d layer, in module order. Raises ScddError if one is dead: no channel of
     its input varies."""
     layers = []
     for name, part in network.named_modules():
         if isinstance(part, nn.BatchNorm2d):
-            mean, var = part.running_mean.double().cpu(), part.running_var.double().cpu()
+            mean, var = (statistic.double().cpu() for statistic in running_statistics(part))
             level = var.mean()
             if not level > 0:
                 raise ScddError(
-                    f"{name}: no channel varies, so the backbone is dead. Train it anew."
+                    f"{name}: no channel varies, so the backbone is dead. Train it again."
                 )
             root = level.sqrt()
             of_mean = spread(mean, root, mean / root)
@@ -103,7 +102,7 @@ def signal(
 
     The network is as `frozen` made it.
     """
-    found = []
+    signals = []
     with BatchNormLoss(network, recover.first_bn_multiplier) as bn:
         for step in steps:
             leaf = images.detach().clone().requires_grad_()
@@ -112,12 +111,14 @@ def signal(
             )
             (of_ce,) = torch.autograd.grad(ce, leaf, retain_graph=True)
             (of_bn,) = torch.autograd.grad(distance, leaf)
-            found.append(torch.stack([ce.detach(), distance.detach(), of_ce.norm(), of_bn.norm()]))
-    return Signal(*torch.stack(found).mean(0).tolist())
+            signals.append(
+                torch.stack([ce.detach(), distance.detach(), of_ce.norm(), of_bn.norm()])
+            )
+    return Signal(*torch.stack(signals).mean(0).tolist())
 
 
 def suggestion(start: Signal, balance: float) -> float:
-    """r_bn to three digits. Raises ScddError where one of the gradients is zero or not finite."""
+    """r_bn to three digits. Raises ScddError if one of the gradients is zero or not finite."""
     for name, size in (("cross-entropy", start.ce_gradient), ("BN loss", start.bn_gradient)):
         if not 0 < size < math.inf:
             raise ScddError(
@@ -136,7 +137,7 @@ def examine(
 ) -> tuple[Signal, Signal, float]:
     """Signals at start and end of a recovery of `unit`, and the r_bn that it had: the suggestion.
 
-    Arguments are those of `scdd.recover.engine.recover_units`; the r_bn of `recover` is not used.
+    recover, valid: as in `scdd.recover.engine.recover_units`, but for r_bn, which is not used.
     """
     device = valid[0].device
     views, steps = Views([unit], device), range(recover.iterations)
@@ -144,16 +145,13 @@ def examine(
     start = signal(seen, unit.start.to(device), views, steps[:VIEWS], recover)
     r_bn = suggestion(start, balance)
     recover = replace(recover, r_bn=r_bn)
-    made = recover_units(
-        network,
-        len(unit.labels),
-        lambda _: unit,
-        [unit.key],
+    recovered = recover_units(
+        [network],
+        Units([unit.key], len(unit.labels), lambda _: unit, "short recovery"),
         recover,
         valid,
-        what="short recovery",
     )
-    last = made.images[0].to(device)
+    last = recovered.images[0].to(device)
     end = signal(seen, last, views, steps[-VIEWS:], recover)
     return start, end, r_bn
 
@@ -162,26 +160,25 @@ def _work(args: argparse.Namespace, config: Frozen, device: torch.device) -> Non
     own = params.Informativeness.of(config.params)
     recover = replace(Recover.of(config.params["recover"]), iterations=own.iterations)
     info = as_normalised(load_info(args.data), recover)
-    network, teacher = load_teacher(args.teacher, config, info, args.data)
-    layers = look(network)
+    network, teacher = load_teacher(args.teacher, config, info.classes, args.data)
+    layers = layer_spreads(network)
     labels = torch.arange(recover.block)
     unit = draw_unit(recover, labels, info.resolution, seed=recover.seed, block=0, slot=0)
     start, end, r_bn = examine(
         network.to(device), unit, recover, valid_range(info, device), own.balance
     )
-    for name, found in (("start", start), ("end", end)):
-        say(f"{name}: {found}")
+    say(f"start: {start}")
+    say(f"end: {end}")
     arch = teacher.architecture
     say(f"suggested for {arch.arch}, width {arch.width:g}, stem {arch.stem}: recover.r_bn {r_bn:g}")
-    made = Informativeness(layers, start, end, own.iterations, r_bn, config.digest, teacher.digest)
-    save_informativeness(args.out, made, runtime.environment(device))
+    informativeness = Informativeness(
+        layers, start, end, own.iterations, r_bn, config.digest, teacher.digest
+    )
+    save_informativeness(args.out, informativeness, runtime.environment(device))
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = runtime.parser(__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="dataset.json")
-    parser.add_argument("--teacher", type=Path, required=True, help="the probe's checkpoint")
-    parser.add_argument("--out", type=Path, required=True, help="the informativeness.json to write")
+    parser = arguments.parser(__doc__, "data", "teacher", out="the informativeness.json to write")
     return runtime.run("informativeness", parser, _work, argv)
 
 

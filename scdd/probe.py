@@ -1,8 +1,8 @@
-"""Train a linear classifier on the frozen backbone; nothing of the backbone may move.
+"""Train a linear classifier on the frozen backbone, which must not change by a bit.
 
-features 'clean': features are computed once and kept. 'augmented' (the published way): every epoch
-sends new views of the images through the network. 'imported': nothing is trained; the classifier is
-the one that an imported file brought along.
+features 'clean': the features of the images are computed once. 'augmented' (the published way): in
+every epoch new views of the images go through the network. 'imported': nothing is trained; the
+classifier is that of an imported file.
 """
 
 import json
@@ -24,9 +24,10 @@ from scdd.artifacts.network import Checkpoint, load_checkpoint, save_checkpoint
 from scdd.data.batches import batch_count, views
 from scdd.data.source import Split, open_dataset
 from scdd.errors import ScddError
-from scdd.jobs import runtime
-from scdd.jobs.progress import Progress, say
-from scdd.jobs.saved import Snapshot, Unsaved
+from scdd.jobs import arguments, runtime
+from scdd.jobs.epochs import Epochs, Part
+from scdd.jobs.progress import say
+from scdd.jobs.saved import JobState
 from scdd.networks.resnet import (
     ResNet,
     backbone_state,
@@ -35,6 +36,7 @@ from scdd.networks.resnet import (
     in_eval_mode,
     load_backbone,
 )
+from scdd.networks.schedules import stepped
 from scdd.params.probe import Probe
 from scdd.params.views import Transform
 from scdd.rng import generator
@@ -96,15 +98,13 @@ def train(
     info: DatasetInfo,
     params: Probe,
     device: torch.device,
-    saved: Unsaved | None = None,
+    saved: JobState | None = None,
 ) -> None:
     """Train `network.fc` from weights N(0, 0.01), as MoCo's, on the device; the rest in eval mode.
 
-    network: on the CPU, where the weights are drawn. saved: where to go on from, and where to leave
-    the state. Raises ScddError where the loss is not finite or anything of the backbone moved by a
-    bit.
+    network: on the CPU, where the weights are drawn. saved: where to resume from, and where to
+    leave the state. Raises ScddError if the loss is not finite, or the backbone changed by a bit.
     """
-    saved = saved or Unsaved()
     nn.init.normal_(network.fc.weight, std=0.01, generator=generator(params.seed, "weights"))
     nn.init.zeros_(network.fc.bias)
     in_eval_mode(network, device)
@@ -123,42 +123,28 @@ def train(
     per_epoch = batch_count(len(split), params.batch)
     if clean is not None:
         per_epoch = math.ceil(len(split) / params.batch)
-    total, done = torch.zeros((), device=device), 0
-    if saved.content is not None:
-        done = saved.content["done"]
-        network.fc.load_state_dict(saved.content["fc"])
-        optimizer.load_state_dict(saved.content["optimizer"])
-        total.copy_(saved.content["total"])
-
-    def snapshot() -> Snapshot:
-        state = {"fc": network.fc.state_dict(), "optimizer": optimizer.state_dict()}
-        return Snapshot({"done": done, "total": total, **state})
-
-    with Progress("probe", params.epochs * per_epoch, done) as progress:
-        for epoch in range(done // per_epoch, params.epochs):
-            passed = sum(epoch >= milestone * params.epochs for milestone in params.milestones)
-            optimizer.param_groups[0]["lr"] = params.lr * 0.1**passed
-            skip = done - epoch * per_epoch
-            for index, seen in batches(network, split, info, params, clean, epoch, skip, device):
-                loss = functional.cross_entropy(network.fc(seen), labels[index])
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-                total += loss.detach()
-                done += 1
-                progress.advance()
-                if done % per_epoch:
-                    saved.offer(done, snapshot)
-            if not math.isfinite(total.item()):
-                raise ScddError(
-                    f"the probe's loss is not finite in epoch {epoch + 1} of {params.epochs}: "
-                    f"lower probe.lr ({params.lr})."
-                )
-            total.zero_()
-            saved.offer(done, snapshot)
+    total = torch.zeros((), device=device)
+    state: dict[str, Part] = {"fc": network.fc, "optimizer": optimizer, "total": total}
+    run = Epochs("probe", params.epochs, per_epoch, saved, state)
+    for epoch in run:
+        rate = stepped(epoch, params.epochs, params.lr, params.milestones)
+        optimizer.param_groups[0]["lr"] = rate
+        left = batches(network, split, info, params, clean, epoch, run.skip, device)
+        for index, seen in run.steps_of(left):
+            loss = functional.cross_entropy(network.fc(seen), labels[index])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            total += loss.detach()
+        if not math.isfinite(total.item()):  # the epoch's one wait for the device
+            raise ScddError(
+                f"the probe's loss is not finite in epoch {epoch + 1} of {params.epochs}: "
+                f"lower probe.lr ({params.lr})."
+            )
+        total.zero_()
     for key, tensor in backbone_state(network).items():
         if not torch.equal(tensor, before[key]):
-            raise ScddError(f"the backbone moved while it was probed: {key} changed.")
+            raise ScddError(f"the backbone changed while it was probed: {key} changed.")
 
 
 def take_classifier(
@@ -166,8 +152,8 @@ def take_classifier(
 ) -> None:
     """Load `network.fc` from a backbone that was imported with a classifier.
 
-    Raises ScddError where there is none, or one for other classes; where the file did not tell
-    its classes, only their number can be checked.
+    Raises ScddError if there is none, or one for other classes; if the file does not name its
+    classes, only their number can be checked.
     """
     source = backbone.source or {}
     if "fc.weight" not in backbone.state:
@@ -190,7 +176,7 @@ def take_classifier(
     network.fc.load_state_dict(theirs)
 
 
-def work(args: Namespace, config: Frozen, device: torch.device, saved: Unsaved) -> None:
+def work(args: Namespace, config: Frozen, device: torch.device, saved: JobState) -> None:
     dataset = open_dataset(args.data, args.root)
     info = dataset.info
     backbone = load_checkpoint(
@@ -230,11 +216,8 @@ def work(args: Namespace, config: Frozen, device: torch.device, saved: Unsaved) 
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = runtime.long_parser(__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="the dataset's dataset.json")
-    parser.add_argument("--root", type=Path, required=True, help="where the dataset's files are")
+    parser = arguments.long_parser(__doc__, "data", "root", out="classifier checkpoint to write")
     parser.add_argument("--backbone", type=Path, required=True, help="checkpoint of scdd.squeeze")
-    parser.add_argument("--out", type=Path, required=True, help="classifier checkpoint to write")
     parser.add_argument("--metrics", type=Path, required=True, help="JSON of accuracies to write")
     return runtime.run_long("probe", parser, work, argv, outputs=("out", "metrics"))
 

@@ -1,4 +1,4 @@
-"""Random numbers that depend on what they are for, not on who draws them first."""
+"""Random numbers that depend on their purpose alone, not on the order of draws."""
 
 import hashlib
 

@@ -15,6 +15,7 @@ from conftest import ROOT, TINY, Checkout, new_checkout
 from scdd.errors import ScddError
 from scdd.jobs import orphans
 from scdd.jobs.lock import myself
+from scdd.params.base import parameters
 from scdd.plan.cluster import Cluster, for_run, read
 from scdd.plan.stages import STAGES
 
@@ -78,13 +79,13 @@ def test_nobody_asks_for_more_than_the_partition_grants() -> None:
 
 def test_the_example_can_be_copied_and_all_of_its_keys_uncommented(tmp_path: Path) -> None:
     assert read(EXAMPLE) == Cluster()
-    keys = "|".join(Cluster.model_fields)
+    keys = "|".join(parameters(Cluster))
     text = re.sub(
         rf"^# (?=({keys}): |stages:$|  \w+: {{)", "", EXAMPLE.read_text(), flags=re.MULTILINE
     )
     file = tmp_path / "cluster.yaml"
     file.write_text(text)
-    assert set(yaml.safe_load(text)) == set(Cluster.model_fields)
+    assert set(yaml.safe_load(text)) == set(parameters(Cluster))
     assert read(file).stages["squeeze"].runtime == 2880
 
 
@@ -93,7 +94,7 @@ def test_the_example_can_be_copied_and_all_of_its_keys_uncommented(tmp_path: Pat
     [
         ("partitoin: gpu", "unknown key partitoin. Did you mean 'partition'?"),
         ("gpu: a100", "gpu: input should be 'gpus' or 'gres' (got 'a100')."),
-        ("stages: {sqeeze: {mem: 1}}", "stages: sqeeze is none of the stages data, squeeze,"),
+        ("stages: {sqeeze: {mem: 1}}", "stages: sqeeze is not one of the stages data, squeeze,"),
         (
             "stages: {squeeze: {time: 1}}",
             "unknown key stages.squeeze.time. Did you mean 'runtime'?",

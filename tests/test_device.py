@@ -6,7 +6,8 @@ import torch
 from pretended import GPU
 from toy import CLASSES, TEACHER, image_set, info
 
-from scdd.evaluate.validate import fit, hard_feed
+from scdd.evaluate.feeds import hard_feed
+from scdd.evaluate.train import fit
 from scdd.labels.labelling import Labelling
 from scdd.labels.relabel import Averaged, label, use_batch_statistics
 from scdd.networks.resnet import build, in_eval_mode
@@ -42,13 +43,10 @@ def recover(monkeypatch, steps):
 
     valid = valid_range(info(SIZE), GPU)
     made = recovery.recover_units(
-        network().to(GPU),
-        len(CLASSES),
-        draw,
-        [0, 1],
+        [network().to(GPU), network().to(GPU)],
+        recovery.Units([0, 1], len(CLASSES), draw),
         settings,
         valid,
-        committee=[network().to(GPU)],
     )
     assert made.widths == [2]
     assert not pretended.on_gpu(made.images)

@@ -13,11 +13,10 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from scdd.plan.config import read_yaml
-from scdd.plan.load import plan_of
+from scdd.plan.load import plan_of, read_config
 from scdd.plan.stages import STAGES
 
-# in place of the steps: each notes that it began, and behaves as its name says
+# replaces the steps: each notes that it began, then behaves as its name says
 PRETENDED = """
 import sys, time
 from pathlib import Path
@@ -185,7 +184,7 @@ def test_without_a_gpu_it_says_so_in_one_line() -> None:
 
 def test_its_experiments_have_every_stage() -> None:
     """`theirs` imports what `everything` made: images and labels."""
-    plan = plan_of(read_yaml(ROOT / "benchmarks" / "gpu" / "everything.yaml"))
+    plan = plan_of(read_config(ROOT / "benchmarks" / "gpu" / "everything.yaml"))
     covered = {node.stage for node in plan.nodes.values()}
     assert covered | {"import_images", "import_labels"} == set(STAGES)
 

@@ -105,7 +105,7 @@ def test_spread_of_a_layer_by_hand() -> None:
     layer = torch.nn.BatchNorm2d(4)
     layer.running_mean.copy_(torch.tensor([1.0, -1.0, 3.0, 1.0]))  # mean 1, variance 8 / 4
     layer.running_var.copy_(torch.tensor([2.0, 4.0, 4.0, 6.0]))  # mean 4, variance 8 / 4
-    (found,) = informativeness.look(torch.nn.Sequential(layer))
+    (found,) = informativeness.layer_spreads(torch.nn.Sequential(layer))
     assert (found.name, found.channels) == ("0", 4)
     root = math.sqrt(2)
     assert (found.mean.std, found.mean.relative) == pytest.approx((root, root / 2))
@@ -117,12 +117,12 @@ def test_spread_of_a_layer_by_hand() -> None:
 def test_relative_spread_and_entropy_do_not_see_the_weights_scale(
     network: torch.nn.Module,
 ) -> None:
-    before = informativeness.look(network)
+    before = informativeness.layer_spreads(network)
     for part in network.modules():
         if isinstance(part, torch.nn.BatchNorm2d):
             part.running_mean *= 8  # as if the convolution before it were 8 times as large
             part.running_var *= 64
-    for old, new in zip(before, informativeness.look(network), strict=True):
+    for old, new in zip(before, informativeness.layer_spreads(network), strict=True):
         assert (new.mean.std, new.var.std) == pytest.approx((8 * old.mean.std, 64 * old.var.std))
         for statistic in ("mean", "var"):
             one, other = getattr(old, statistic), getattr(new, statistic)
@@ -130,7 +130,7 @@ def test_relative_spread_and_entropy_do_not_see_the_weights_scale(
 
 
 def test_an_untrained_network_says_nothing() -> None:
-    layers = informativeness.look(build(TEACHER, 3, torch.Generator().manual_seed(0)))
+    layers = informativeness.layer_spreads(build(TEACHER, 3, torch.Generator().manual_seed(0)))
     assert [layer.name for layer in layers][:2] == ["bn1", "layer1.0.bn1"]
     assert {(layer.mean, layer.var) for layer in layers} == {(Spread(0, 0, 0), Spread(0, 0, 0))}
 
@@ -138,7 +138,7 @@ def test_an_untrained_network_says_nothing() -> None:
 def test_a_dead_layer_is_named(network: torch.nn.Module) -> None:
     network.layer2[0].bn1.running_var.zero_()
     with pytest.raises(ScddError, match=r"layer2\.0\.bn1: no channel varies"):
-        informativeness.look(network)
+        informativeness.layer_spreads(network)
 
 
 # ---- signals -----------------------------------------------------------------------------------

@@ -65,7 +65,7 @@ def test_separable_classes_are_learnt_and_the_backbone_stays(features: str, prec
 
 
 def test_clean_equals_augmented_where_views_change_nothing() -> None:
-    """The cached features are those that the network gives anew every epoch."""
+    """The cached features are those that the network computes again every epoch."""
     view = View("none", 0, (1.0, 1.0), False)
     one, _ = trained(features="clean", view=view, epochs=5)
     two, _ = trained(features="augmented", view=view, epochs=5)

@@ -29,8 +29,9 @@ def test_planning_imports_neither_torch_nor_snakemake(tmp_path: Path) -> None:
     """A job parses the Snakefile again, and a dry run must stay fast."""
     code = f"""
 import sys, yaml
+from pathlib import Path
 from scdd.plan import code, load
-plan = load.for_run(yaml.safe_load(open({str(ROOT / "config.yaml")!r})), is_driver=True)
+plan = load.for_run(yaml.safe_load(open({str(ROOT / "config.yaml")!r})), Path(), is_driver=True)
 code.write_prints(list(plan.nodes.values()))
 print({{"torch", "torchvision", "numpy", "snakemake"}} & set(sys.modules))
 """
@@ -38,3 +39,16 @@ print({{"torch", "torchvision", "numpy", "snakemake"}} & set(sys.modules))
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     assert done.stdout == "set()\n"
+
+
+def test_every_data_file_of_the_package_is_installed() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    package_data = project["tool"]["setuptools"]["package-data"]
+    installed = {
+        file
+        for package, patterns in package_data.items()
+        for pattern in patterns
+        for file in ROOT.joinpath(*package.split(".")).glob(pattern)
+    }
+    files = {file for file in (ROOT / "scdd").rglob("*") if file.is_file()}
+    assert {file for file in files if file.suffix not in (".py", ".pyc")} == installed

@@ -13,7 +13,6 @@ from safetensors.torch import load_file
 
 from scdd.artifacts.tensors import load
 from scdd.data.sets import module
-from scdd.report import pages
 
 pytestmark = pytest.mark.workflow
 NOTHING = {"all": 1}  # the target itself: it copies and shows the tables on every run
@@ -79,7 +78,8 @@ def test_backbones_are_looked_at_and_an_automatic_r_bn_is_what_the_look_suggests
     assert again.jobs() == {"tables_tiny": 1} | NOTHING
     assert {path.name for path in (again.folder / "results/tables/tiny").iterdir()} == {
         "config.json",
-        *pages.BACKBONES,
+        "layers.csv",
+        *(f"backbones.{kind}" for kind in ("csv", "md", "tex", "png", "svg")),
     }
 
 
@@ -253,6 +253,7 @@ def test_report_holds_the_tables_and_figures(finished: Checkout) -> None:
     assert "accuracy.png" in report
     assert "recovery_scdd.gif" in report
     assert "main.csv" in report
+    assert "What each stage took" in report  # of a caption
 
 
 def test_linter_is_content(finished: Checkout) -> None:

@@ -9,13 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from scdd.artifacts.dataset import DatasetInfo, save_info, save_split
-from scdd.artifacts.images import make_set, save_shard
+from scdd.artifacts.images import make_set
 from scdd.artifacts.network import Checkpoint, save_checkpoint
+from scdd.artifacts.shards import save_shard
 from scdd.data.source import Split
 from scdd.networks.resnet import build
 from scdd.params.network import Network
 from scdd.params.recover import Recover
-from scdd.recover.engine import recover_units
+from scdd.recover.engine import Units, recover_units
 from scdd.recover.matching import BatchNormLoss, objective
 from scdd.recover.units import Unit
 from scdd.rng import generator
@@ -69,7 +70,7 @@ def write(folder: Path, ipc: int) -> None:
         resolution=8,
         method="toy",
         digest="s1",
-        made_by={"r1"},
+        sources={"r1"},
         mean=MEAN,
         std=STD,
     )
@@ -86,7 +87,7 @@ def recover_unit(
 ) -> tuple[Tensor, Tensor]:
     """Images [n, 3, R, R] and losses [T, 3] of one unit alone."""
     size = len(unit.labels)
-    made = recover_units(network, size, lambda _: unit, [unit.key], settings, valid)
+    made = recover_units([network], Units([unit.key], size, lambda _: unit), settings, valid)
     return made.images[0], made.losses[0]
 
 

@@ -1,4 +1,4 @@
-"""Steps that compare: with float64, with what was made before, with plain steps."""
+"""Steps that compare: with float64, with earlier results, with plain steps."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from gpu.workflows import plan_from
 from scdd.artifacts.labels import Origin, open_store, save_shard
 from scdd.data import placement
 from scdd.data.batches import views
-from scdd.evaluate import validate
+from scdd.evaluate import feeds, train, validate
 from scdd.jobs.capture import Compiled
 from scdd.labels import relabel
 from scdd.labels.labelling import Labelling
@@ -29,7 +29,7 @@ from scdd.params.recover import Recover
 from scdd.params.squeeze import MoCoV2
 from scdd.params.views import Transform, View
 from scdd.plan import code
-from scdd.recover.engine import recover_units
+from scdd.recover.engine import Units, recover_units
 from scdd.recover.matching import frozen
 from scdd.recover.units import draw_unit
 from scdd.rng import generator
@@ -104,7 +104,7 @@ def replay(place: Place) -> Outcome:
 
 
 def streams(place: Place) -> Outcome:
-    """Labels and a student of an image set that there is no room for, against those that
+    """Labels and a student of an image set for which there is no room, against those that
     Snakemake made with the set on the device."""
     os.chdir(place.runs)
     plan = plan_from(place.folder / "everything.yaml")
@@ -112,11 +112,11 @@ def streams(place: Place) -> Outcome:
     labels = plan.parent(student, "labels")
     images = plan.parent(labels, "images").folder / "set.json"
     data, (shard,) = plan.data_of(student).folder, plan.targets(labels)
-    probes = [str(probe.folder / "probe.safetensors") for probe in plan.teachers(labels)]
+    probes = [str(path) for path in plan.made_by(labels, "teacher")]
     first, last = map(int, shard.stem.removeprefix("epochs_").split("-"))
     epochs, folder = f"{first}:{last + 1}", place.folder / "streams"
     history = str(folder / "history.csv")
-    placement.room = lambda _: 0
+    placement.capacity = lambda _: 0
     for node, program, more in (
         (labels, relabel.main, ["--teacher", *probes, "--epochs", epochs]),
         (
@@ -168,10 +168,8 @@ def _recovery(place: Place, compiled: Compiled) -> list[float]:
     settings = Recover(20, 0.1, (0.5, 0.9), 0.01, 10.0, 0.0, 0.0, 2, None, False, "float32")
     labels = torch.arange(len(CLASSES))
     recovery = recover_units(
-        build(TEACHER, len(CLASSES), generator(0)).to(place.device),
-        len(CLASSES),
-        partial(_unit, settings, labels),
-        range(3),
+        [build(TEACHER, len(CLASSES), generator(0)).to(place.device)],
+        Units(range(3), len(CLASSES), partial(_unit, settings, labels)),
         settings,
         valid_range(info(SIZE), place.device),
         width=2,
@@ -202,9 +200,9 @@ def _student(place: Place, compiled: Compiled) -> list[float]:
     training = Student(8, 4, "adamw", 0.001, 0.9, 1e-4)
     split = image_set(30, SIZE).to(place.device)
     labelling = Labelling(Transform(VIEW, "cutmix", 1.0), 0)
-    feed = validate.hard_feed(split, labelling, training, info(SIZE), place.device)
+    feed = feeds.hard_feed(split, labelling, training, info(SIZE), place.device)
     student = build(TEACHER, len(CLASSES), generator(0)).to(place.device)
-    history = validate.fit(
+    history = train.fit(
         student,
         feed,
         nn.functional.cross_entropy,

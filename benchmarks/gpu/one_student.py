@@ -12,12 +12,12 @@ import torch
 import validate
 
 from gpu.speed import TINY
-from scdd.jobs import runtime
+from scdd.jobs import devices
 
 
 def main() -> None:
     name, seconds = sys.argv[1], float(sys.argv[2])
-    device = runtime.pick_device("cpu" if name == "cpu" else "cuda:0")
+    device = devices.pick_device("cpu" if name == "cpu" else "cuda:0")
     case = validate.CASES["cuda"]
     if device.type == "cpu":
         torch.set_num_threads(1)

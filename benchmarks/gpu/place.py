@@ -24,9 +24,9 @@ class Place:
 
     @cached_property
     def device(self) -> torch.device:
-        from scdd.jobs import runtime
+        from scdd.jobs import devices
 
-        return runtime.pick_device("cpu" if self.small else "cuda")
+        return devices.pick_device("cpu" if self.small else "cuda")
 
     @property
     def left(self) -> float:

@@ -7,7 +7,8 @@ from typing import Any
 from gpu.place import ROOT, Place
 from gpu.report import Outcome
 from gpu.workflows import configured, page, plan_from, snakemake
-from scdd.plan.config import merge, read_yaml
+from scdd.plan.load import read_config
+from scdd.plan.presets import merge
 
 DATA = ROOT / "data" / "cifar-100-python"
 BRING = "python -c \"from torchvision.datasets import CIFAR100; CIFAR100('data', download=True)\""
@@ -49,7 +50,7 @@ def epochs(place: Place) -> int:
 
 
 def run(place: Place, file: str) -> Outcome:
-    config = read_yaml(ROOT / "experiments" / file)
+    config = read_config(ROOT / "experiments" / file)
     note = ""
     if place.small:
         config = merge(config, SMALL)

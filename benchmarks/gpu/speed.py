@@ -50,7 +50,7 @@ def product(place: Place) -> Outcome:
 
 
 def peak(place: Place) -> float:
-    """FLOP/s of the step `product`, measured anew: a step knows of no other."""
+    """FLOP/s of the step `product`, measured again: steps do not share results."""
     return product(place).figures["tflops"] * TFLOP
 
 

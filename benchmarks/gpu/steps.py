@@ -21,7 +21,7 @@ PARTS = {1: "Does it run", 2: "How fast", 3: "A row of CIFAR-100"}
 STEPS = {
     "default": Step(1, "workflows.default", "the default experiment", 0.2, 30),
     "everything": Step(1, "workflows.everything", "every stage and squeeze", 0.25, 40),
-    "theirs": Step(1, "workflows.theirs", "what others made", 0.1, 15),
+    "theirs": Step(1, "workflows.theirs", "imported images and labels", 0.1, 15),
     "streams": Step(1, "checks.streams", "a set that streams from its files", 0.1, 10),
     "golden": Step(1, "checks.golden", "a step of the recovery against float64", 0.05, 5),
     "replay": Step(1, "checks.replay", "labels again, of the views that students see", 0.05, 5),

@@ -13,9 +13,9 @@ import yaml
 from gpu.place import ROOT, Place
 from gpu.report import Outcome
 from gpu.running import run, tail
-from scdd.plan.config import merge, read_yaml
-from scdd.plan.load import plan_of
+from scdd.plan.load import plan_of, read_config
 from scdd.plan.plan import Plan
+from scdd.plan.presets import merge
 
 CORES = 16  # of a GPU machine; a CPU's two in small
 LEAVE = 30.0  # seconds before a step's end at which its run of Snakemake is ended
@@ -65,7 +65,7 @@ def faults(place: Place, since: float) -> list[str]:
 
 
 def plan_from(config: Path) -> Plan:
-    return plan_of(read_yaml(config))
+    return plan_of(read_config(config))
 
 
 def page(place: Place, plan: Plan) -> list[str]:
@@ -90,17 +90,17 @@ def experiment(place: Place, name: str, config: Mapping[str, Any]) -> Outcome:
 
 
 def default(place: Place) -> Outcome:
-    config = read_yaml(ROOT / "config.yaml")
+    config = read_config(ROOT / "config.yaml")
     return experiment(place, "default", merge(config, SHORT) if place.small else config)
 
 
 def everything(place: Place) -> Outcome:
-    return experiment(place, "everything", read_yaml(Path(__file__).parent / "everything.yaml"))
+    return experiment(place, "everything", read_config(Path(__file__).parent / "everything.yaml"))
 
 
 def theirs(place: Place) -> Outcome:
-    """Read an image set and its labels of `everything`, exported, as another's."""
-    config = read_yaml(place.folder / "everything.yaml")
+    """Import the images and labels that were exported from `everything`."""
+    config = read_config(place.folder / "everything.yaml")
     plan = plan_from(place.folder / "everything.yaml")
     labels = next(n for n in plan.of("relabel") if n.params["mix"] == "none")
     images = plan.parent(labels, "images").folder / "set.json"

@@ -1,4 +1,4 @@
-"""The class list and its order: the guard against the field's most frequent silent failure."""
+"""The class list and its order: the guard against the field's most frequent silent error."""
 
 import hashlib
 import json
@@ -8,23 +8,23 @@ from scdd.errors import ScddError
 
 
 def class_hash(names: Sequence[str]) -> str:
-    """A short hash of the class names in their order."""
+    """A hash of the class names in their order, 16 hex digits."""
     return hashlib.sha256(json.dumps(list(names)).encode()).hexdigest()[:16]
 
 
 def require_same_classes(
-    one: Sequence[str], of_one: object, other: Sequence[str], of_other: object
+    first: Sequence[str], first_source: object, second: Sequence[str], second_source: object
 ) -> None:
-    """Raises ScddError, naming both files and the first difference, where the lists differ."""
-    if list(one) == list(other):
+    """Raises ScddError, naming both sources and the first difference, where the lists differ."""
+    if list(first) == list(second):
         return
-    where = next(
-        (i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b),
-        min(len(one), len(other)),
+    place = next(
+        (i for i, (a, b) in enumerate(zip(first, second, strict=False)) if a != b),
+        min(len(first), len(second)),
     )
-    a, b = (repr(names[where]) if where < len(names) else "missing" for names in (one, other))
+    a, b = (repr(names[place]) if place < len(names) else "missing" for names in (first, second))
     raise ScddError(
-        f"class order differs: {of_one} ({len(one)} classes, {class_hash(one)}) has {a} as class "
-        f"{where}, {of_other} ({len(other)} classes, {class_hash(other)}) has {b}. "
+        f"class order differs: {first_source} ({len(first)} classes, {class_hash(first)}) has {a} "
+        f"as class {place}, {second_source} ({len(second)} classes, {class_hash(second)}) has {b}. "
         "Make both from the same dataset and class subset."
     )

@@ -1,4 +1,4 @@
-"""The frozen config.json of an artifact: all that a job may know of the configuration."""
+"""An artifact's frozen config.json: all that a job reads of the configuration."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from scdd.errors import ScddError
 
 @dataclass(frozen=True)
 class Frozen:
-    """One artifact's identity. `params` has every default filled in; `parents` are digests."""
+    """An artifact's identity. `params` has every default filled in; `parents`: digests by role."""
 
     stage: str
     version: int
@@ -22,12 +22,12 @@ class Frozen:
 
 
 def read_frozen(path: Path, stage: str) -> Frozen:
-    """Raises ScddError where the file is missing, damaged or of another stage."""
+    """Raises ScddError where the config.json at `path` is missing, damaged or another stage's."""
     content = read_json(path)
     try:
         frozen = Frozen(**content)
     except TypeError as error:
-        raise ScddError(f"{path} is no frozen config of scdd ({error}).") from None
+        raise ScddError(f"{path} is not a frozen config of scdd ({error}).") from None
     if frozen.stage != stage:
         raise ScddError(f"{path} is the config of stage {frozen.stage!r}, not of {stage!r}.")
     return frozen

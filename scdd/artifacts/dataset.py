@@ -1,8 +1,8 @@
 """The dataset's artifact: dataset.json beside train.safetensors and val.safetensors.
 
-A split is `labels` int64 [n] and `images` uint8 [n, 3, R, R] or, where the pixels do not fit in
+A split has `labels` int64 [n] and `images` uint8 [n, 3, R, R] or, where the pixels do not fit in
 memory, `files`: the images' paths below the data root, joined by newlines, as bytes. Validation
-images from files have both, so that they can be cut in another way.
+images from files have both, so that they can be cut in other ways.
 """
 
 from collections.abc import Sequence
@@ -18,12 +18,11 @@ from scdd.artifacts.classes import class_hash, require_same_classes
 from scdd.artifacts.files import damaged, read_json, write_json
 from scdd.errors import ScddError
 
-SPLITS = ("train", "val")
-
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """Classes in order, resolution in pixels, mean and std by channel in [0, 1]."""
+    """dataset.json: classes in order, resolution in pixels, mean and std by channel in [0, 1], the
+    numbers of training and validation images, a hash of the content, and the artifact's digest."""
 
     name: str
     classes: tuple[str, ...]
@@ -43,20 +42,21 @@ def save_split(
     classes: Sequence[str],
     files: list[str] | None = None,
 ) -> str:
-    """Write one split, bound to its class list; returns its content hash.
+    """Write a split, bound to its class list; returns its content hash.
 
-    content: pixels or file names; files: the names beside pixels, where they are to be kept.
+    labels: int64 [n]; content: pixels uint8 [n, 3, R, R] or file names; files: the file names to
+    store beside pixels.
     """
-    held = {"labels": labels}
+    parts = {"labels": labels}
     if isinstance(content, Tensor):
-        held["images"] = content
+        parts["images"] = content
     else:
         files = content
     if files is not None:
         text = "\n".join(files).encode()
-        held["files"] = torch.frombuffer(bytearray(text), dtype=torch.uint8)
-    tensors.save(path, held, {"kind": "split", "classes": list(classes)})
-    return tensors.content_hash(held)
+        parts["files"] = torch.frombuffer(bytearray(text), dtype=torch.uint8)
+    tensors.save(path, parts, {"kind": "split", "classes": list(classes)})
+    return tensors.content_hash(parts)
 
 
 def load_split(
@@ -66,39 +66,41 @@ def load_split(
 
     Raises ScddError where the file is damaged or has another class list.
     """
-    held = _load(path, classes, classes_of)
-    return held["labels"], held["images"] if "images" in held else _names(held)
+    parts = _load(path, classes, classes_of)
+    return parts["labels"], parts["images"] if "images" in parts else _names(parts)
 
 
 def load_files(path: Path, classes: Sequence[str], classes_of: object) -> tuple[Tensor, list[str]]:
     """Labels int64 [n] and the list of file names. Raises ScddError as `load_split` does, and
-    where the file does not tell the names."""
-    held = _load(path, classes, classes_of)
-    if "files" not in held:
+    where the file has no names."""
+    parts = _load(path, classes, classes_of)
+    if "files" not in parts:
         raise ScddError(
-            f"{path} has pixels only, and dataset.val_resize asks for the original files. Set it "
-            "to the resolution, or make the dataset and all that comes of it again: "
+            f"{path} has pixels only, but dataset.val_resize needs the original files. Set it to "
+            "the resolution, or make the dataset and all that depends on it again: "
             f"rm -f {path}, then run snakemake again."
         )
-    return held["labels"], _names(held)
+    return parts["labels"], _names(parts)
 
 
 def _load(path: Path, classes: Sequence[str], classes_of: object) -> dict[str, Tensor]:
-    held, header = tensors.load(path)
+    parts, header = tensors.load(path)
     require_same_classes(header["classes"], path, classes, classes_of)
-    return held
+    return parts
 
 
-def _names(held: dict[str, Tensor]) -> list[str]:
-    return held["files"].numpy().tobytes().decode().split("\n")
+def _names(parts: dict[str, Tensor]) -> list[str]:
+    return parts["files"].numpy().tobytes().decode().split("\n")
 
 
 def save_info(path: Path, info: DatasetInfo, env: dict[str, Any]) -> None:
+    """Write dataset.json; `env` says where it was made (`scdd.jobs.runtime.environment`)."""
     write_json(path, {**asdict(info), "class_hash": class_hash(info.classes), "env": env})
 
 
 def load_info(path: Path) -> DatasetInfo:
-    """Raises ScddError where the file is damaged or its class list does not fit its hash."""
+    """The dataset.json at `path`. Raises ScddError where it is missing or damaged, or its class
+    list does not fit its hash."""
     content = read_json(path)
     try:
         content.pop("env")
@@ -108,7 +110,7 @@ def load_info(path: Path) -> DatasetInfo:
         }
         info = DatasetInfo(**fields)
     except (KeyError, TypeError, AttributeError) as error:
-        raise damaged(path, f"is no dataset file of scdd ({error})") from None
+        raise damaged(path, f"is not a dataset file of scdd ({error})") from None
     if class_hash(info.classes) != stated:
         raise damaged(path, "has a class list that does not fit its hash")
     return info

@@ -1,4 +1,4 @@
-"""Frames of a recovery: what a few of its images looked like on their way from noise."""
+"""Frames of a recovery: a few of its images at several iterations, from noise on."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from scdd.artifacts.files import damaged
 
 @dataclass(frozen=True)
 class Frames:
-    """images: uint8 [frames, classes, 3, R, R], a frame for each of `iterations`, after so many."""
+    """images: uint8 [frames, classes, 3, R, R]; frame f shows them after `iterations[f]`."""
 
     images: Tensor
     iterations: Sequence[int]
@@ -21,7 +21,8 @@ class Frames:
 
 
 def save_frames(path: Path, frames: Frames, *, slot: int, record: Mapping[str, Any]) -> None:
-    """`record` (digest, seed, env and what else made the images) goes into the header."""
+    """Write the frames of one slot. `record` (digest, seed, env and what else made the images) goes
+    into the header."""
     header = {
         "kind": "frames",
         "iterations": list(frames.iterations),
@@ -33,8 +34,8 @@ def save_frames(path: Path, frames: Frames, *, slot: int, record: Mapping[str, A
 
 
 def load_frames(path: Path) -> Frames:
-    """Raises ScddError, naming the file, where it is missing, damaged or holds no frames."""
-    held, header = tensors.load(path)
+    """Raises ScddError, naming the file, where it is missing, damaged or has no frames."""
+    parts, header = tensors.load(path)
     if header.get("kind") != "frames":
         raise damaged(path, f"holds {header.get('kind')!r}, not frames of a recovery")
-    return Frames(held["images"], header["iterations"], header["classes"])
+    return Frames(parts["images"], header["iterations"], header["classes"])

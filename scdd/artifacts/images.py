@@ -1,30 +1,33 @@
-"""Synthetic images: shards by class and slot range, and the set.json that makes a set of them.
+"""Image sets: a set.json that names shards, and the images that it stands for.
 
-A shard is `images` uint8 [n, 3, R, R], the slots [a, a + n) of one class. A set names its shards
-one by one, each with its class, slots and hash, so that it can draw on several recoveries.
+A set names its shards one by one, each with its class, slots and hash, so that it can combine
+several recoveries.
 """
 
 import hashlib
 import json
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import get_args
 
 import torch
 from torch import Tensor
 
 from scdd.artifacts import tensors
 from scdd.artifacts.classes import class_hash, require_same_classes
-from scdd.artifacts.files import damaged, read_json, sha256, write_json, write_text
-from scdd.artifacts.slots import Range, checksums_path, shard_path, slot_ranges
+from scdd.artifacts.files import damaged, read_json, require_digest, sha256, write_json
+from scdd.artifacts.shards import bad_shard, check_shard
+from scdd.artifacts.slots import Range, shard_path, slot_ranges
 from scdd.errors import ScddError
+from scdd.params.data import Pixels
 
 
 @dataclass(frozen=True)
 class ShardEntry:
-    """One shard of a set. `path` is relative to the set's folder; `sha256` is the file's."""
+    """A shard in a set: its class `name` and half-open range of slots; `path` is relative to the
+    set's folder; `sha256` is the file's."""
 
     path: str
     name: str
@@ -34,10 +37,10 @@ class ShardEntry:
 
 @dataclass(frozen=True)
 class SetInfo:
-    """A set without its pixels. `content` is the hash over class order and all pixels used.
+    """set.json: a set without its pixels. `content` is the hash of class order and all pixels used.
 
-    mean, std: by channel in [0, 1], that networks want its images normalised by; None in files
-    written before they were kept.
+    mean, std: by channel in [0, 1], for normalising the images; None where the file has none.
+    pixels: what the numbers of its images are.
     """
 
     method: str
@@ -49,13 +52,14 @@ class SetInfo:
     shards: tuple[ShardEntry, ...]
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
+    pixels: Pixels = "uint8"
 
 
 @dataclass(frozen=True)
 class ImageSet:
     """Images uint8 [N, 3, R, R] and labels int64 [N] (CPU), N = classes * ipc.
 
-    Class-major: slot s of class c is image c * ipc + s.
+    Image c * ipc + s is slot s of class c.
     """
 
     images: Tensor
@@ -67,9 +71,9 @@ class ImageSet:
 
 
 class MappedImages:
-    """The images of a set, left in their files: uint8 [N, 3, R, R], read as they are used.
+    """The images of a set in their files, uint8 [N, 3, R, R], read when they are used.
 
-    Image i is row `rows[i]` of the shard `shards[i]`, which is memory-mapped.
+    Image i is row `rows[i]` of the memory-mapped shard `shards[i]`.
     """
 
     def __init__(self, shards: list[Tensor], rows: list[int]) -> None:
@@ -79,60 +83,11 @@ class MappedImages:
         return len(self.rows)
 
     def gather(self, index: Tensor, *, pinned: bool = False) -> Tensor:
-        """A copy of the images of `index`, int64 [b]: uint8 [b, 3, R, R] on the CPU. pinned: in
-        memory from which a GPU can take them while it works."""
+        """A copy of the images of `index` int64 [b]: uint8 [b, 3, R, R] on the CPU. pinned: in
+        page-locked memory, from which copies to a GPU do not block."""
         images = [self.shards[i][self.rows[i]] for i in index.tolist()]
-        made = torch.empty(len(images), *images[0].shape, dtype=torch.uint8, pin_memory=pinned)
-        return torch.stack(images, out=made)
-
-
-def save_shard(
-    folder: Path,
-    slots: Range,
-    classes: Sequence[str],
-    index: int,
-    images: Tensor,
-    *,
-    record: Mapping[str, Any],
-) -> None:
-    """Write the images uint8 [n, 3, R, R] of class `index` to its place below `folder`.
-
-    Fewer images than slots say that no more exist. `record` (digest, seed, env and what else made
-    the images) goes into the header.
-    """
-    header = {
-        "kind": "shard",
-        "class": classes[index],
-        "index": index,
-        "class_hash": class_hash(classes),
-        "slots": [slots[0], slots[0] + len(images)],
-        "resolution": images.shape[-1],
-        **record,
-    }
-    tensors.save(shard_path(folder, slots, index), {"images": images}, header)
-
-
-def save_checksums(folder: Path, slots: Range, block: Range) -> None:
-    """Write the hashes of a job's shards, as `sha256sum -c` reads them; the job's last file."""
-    shards = [shard_path(folder, slots, index) for index in range(*block)]
-    lines = [f"{sha256(shard)}  {shard.name}\n" for shard in shards]
-    write_text(checksums_path(folder, slots, block), "".join(lines))
-
-
-def _wrong(shard: Path, what: str, *made_of_it: Path) -> ScddError:
-    """Names the shard, and all that must go for the workflow to see that it is to be remade."""
-    lists = shard.parent.glob("shards_*.sha256")
-    checksums = [file for file in lists if shard.name in file.read_text()]
-    files = " ".join(str(file) for file in (shard, *checksums, *made_of_it))
-    return ScddError(f"{shard} {what}. To remake it: rm -f {files}, then run snakemake again.")
-
-
-def _check(path: Path, header: Mapping[str, Any], name: str, classes: Sequence[str]) -> None:
-    """Raises ScddError unless the header is that of a shard of class `name` in this order."""
-    found = (header.get("kind"), header.get("class"), header.get("class_hash"))
-    wanted = ("shard", name, class_hash(classes))
-    if found != wanted:
-        raise _wrong(path, f"holds {found}, but {wanted} (kind, class, class order) is needed")
+        batch = torch.empty(len(images), *images[0].shape, dtype=torch.uint8, pin_memory=pinned)
+        return torch.stack(images, out=batch)
 
 
 def _hash_start(classes: Sequence[str]) -> "hashlib._Hash":
@@ -148,14 +103,16 @@ def make_set(
     resolution: int,
     method: str,
     digest: str,
-    made_by: Collection[str],
+    sources: Collection[str],
     mean: tuple[float, ...] | None = None,
     std: tuple[float, ...] | None = None,
+    pixels: Pixels = "uint8",
 ) -> SetInfo:
-    """Write the set.json at `path` of the first `ipc` slots of all classes below `source`.
+    """Write the set.json at `path` of the first `ipc` slots of all classes, from the shards below
+    the folder `source`.
 
-    made_by: digests, of which every shard must have one. Raises ScddError, naming the shard, where
-    one is missing, damaged, of another class order or artifact, or has too few images.
+    sources: digests of the artifacts that shards may come from. Raises ScddError, naming the shard,
+    where it is missing, damaged, of another class order or artifact, or has too few images.
     """
     content = _hash_start(classes)
     shards = []
@@ -163,16 +120,16 @@ def make_set(
         for first, end in slot_ranges(ipc):
             shard = shard_path(source, (first, end), index)
             try:
-                held, header = tensors.load(shard)
+                parts, header = tensors.load(shard)
             except ScddError:
-                raise _wrong(shard, "is missing, truncated or altered") from None
-            _check(shard, header, name, classes)
-            if header["digest"] not in made_by:
-                raise _wrong(shard, f"is of artifact {header['digest']}, not of {list(made_by)}")
-            used, images = min(end, ipc) - first, held["images"]
+                raise bad_shard(shard, "is missing, truncated or altered") from None
+            check_shard(shard, header, name, classes)
+            if (maker := header["digest"]) not in sources:
+                raise bad_shard(shard, f"is of artifact {maker}, not of {list(sources)}")
+            used, images = min(end, ipc) - first, parts["images"]
             if header["slots"][0] != first or images.shape[1:] != (3, resolution, resolution):
                 shape = tuple(images.shape)
-                raise _wrong(shard, f"has slots {header['slots']} and images of shape {shape}")
+                raise bad_shard(shard, f"has slots {header['slots']} and images of shape {shape}")
             if len(images) < used:
                 raise ScddError(
                     f"{shard}: class {name!r} has {first + len(images)} images, but ipc is {ipc}. "
@@ -192,13 +149,14 @@ def make_set(
         tuple(shards),
         mean,
         std,
+        pixels,
     )
     write_json(path, {"kind": "images", **asdict(info), "class_hash": class_hash(classes)})
     return info
 
 
 def open_set(path: Path) -> SetInfo:
-    """The set without its pixels. Raises ScddError where set.json is missing or damaged."""
+    """The set.json at `path`. Raises ScddError where it is missing or damaged."""
     fields = read_json(path)
     try:
         kind, stated = fields.pop("kind"), fields.pop("class_hash")
@@ -209,32 +167,36 @@ def open_set(path: Path) -> SetInfo:
             fields[name] = tuple(fields[name]) if fields.get(name) is not None else None
         info = SetInfo(**{**fields, "shards": shards})
     except (KeyError, TypeError, AttributeError) as error:
-        raise damaged(path, f"is no image set of scdd ({error})") from None
+        raise damaged(path, f"is not an image set of scdd ({error})") from None
     if kind != "images" or class_hash(info.classes) != stated:
         raise damaged(path, "has a class list that does not fit its hash")
+    if info.pixels not in get_args(Pixels):
+        raise ScddError(
+            f"{path}: its pixels are {info.pixels!r}, which this version of scdd does not read."
+        )
     return info
 
 
 def _shard(path: Path, entry: ShardEntry, info: SetInfo) -> Tensor:
-    """A shard's images, memory-mapped, after a look at the whole file."""
+    """A shard's memory-mapped images; the whole file is read once to check its hash."""
     shard = path.parent / entry.path
     if not shard.exists() or sha256(shard) != entry.sha256:
         what = "is truncated, altered or remade" if shard.exists() else "does not exist"
-        raise _wrong(shard, f"{what} since its image set was made", path)
-    held, header = tensors.load_mapped(shard)
-    _check(shard, header, entry.name, info.classes)
+        raise bad_shard(shard, f"{what} since its image set was made", path)
+    parts, header = tensors.load_mapped(shard)
+    check_shard(shard, header, entry.name, info.classes)
     if tuple(header["slots"]) != entry.slots:
-        raise _wrong(shard, f"has slots {header['slots']}, not {list(entry.slots)}", path)
-    return held["images"]
+        raise bad_shard(shard, f"has slots {header['slots']}, not {list(entry.slots)}", path)
+    return parts["images"]
 
 
 def _parts(
     path: Path, info: SetInfo, classes: Sequence[str], ipc: int
 ) -> Iterator[tuple[int, int, Tensor]]:
-    """The first `ipc` images of `classes`, shard by shard: where they begin in the class-major
-    order, how many they are, and a memory-mapped tensor that begins with them.
+    """The first `ipc` images of `classes`, shard by shard: the place of the first image in the
+    result, how many there are, and a memory-mapped tensor that begins with them.
 
-    Reads no other shard. Raises ScddError where an image is named by none.
+    Reads no other shard. Raises ScddError where shards are missing for some images.
     """
     place = {name: index for index, name in enumerate(classes)}
     filled = torch.zeros(len(classes), ipc, dtype=torch.bool)
@@ -245,7 +207,7 @@ def _parts(
             yield place[entry.name] * ipc + first, end - first, _shard(path, entry, info)
     if not bool(filled.all()):
         missing = int((~filled).sum())
-        raise damaged(path, f"names no shard for {missing} of its images")
+        raise damaged(path, f"has no shard for {missing} of its images")
 
 
 def _pixels(
@@ -262,17 +224,16 @@ def _pixels(
 def _opened(
     path: Path, classes: Sequence[str] | None, classes_of: object, digest: str | None
 ) -> SetInfo:
-    """The set, after a look at whether it is the one that the caller expects."""
+    """The set.json at `path`, checked to have the classes and digest that the caller expects."""
     info = open_set(path)
-    if digest is not None and info.digest != digest:
-        raise damaged(path, f"is of artifact {info.digest}, not of {digest}")
+    require_digest(path, info.digest, digest)
     if classes is not None:
         require_same_classes(info.classes, path, classes, classes_of)
     return info
 
 
 def labels_of(info: SetInfo) -> Tensor:
-    """int64 [N]: the place of each image's class in the class order."""
+    """int64 [N]: the class index of each image."""
     return torch.arange(len(info.classes)).repeat_interleave(info.ipc)
 
 
@@ -283,8 +244,10 @@ def load_set(
     digest: str | None = None,
     device: torch.device | str = "cpu",
 ) -> ImageSet:
-    """All images of the set.json at `path`, on the device, read shard by shard; `classes` and
-    `digest` are what the caller expects.
+    """All images of the set.json at `path`, on the device, read shard by shard.
+
+    classes, digest: what the caller expects; None accepts any. classes_of: what a message calls the
+    source of `classes`.
 
     Raises ScddError, naming the file, where the set or a shard is missing, truncated, altered, or
     of another artifact, class order or slot range.
@@ -300,9 +263,9 @@ def map_set(
     classes_of: object = "the dataset",
     digest: str | None = None,
 ) -> MappedImages:
-    """The images that `load_set` loads, in the same order, left in their files.
+    """The images that `load_set` loads, in the same order, but left in their files.
 
-    All files are read once, to compare their hashes. Raises as `load_set` does.
+    All files are read once to check their hashes. Raises ScddError as `load_set` does.
     """
     info = _opened(path, classes, classes_of, digest)
     count = len(info.classes) * info.ipc
@@ -315,17 +278,16 @@ def map_set(
 
 
 def class_images(path: Path, info: SetInfo, name: str) -> Tensor:
-    """The images uint8 [ipc, 3, R, R] of one class of the set at `path`, whose content is `info`.
+    """The images uint8 [ipc, 3, R, R] of class `name` in the set.json at `path`, read as `info`.
 
-    Raises as `load_set` does.
+    Raises ScddError as `load_set` does.
     """
     return _pixels(path, info, [name], info.ipc)
 
 
 def load_corner(path: Path, classes: int, ipc: int) -> tuple[tuple[str, ...], Tensor]:
-    """Names of the first `classes` classes and their first `ipc` images, for a look at a set.
-
-    Images uint8 [classes, ipc, 3, R, R], fewer where there are fewer. Raises as `load_set` does.
+    """Names of the first `classes` classes of a set, and their first `ipc` images, uint8
+    [classes, ipc, 3, R, R]; fewer where there are fewer. Raises ScddError as `load_set` does.
     """
     info = open_set(path)
     names = info.classes[:classes]

@@ -6,14 +6,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from scdd.artifacts.files import damaged, read_json, write_json
-from scdd.errors import ScddError
+from scdd.artifacts.files import damaged, read_json, require_digest, write_json
 
 
 @dataclass(frozen=True)
 class Spread:
-    """Of one BatchNorm statistic over a layer's channels; see scdd.informativeness for the
-    definitions."""
+    """How a BatchNorm statistic varies over a layer's channels; scdd.informativeness defines it."""
 
     std: float
     relative: float
@@ -22,7 +20,7 @@ class Spread:
 
 @dataclass(frozen=True)
 class Layer:
-    """A BatchNorm layer by its name in the network, and the spread of its running statistics."""
+    """A BatchNorm layer, by its name in the network, and the spread of its running statistics."""
 
     name: str
     channels: int
@@ -32,8 +30,8 @@ class Layer:
 
 @dataclass(frozen=True)
 class Signal:
-    """What a batch of images gets of the recovery's two terms, before r_bn: their values, and the
-    L2 norms of their gradients with respect to the images."""
+    """The recovery's two loss terms on a batch of images, without r_bn: their values, and the L2
+    norms of their gradients with respect to the images."""
 
     ce: float
     bn: float
@@ -43,9 +41,9 @@ class Signal:
 
 @dataclass(frozen=True)
 class Informativeness:
-    """A backbone's `layers` in module order, the signals along a short recovery of so many
-    `iterations`, and the r_bn that they suggest. digest and teacher name this artifact and the
-    probe's."""
+    """A backbone's `layers` in module order, the signals at the start and end of a short recovery
+    of `iterations` steps, and the r_bn that they suggest. digest, teacher: the digests of this
+    artifact and the probe's."""
 
     layers: tuple[Layer, ...]
     start: Signal
@@ -56,8 +54,9 @@ class Informativeness:
     teacher: str
 
 
-def save_informativeness(path: Path, found: Informativeness, env: Mapping[str, Any]) -> None:
-    write_json(path, {**asdict(found), "env": dict(env)})
+def save_informativeness(path: Path, value: Informativeness, env: Mapping[str, Any]) -> None:
+    """Write informativeness.json; `env` says where it was made."""
+    write_json(path, {**asdict(value), "env": dict(env)})
 
 
 def load_informativeness(path: Path, *, digest: str | None = None) -> Informativeness:
@@ -70,18 +69,14 @@ def load_informativeness(path: Path, *, digest: str | None = None) -> Informativ
         )
         start, end = Signal(**content["start"]), Signal(**content["end"])
         names = ("iterations", "r_bn", "digest", "teacher")
-        found = Informativeness(layers, start, end, **{name: content[name] for name in names})
-        numbers = _numbers(asdict(found))
+        value = Informativeness(layers, start, end, **{name: content[name] for name in names})
+        numbers = _numbers(asdict(value))
     except (KeyError, TypeError, AttributeError) as error:
-        raise damaged(path, f"is no informativeness.json of scdd ({error})") from None
-    if not found.layers or not all(map(math.isfinite, numbers)):
+        raise damaged(path, f"is not an informativeness.json of scdd ({error})") from None
+    if not value.layers or not all(map(math.isfinite, numbers)):
         raise damaged(path, "has no layers, or a number that is not finite")
-    if digest is not None and found.digest != digest:
-        raise ScddError(
-            f"{path} is of artifact {found.digest}, but this configuration was made for artifact "
-            f"{digest}. Delete the file and run snakemake again: it will be remade."
-        )
-    return found
+    require_digest(path, value.digest, digest)
+    return value
 
 
 def _numbers(value: Any) -> list[float]:

@@ -10,15 +10,16 @@ from torch import Tensor
 
 from scdd.artifacts import tensors
 from scdd.artifacts.classes import class_hash, require_same_classes
+from scdd.artifacts.files import require_digest
 from scdd.errors import ScddError
 from scdd.params.network import Network
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A network at rest. `kind` is 'backbone' (no classifier) or 'classifier' (with `fc`).
+    """A stored network. `kind` is 'backbone' (no classifier) or 'classifier' (with `fc`).
 
-    source: of what others trained: where it is from. Such a backbone may have an `fc` of its own.
+    source: where an imported backbone is from, else None; it may have an `fc` of its own.
     """
 
     kind: str
@@ -30,7 +31,7 @@ class Checkpoint:
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint, env: Mapping[str, Any]) -> None:
-    """Raises ScddError, naming the tensor, where a value is not finite."""
+    """Write a checkpoint. Raises ScddError, naming the tensor, where a value is not finite."""
     for name, tensor in checkpoint.state.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise ScddError(f"{path} was not written: {name} has values that are not finite.")
@@ -55,21 +56,16 @@ def load_checkpoint(
     classes: tuple[str, ...] | None = None,
     classes_of: object = "the dataset",
 ) -> Checkpoint:
-    """Raises ScddError where the file is damaged, or of another kind, artifact or class list.
+    """The checkpoint at `path`, which must be of this `kind`.
 
-    `digest` (of the artifact) and `classes` are what the caller expects; None accepts any.
+    digest (of the artifact), classes: what the caller expects; None accepts any. Raises ScddError
+    where the file is damaged, or of another kind, artifact or class list.
     """
     state, header = tensors.load(path)
-    if header.get("kind") != kind:
-        raise ScddError(f"{path} is a {header.get('kind')!r} file, but a {kind!r} is needed.")
-    found = Network(**header["architecture"])
+    tensors.require_kind(path, header, kind)
     if classes is not None:
         require_same_classes(header["classes"], path, classes, classes_of)
-    if digest is not None and header["digest"] != digest:
-        raise ScddError(
-            f"{path} holds a {found.arch} (width {found.width:g}, stem {found.stem}) of artifact "
-            f"{header['digest']}, but this configuration was made for artifact {digest}. Delete "
-            "the file and run snakemake again: it will be remade."
-        )
-    names = tuple(header["classes"])
-    return Checkpoint(kind, found, names, state, header["digest"], header.get("source"))
+    network, names = Network(**header["architecture"]), tuple(header["classes"])
+    what = f"{network.arch} (width {network.width:g}, stem {network.stem})"
+    require_digest(path, header["digest"], digest, f"holds a {what} of artifact")
+    return Checkpoint(kind, network, names, state, header["digest"], header.get("source"))

@@ -9,8 +9,7 @@ from torch import Tensor
 
 from scdd.artifacts import tensors
 from scdd.artifacts.classes import class_hash, require_same_classes
-from scdd.artifacts.files import damaged
-from scdd.errors import ScddError
+from scdd.artifacts.files import damaged, require_digest
 
 
 def save_order(
@@ -19,10 +18,10 @@ def save_order(
     classes: Sequence[str],
     digest: str,
     env: Mapping[str, Any],
-    **why: Tensor,
+    **reasons: Tensor,
 ) -> None:
-    """Write `rank` int64 [n], the place of each training image in its class, from 0, and what it
-    comes from, by name: other numbers of each image."""
+    """Write `rank` int64 [n], the place of each training image in its class, from 0; and the
+    `reasons` for it, other tensors [n] by name."""
     header = {
         "kind": "order",
         "classes": list(classes),
@@ -30,26 +29,21 @@ def save_order(
         "digest": digest,
         "env": dict(env),
     }
-    tensors.save(path, {"rank": rank, **why}, header)
+    tensors.save(path, {"rank": rank, **reasons}, header)
 
 
 def load_order(
     path: Path, *, digest: str, labels: Tensor, classes: Sequence[str], classes_of: Path
 ) -> list[Tensor]:
-    """For each class its training images in the order, int64 [images of the class].
+    """For each class the indices of its training images in the stored order, int64 [m].
 
     labels: int64 [n] of the training set that `classes_of` describes. Raises ScddError where the
-    file is damaged, or that of another artifact, class list or training set.
+    file is damaged, or of another artifact, class list or training set.
     """
     content, header = tensors.load(path)
-    if header.get("kind") != "order":
-        raise ScddError(f"{path} is a {header.get('kind')!r} file, but an 'order' is needed.")
+    tensors.require_kind(path, header, "order")
     require_same_classes(header["classes"], path, classes, classes_of)
-    if header["digest"] != digest:
-        raise ScddError(
-            f"{path} is of artifact {header['digest']}, but this configuration was made for "
-            f"artifact {digest}. Delete the file and run snakemake again: it will be remade."
-        )
+    require_digest(path, header["digest"], digest)
     rank = content["rank"]
     if len(rank) != len(labels):
         raise damaged(path, f"orders {len(rank)} images, but {classes_of} has {len(labels)}")

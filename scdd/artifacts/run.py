@@ -1,7 +1,7 @@
-"""What a run of the workflow and its jobs agree on."""
+"""Folders and variables that a run of the workflow and its jobs share."""
 
 from pathlib import Path
 
 RESULTS = Path("results")
 WORK = Path("work")  # saved states; beside results/, so that files can be linked
-NAME = "SCDD_RUN"  # the variable that tells the jobs of one run from those of the next
+NAME = "SCDD_RUN"  # the environment variable that distinguishes one run's jobs from the next one's

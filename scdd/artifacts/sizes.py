@@ -1,4 +1,4 @@
-"""How large artifacts are, known before they are made. Pure Python: the plan asks too."""
+"""Sizes of artifacts in bytes, known before they are made. Pure Python: the plan uses them too."""
 
 from scdd.params.protocol import Relabel
 from scdd.params.views import Transform
@@ -7,7 +7,7 @@ VIEW_BYTES = 25  # crop, flip, partner, lam and box of one view
 
 
 def view_bytes(transform: Transform) -> int:
-    """Of one image's view in one epoch: what `scdd.views.mixing.Draws` stores."""
+    """Bytes of one image's view in one epoch, as `scdd.views.mixing.Draws` stores it."""
     patches, augment = transform.patches, transform.randaugment
     return (
         VIEW_BYTES
@@ -17,17 +17,17 @@ def view_bytes(transform: Transform) -> int:
 
 
 def top_k(form: str) -> int | None:
-    """The k of a form of logits 'topk:k'; None for the others."""
+    """The k of a form of logits 'topk:k'; None for other forms."""
     return int(form.removeprefix("topk:")) if form.startswith("topk:") else None
 
 
 def index_bytes(classes: int) -> int:
-    """Of an integer that tells one of so many classes: uint8, int16 or int32."""
+    """Bytes of a class index, stored as uint8, int16 or int32."""
     return 1 if classes <= 2**8 else 2 if classes <= 2**15 else 4
 
 
 def logit_bytes(form: str, classes: int) -> int:
-    """Of one image's logits in one epoch, in the form that `scdd.labels.forms` gives them."""
+    """Bytes of one image's logits in one epoch, in a form of `scdd.labels.forms`."""
     k = top_k(form)
     if k is not None:
         return k * (2 + index_bytes(classes)) + 2
@@ -35,11 +35,11 @@ def logit_bytes(form: str, classes: int) -> int:
 
 
 def label_bytes(params: Relabel, classes: int) -> int:
-    """Of one image in one epoch of a label store."""
+    """Bytes of one image in one epoch of a label store."""
     view = view_bytes(params) if params.views == "stored" else 0
     return view + logit_bytes(params.form, classes)
 
 
 def image_bytes(count: int, resolution: int) -> int:
-    """Of so many square colour images as uint8."""
+    """Bytes of `count` square colour images as uint8."""
     return count * 3 * resolution**2

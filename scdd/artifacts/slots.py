@@ -1,7 +1,7 @@
-"""Where the images of a class lie: fixed slot ranges, class blocks and file names.
+"""Where the images of a class are stored: fixed slot ranges, class blocks and file names.
 
-Slot ranges are cut at the same points whatever the configuration, so that a larger IPC only adds
-files. Pure Python: the plan uses it too.
+Slot ranges are cut at the same points in every configuration, so that a larger IPC only adds files.
+Pure Python: the plan uses it too.
 """
 
 from itertools import pairwise
@@ -14,7 +14,7 @@ Range = tuple[int, int]
 
 
 def slot_ranges(ipc: int) -> list[Range]:
-    """The half-open slot ranges that hold `ipc` images a class; the last may reach beyond."""
+    """The half-open slot ranges that hold `ipc` images per class; the last may extend beyond."""
     points = list(POINTS)
     while points[-1] < ipc:
         points.append(points[-1] + STEP)
@@ -22,7 +22,7 @@ def slot_ranges(ipc: int) -> list[Range]:
 
 
 def most_slots(count: int) -> int:
-    """The largest IPC whose slot ranges all end within `count` images a class; 0: none."""
+    """The largest IPC whose slot ranges all end within `count` images per class; 0: none."""
     return max((b for _, b in slot_ranges(count) if b <= count), default=0)
 
 
@@ -47,10 +47,10 @@ def losses_path(folder: Path, slots: Range, block: Range) -> Path:
 
 
 def frames_path(folder: Path, slots: Range, block: Range) -> Path:
-    """What images of one recovery job looked like on their way."""
+    """The frames of one recovery job: its images at several iterations."""
     return folder / f"slots_{range_name(slots)}" / f"frames_{range_name(block)}.safetensors"
 
 
 def checksums_path(folder: Path, slots: Range, block: Range) -> Path:
-    """The checksums of one job's shards: the one file by which the workflow knows them all."""
+    """The checksums of one job's shards: the single file by which the workflow tracks them."""
     return folder / f"slots_{range_name(slots)}" / f"shards_{range_name(block)}.sha256"

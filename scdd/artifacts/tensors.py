@@ -1,4 +1,4 @@
-"""Tensors with a JSON header in one safetensors file, sealed with a hash over both."""
+"""Tensors and a JSON header in one safetensors file, sealed with a hash of both."""
 
 import hashlib
 import json
@@ -14,11 +14,11 @@ from torch import Tensor
 from scdd.artifacts.files import damaged, replacing
 from scdd.errors import ScddError
 
-KEY = "scdd"  # one metadata key: safetensors writes several in no fixed order
+KEY = "scdd"  # a single metadata key: safetensors writes several in no fixed order
 
 
 def content_hash(tensors: Mapping[str, Tensor], header: Mapping[str, Any] | None = None) -> str:
-    """sha256 over header, names, dtypes, shapes and bytes; independent of the order of names."""
+    """sha256 of header, names, dtypes, shapes and bytes; independent of the order of names."""
     digest = hashlib.sha256(json.dumps(header or {}, sort_keys=True).encode())
     for name in sorted(tensors):
         tensor = tensors[name].detach().cpu().contiguous()
@@ -32,14 +32,14 @@ def write(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) 
     with replacing(path) as temporary:
         try:
             save_file(dict(tensors), temporary, metadata={KEY: json.dumps(header, sort_keys=True)})
-        except SafetensorError as error:  # which hides the number of the system's error
+        except SafetensorError as error:  # hides the system's error number
             raise ScddError(
                 f"{path} was not written ({error}). Make room, then run snakemake again."
             ) from None
 
 
 def save(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
-    """Write atomically. `header` must be JSON; equal input gives equal bytes.
+    """Write atomically, sealed. `header` must be JSON; equal input gives equal bytes.
 
     Raises ScddError where the disk is full.
     """
@@ -48,7 +48,7 @@ def save(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -
 
 
 def read_header(path: Path) -> dict[str, Any]:
-    """The header alone, without a look at the tensors. Raises ScddError as `load` does."""
+    """The header alone, without reading the tensors. Raises ScddError as `load` does."""
     try:
         with safe_open(path, framework="pt") as file:
             header: dict[str, Any] = json.loads((file.metadata() or {})[KEY])
@@ -56,13 +56,20 @@ def read_header(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise ScddError(f"{path} does not exist. Run snakemake to make it.") from None
     except (SafetensorError, OSError) as error:
-        raise damaged(path, f"is truncated or no safetensors file ({error})") from None
+        raise damaged(path, f"is truncated or not a safetensors file ({error})") from None
     except (KeyError, json.JSONDecodeError):
         raise ScddError(f"{path} was not written by scdd: it has no scdd header.") from None
 
 
+def require_kind(path: Path, header: Mapping[str, Any], kind: str) -> None:
+    """Raises ScddError where the header is that of another kind of file."""
+    if header.get("kind") != kind:
+        raise ScddError(f"{path} is a {header.get('kind')!r} file, but {kind!r} is needed.")
+
+
 def load(path: Path, *, verify: bool = True) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors (own memory, CPU) and header. `verify` is off where the file's hash was compared.
+    """Tensors (CPU, in memory of their own) and header. verify: compare the hash; off where the
+    file's own hash was compared already.
 
     Raises ScddError, naming the file, where it is missing, truncated, altered or foreign.
     """
@@ -77,8 +84,10 @@ def load(path: Path, *, verify: bool = True) -> tuple[dict[str, Tensor], dict[st
 
 
 def load_mapped(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors that stay in their file, memory-mapped, and header; for a file whose hash was
-    compared. Copy what you compute with. Raises ScddError as `load` does."""
+    """Memory-mapped tensors and the header, for a file whose hash was compared already.
+
+    Copy what you compute with: see `load`. Raises ScddError as `load` does.
+    """
     header = read_header(path)
     header.pop("sha256", None)
     with safe_open(path, framework="pt") as file:

@@ -1,7 +1,7 @@
 """Write a dataset's artifact: its class list in order, and its pixels or the list of its files.
 
-Everything after this stage reads the artifact, so every stage sees the same classes in the same
-order, and a dataset that fits in memory is decoded once.
+All later stages read this artifact, so they see the same classes in the same order, and a dataset
+that fits in memory is decoded only once.
 """
 
 import hashlib
@@ -17,30 +17,35 @@ from PIL import Image
 from torch import Tensor
 
 from scdd.artifacts.config import Frozen
-from scdd.artifacts.dataset import SPLITS, DatasetInfo, save_info, save_split
+from scdd.artifacts.dataset import DatasetInfo, save_info, save_split
+from scdd.artifacts.sizes import image_bytes
 from scdd.data.holdout import hold_out
 from scdd.data.sets import module
 from scdd.data.source import check_header, decode
 from scdd.errors import ScddError
-from scdd.jobs import runtime
+from scdd.jobs import arguments, runtime
 from scdd.jobs.progress import say, track
+from scdd.params.data import SPLITS, Data
 
 IN_MEMORY = 4 * 2**30  # bytes of pixels up to which a split is decoded into one file
 
 
 def choose_classes(
-    found: tuple[str, ...], wanted: list[str] | int | None, where: object
-) -> list[str]:
-    """The class subset in its order: all, the first so many, or those named."""
+    known: tuple[str, ...], wanted: tuple[str, ...] | int | None, root: object
+) -> tuple[str, ...]:
+    """The class subset in its order: all of `known`, the first so many, or those named.
+
+    Raises ScddError, naming `root`, where a class is missing.
+    """
     if wanted is None:
-        return list(found)
+        return known
     if isinstance(wanted, int):
-        if wanted > len(found):
-            raise ScddError(f"dataset.classes: {wanted}, but {where} has {len(found)} classes.")
-        return list(found[:wanted])
-    missing = [name for name in wanted if name not in found]
+        if wanted > len(known):
+            raise ScddError(f"dataset.classes: {wanted}, but {root} has {len(known)} classes.")
+        return known[:wanted]
+    missing = [name for name in wanted if name not in known]
     if missing:
-        raise ScddError(f"dataset.classes: {where} has no class {missing[0]!r}.")
+        raise ScddError(f"dataset.classes: {root} has no class {missing[0]!r}.")
     return wanted
 
 
@@ -59,66 +64,68 @@ def pixels(content: Any, root: Path, size: int, what: str) -> Tensor:
 
 
 def check_headers(files: list[Path], what: str) -> None:
-    """Raises ScddError, naming the file, for the first that is no image by its header."""
+    """Raises ScddError, naming the file, for the first whose header is not that of an image."""
     with ThreadPoolExecutor() as pool:
         for _ in track(pool.map(check_header, files), f"check {what}", total=len(files)):
             pass
 
 
-def halves(
+def split_train(
     train: tuple[list[int], Any], names: dict[int, str], share: float
 ) -> dict[str, tuple[list[int], Any]]:
     """The training set in two: what stays of it, and the held-out `share` as 'val'."""
     labels, content = train
-    made = {}
-    for split, places in zip(SPLITS, hold_out(labels, names, share), strict=True):
-        files = isinstance(content, list)
-        held = [content[place] for place in places] if files else content[places]
-        made[split] = ([labels[place] for place in places], held)
-    return made
+    parts = hold_out(labels, names, share)
+    return {
+        split: ([labels[place] for place in places], select(content, places))
+        for split, places in zip(SPLITS, parts, strict=True)
+    }
+
+
+def select(content: Any, places: list[int]) -> Any:
+    """The items of an array or a list of file names at `places`."""
+    return [content[place] for place in places] if isinstance(content, list) else content[places]
 
 
 def work(args: Namespace, config: Frozen, device: torch.device) -> None:
-    params, size = config.params, config.params["resolution"]
-    share = params.get("holdout", 0)
-    loaded = module(params["name"]).load(args.root, args.download, ("train",) if share else SPLITS)
-    classes = choose_classes(loaded.classes, params["classes"], args.root)
+    params = Data.of(config.params)
+    size, share = params.resolution, params.holdout
+    loaded = module(params.name).load(args.root, args.download, ("train",) if share else SPLITS)
+    classes = choose_classes(loaded.classes, params.classes, args.root)
     position = {loaded.classes.index(name): place for place, name in enumerate(classes)}
     names = {label: loaded.classes[label] for label in position}
-    splits = halves(loaded.splits["train"], names, share) if share else loaded.splits
+    splits = split_train(loaded.splits["train"], names, share) if share else loaded.splits
     counts, fingerprint = {}, hashlib.sha256()
     for split in SPLITS:
         labels, content = splits[split]
-        kept = [i for i, label in enumerate(labels) if label in position]
-        chosen = torch.tensor([position[labels[i]] for i in kept], dtype=torch.int64)
+        members = [i for i, label in enumerate(labels) if label in position]
+        chosen = torch.tensor([position[labels[i]] for i in members], dtype=torch.int64)
         for place, count in enumerate(chosen.bincount(minlength=len(classes)).tolist()):
             if count == 0:
                 raise ScddError(
                     f"{args.root / split / classes[place]} has no images. Add some, or leave the "
                     "class out by dataset.classes."
                 )
-        if isinstance(content, list):
-            held: Any = [content[i] for i in kept]
-            fingerprint.update(
-                "".join(f"{file} {(args.root / file).stat().st_size}\n" for file in held).encode()
-            )
+        content = select(content, members)
+        files = content if isinstance(content, list) else None
+        if files is not None:
+            sizes = (f"{file} {(args.root / file).stat().st_size}\n" for file in files)
+            fingerprint.update("".join(sizes).encode())
+        if image_bytes(len(members), size) <= IN_MEMORY:
+            content = pixels(content, args.root, size, split)
         else:
-            held = content[kept]
-        files = held if isinstance(held, list) and split == "val" else None
-        if len(kept) * 3 * size * size <= IN_MEMORY:
-            held = pixels(held, args.root, size, split)
-        else:
-            check_headers([args.root / file for file in held], split)
+            check_headers([args.root / file for file in content], split)
         path = args.out.parent / f"{split}.safetensors"
-        fingerprint.update(save_split(path, chosen, held, classes, files).encode())
-        counts[split] = len(kept)
-        say(f"{split}: {len(kept)} images of {len(classes)} classes")
+        kept_files = files if split == "val" else None  # validation images may be cut in other ways
+        fingerprint.update(save_split(path, chosen, content, classes, kept_files).encode())
+        counts[split] = len(members)
+        say(f"{split}: {len(members)} images of {len(classes)} classes")
     info = DatasetInfo(
-        name=params["name"],
-        classes=tuple(classes),
+        name=params.name,
+        classes=classes,
         resolution=size,
-        mean=tuple(params["mean"]),
-        std=tuple(params["std"]),
+        mean=params.mean,
+        std=params.std,
         fingerprint=fingerprint.hexdigest()[:16],
         digest=config.digest,
         **counts,
@@ -127,10 +134,8 @@ def work(args: Namespace, config: Frozen, device: torch.device) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = runtime.parser(__doc__)
-    parser.add_argument("--root", type=Path, required=True, help="where the dataset's files are")
-    parser.add_argument("--download", action="store_true", help="fetch the files if they lack")
-    parser.add_argument("--out", type=Path, required=True, help="dataset.json to write")
+    parser = arguments.parser(__doc__, "root", out="dataset.json to write")
+    parser.add_argument("--download", action="store_true", help="download files that are missing")
     return runtime.run("data", parser, work, argv)
 
 

@@ -1,4 +1,4 @@
-"""Batches of mixed views, from images on the device or in their files."""
+"""Batches of mixed views, of images on the device or in their files."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,12 +13,12 @@ from scdd.views.mixing import Draws, mixed
 
 
 def batch_count(n: int, size: int) -> int:
-    """How many batches `views` makes of `n` images."""
+    """How many batches of `size` the function `views` makes of `n` images."""
     return max(1, n // size) if n % size == 1 else -(-n // size)
 
 
 def cut_batches(order: Tensor, size: int) -> list[Tensor]:
-    """The batches of `views`: a last one of one image joins the one before."""
+    """`order` in batches of `size`; a single image at the end joins the batch before it."""
     parts = list(order.split(size))
     if len(order) % size == 1 and len(parts) > 1:
         parts[-2:] = [torch.cat(parts[-2:])]
@@ -28,29 +28,32 @@ def cut_batches(order: Tensor, size: int) -> list[Tensor]:
 def views(
     split: Split, order: Tensor, size: int, draws: Draws, mix: str, info: DatasetInfo
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Batches of index int64 [b] and mixed views float32 [b, 3, R, R], in `order`, on the draws'
-    device. A last batch of one image joins the one before: BatchNorm cannot train on one value.
+    """Batches of index int64 [b] and normalised mixed views float32 [b, 3, R, R], in `order`, on
+    the draws' device.
+
+    mix: 'none', 'mixup' or 'cutmix'. A single image at the end joins the batch before it, because
+    BatchNorm cannot train on one value.
     """
     device = draws.lam.device
     parts = cut_batches(order, size)
     if mix != "none":
         partner = draws.partner.to(order.device)
         parts = [torch.cat([part, partner[part].long()]) for part in parts]
-    # what comes before the crop needs the whole image
-    whole = draws.patches is not None or draws.ops is not None
-    cut = bool(split.files) and draws.chances is not None and not whole
-    if cut:
+    # patches and RandAugment come before the crop and need the whole image
+    needs_whole = draws.patches is not None or draws.ops is not None
+    chances = draws.chances if split.files and not needs_whole else None
+    if chances is not None:
         draws = replace(draws, crop=whole_boxes(len(draws.crop), split.resolution).to(device))
-    # the joined part is longer than the rest and read by itself
+    # the last part may be longer than the others and is read by itself
     for group in (parts[:-1], parts[-1:]):
         if group:
-            wanted, length = torch.cat(group), len(group[0])
-            there = wanted.to(device, non_blocking=True)  # at once: each copy would be waited for
-            read = (
-                split.crops(wanted, length, [split.resolution], draws.chances[wanted, None], device)
-                if cut
-                else ([images] for _, images in split.batches(wanted, length, device))
+            index, length = torch.cat(group), len(group[0])
+            on_device = index.to(device, non_blocking=True)  # in one copy: each would be waited for
+            batches = (
+                split.crops(index, length, [split.resolution], chances[index, None], device)
+                if chances is not None
+                else ([images] for _, images in split.batches(index, length, device))
             )
-            for pick, (images,) in zip(there.split(length), read, strict=True):
+            for pick, (images,) in zip(on_device.split(length), batches, strict=True):
                 count = len(pick) if mix == "none" else len(pick) // 2
                 yield pick[:count], mixed(images, pick, draws, mix, info)

@@ -1,6 +1,6 @@
-"""Image folders and tensor files that others made: which files they are, of which class.
+"""Image folders and tensor files: which files there are, and of which class.
 
-Pure Python: the plan asks too.
+Pure Python: the plan uses it too.
 """
 
 import os
@@ -12,15 +12,15 @@ from scdd.errors import ScddError
 
 # torchvision's ImageFolder reads these, and sorts by folder, then by file name
 SUFFIXES = {".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"}
-INDEX = r"(?:new)?(\d+)"  # of a folder
+INDEX = r"(?:new)?(\d+)"  # a folder's name that is a class index
 TENSORS = {".pt", ".pth"}
 
 
 def tensor_files(path: Path) -> list[Path]:
-    """The files of a set that is kept as tensors: DC's one, or MTT's images and labels; none where
+    """The files of a set of tensors: DC's single file, or MTT's images and labels; empty where
     `path` is an image folder.
 
-    Raises ScddError where `path` does not exist, or the labels beside MTT's images.
+    Raises ScddError where `path` or the labels beside MTT's images do not exist.
     """
     if not path.exists():
         raise ScddError(f"there is no file or folder {path}.")
@@ -29,7 +29,7 @@ def tensor_files(path: Path) -> list[Path]:
         if not path.exists():
             return []
     if path.suffix not in TENSORS:
-        raise ScddError(f"{path} is no folder, nor a file that ends in .pt or .pth.")
+        raise ScddError(f"{path} is neither a folder nor a file that ends in .pt or .pth.")
     if not path.name.startswith("images_"):
         return [path]
     labels = path.with_name(path.name.replace("images_", "labels_", 1))
@@ -39,7 +39,7 @@ def tensor_files(path: Path) -> list[Path]:
 
 
 def set_files(path: Path) -> list[Path]:
-    """All files that a distilled set is read from. Raises ScddError where there are none."""
+    """All files of a distilled set. Raises ScddError where there are none."""
     files = tensor_files(path) or [
         file for folder in class_folders(path) for file in image_files(folder)
     ]
@@ -49,12 +49,12 @@ def set_files(path: Path) -> list[Path]:
 
 
 def class_folders(path: Path) -> list[Path]:
-    """The folders in `path`, in ImageFolder's order."""
+    """The folders in `path`, in the order of torchvision's ImageFolder."""
     return sorted(entry for entry in path.iterdir() if entry.is_dir())
 
 
 def image_files(folder: Path) -> list[Path]:
-    """The images below `folder`, in ImageFolder's order."""
+    """The images below `folder`, in ImageFolder's order; empty where it does not exist."""
     return [
         Path(root) / name
         for root, _, names in sorted(os.walk(folder, followlinks=True))
@@ -66,9 +66,9 @@ def image_files(folder: Path) -> list[Path]:
 def by_class(path: Path, classes: Sequence[str]) -> list[Path]:
     """The folder in `path` of each class, in the order of `classes`.
 
-    Their names are those of the classes; or class indices of equal width, alone (`00007`), after
-    `new` (SRe2L's `new007`), or before the name (`07_truck`, as exports have). Raises ScddError,
-    naming the folder, where they are neither, or another number.
+    Folders have the names of the classes, or class indices of equal width: alone (`00007`), after
+    `new` (SRe2L's `new007`), or before the class name (`07_truck`, as exports have). Raises
+    ScddError, naming the folder, where names or their number do not fit.
     """
     folders = class_folders(path)
     if len(folders) != len(classes):
@@ -79,45 +79,46 @@ def by_class(path: Path, classes: Sequence[str]) -> list[Path]:
     if set(named) == set(classes):
         return [named[name] for name in classes]
     if len({len(index) for index in map(_index, named)}) == 1:
-        told = {name: int(_index(name)) for name in named if _index(name)}
-        if sorted(told.values()) == list(range(len(classes))):
-            for name, index in told.items():
-                own = name.partition("_")[2]
-                if own and own != classes[index].replace("/", "_"):
+        indices = {name: int(_index(name)) for name in named if _index(name)}
+        if sorted(indices.values()) == list(range(len(classes))):
+            for name, index in indices.items():
+                class_name = name.partition("_")[2]
+                if class_name and class_name != classes[index].replace("/", "_"):
                     raise ScddError(
                         f"{path / name} should be class {index}, which is {classes[index]!r} in "
                         "the dataset. Make both of the same classes, in the same order."
                     )
-            return sorted(folders, key=lambda folder: told[folder.name])
+            return sorted(folders, key=lambda folder: indices[folder.name])
     stray = min(set(named) - set(classes))
     raise ScddError(
-        f"{path / stray} is no class of the dataset (its first is {classes[0]!r}). Folders must "
-        "have the names of the classes, or class indices of equal width, as new007 or 00007."
+        f"{path / stray} is not a class of the dataset (the first is {classes[0]!r}). Name the "
+        "folders by class, or by class indices of equal width, such as new007 or 00007."
     )
 
 
 def by_index_alone(path: Path, classes: Sequence[str] | None) -> bool:
-    """Whether the folders in `path` have a class index for a name, and no class's name."""
+    """Whether the folders in `path` are named by class indices alone, without class names."""
     names = {folder.name for folder in class_folders(path)}
     return names != set(classes or ()) and all(re.fullmatch(INDEX, name) for name in names)
 
 
 def _index(name: str) -> str:
-    """The digits that a folder's name gives as its class index; empty if it gives none."""
-    found = re.fullmatch(INDEX, name) or re.fullmatch(r"(\d+)_.+", name)
-    return found[1] if found else ""
+    """The digits of the class index in a folder's name; empty if it has none."""
+    match = re.fullmatch(INDEX, name) or re.fullmatch(r"(\d+)_.+", name)
+    return match[1] if match else ""
 
 
 def check_names(files: Sequence[Path], index: int) -> None:
-    """Raises ScddError where a file's name (SRe2L's `class007_id012.jpg`) tells another class than
-    `index`, that of its folder."""
+    """Raises ScddError where a file's name (SRe2L's `class007_id012.jpg`) has another class than
+    `index`, its folder's."""
     for file in files:
-        told = re.match(r"class(\d+)_id\d+\.", file.name)
-        if told and int(told[1]) != index:
-            raise ScddError(f"{file} is of class {int(told[1])}, but its folder is class {index}.")
+        match = re.match(r"class(\d+)_id\d+\.", file.name)
+        if match and int(match[1]) != index:
+            raise ScddError(f"{file} is of class {int(match[1])}, but its folder is class {index}.")
 
 
-def of_other_size(file: Path, width: int, height: int, resolution: int) -> ScddError:
+def size_differs(file: Path, width: int, height: int, resolution: int) -> ScddError:
+    """The error that images of `file` do not have the dataset's resolution."""
     return ScddError(
         f"{file} has images of {width} x {height} pixels, but the dataset's resolution is "
         f"{resolution}. Set dataset.resolution to the images' size; they are not resized."

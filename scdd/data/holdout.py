@@ -1,4 +1,4 @@
-"""A held-out part of the training set in place of the test set, for whoever has to choose."""
+"""A held-out part of the training set that takes the place of the test set, to choose by."""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,15 +14,16 @@ def hold_out(
 ) -> tuple[list[int], list[int]]:
     """Places of the training images that stay, and of those that are held out, both in order.
 
-    names: of the classes that are wanted, by label; images of others are in neither. Of each class
-    the same share is held out, one image at least, drawn from the class's name alone: subsets of
-    classes hold out the same images. Raises ScddError, naming the class, where no image would stay.
+    names: class names by label; images of other classes are in neither list. The same share of
+    each class is held out, at least one image. The draw depends on the class's name alone, so that
+    subsets of classes hold out the same images. Raises ScddError, naming the class, where no image
+    would stay.
     """
     places: dict[int, list[int]] = {label: [] for label in names}
     for place, label in enumerate(labels):
         if label in places:
             places[label].append(place)
-    stay, held = list[int](), list[int]()
+    stay, out = list[int](), list[int]()
     for label, own in places.items():
         count = held_out(len(own), share)
         if count >= len(own):
@@ -31,6 +32,6 @@ def hold_out(
                 "training images, leaves none to train on. Lower it."
             )
         order = torch.randperm(len(own), generator=generator("holdout", names[label])).tolist()
-        held += [own[index] for index in order[:count]]
+        out += [own[index] for index in order[:count]]
         stay += [own[index] for index in order[count:]]
-    return sorted(stay), sorted(held)
+    return sorted(stay), sorted(out)

@@ -1,4 +1,4 @@
-"""Where images live: on the device as long as there is room, otherwise in their files."""
+"""Where images are kept: on the device if there is room, otherwise in their files."""
 
 from pathlib import Path
 
@@ -6,37 +6,36 @@ import torch
 
 from scdd.artifacts.dataset import DatasetInfo
 from scdd.artifacts.images import SetInfo, labels_of, load_set, map_set, open_set
+from scdd.artifacts.sizes import image_bytes
 from scdd.data.source import Split
 from scdd.jobs import gpus
 from scdd.jobs.progress import say
 
-# bytes of images that are held: at most so many in the CPU's memory, which other jobs share, and
-# this part of the GPU memory that a job may have, for training needs the rest
-ON_CPU = 4 * 2**30
-PART_OF_GPU = 3
-TOGETHER = 256  # images in a batch that is decoded to be held
+CPU_BYTES = 4 * 2**30  # of images in the CPU's memory, which other jobs share
+GPU_DIVISOR = 3  # images take at most a third of a job's GPU memory; training needs the rest
+DECODE_BATCH = 256  # images decoded at once
 
 
-def room(device: torch.device) -> int:
-    """Bytes of images that may live on the device."""
+def capacity(device: torch.device) -> int:
+    """Bytes of images that may be kept on the device."""
     if device.type != "cuda":
-        return ON_CPU
+        return CPU_BYTES
     free, whole = torch.cuda.mem_get_info(device)
-    return int(min(free, whole * gpus.share())) // PART_OF_GPU
+    return int(min(free, whole * gpus.share())) // GPU_DIVISOR
 
 
-def fit(count: int, resolution: int, device: torch.device) -> bool:
-    """Whether so many images may live on the device."""
-    return count * 3 * resolution**2 <= room(device)
+def has_room(count: int, resolution: int, device: torch.device) -> bool:
+    """Whether `count` images of `resolution` pixels a side may be kept on the device."""
+    return image_bytes(count, resolution) <= capacity(device)
 
 
-def hold(split: Split, device: torch.device) -> Split:
-    """The split with its images decoded and on the device if there is room for them."""
-    if split.pixels is not None or not fit(len(split), split.resolution, device):
+def load_if_room(split: Split, device: torch.device) -> Split:
+    """The split with its images decoded and on the device, if there is room for them."""
+    if split.pixels is not None or not has_room(len(split), split.resolution, device):
         return split.to(device)
     shape = (len(split), 3, split.resolution, split.resolution)
     pixels = torch.empty(shape, dtype=torch.uint8, device=device)
-    for index, images in split.batches(torch.arange(len(split)), TOGETHER, device):
+    for index, images in split.batches(torch.arange(len(split)), DECODE_BATCH, device):
         pixels[index[0] : index[-1] + 1] = images
     return Split(split.labels, pixels, (), split.resolution)
 
@@ -44,17 +43,20 @@ def hold(split: Split, device: torch.device) -> Split:
 def open_images(
     path: Path, info: DatasetInfo, data: Path, digest: str | None, device: torch.device
 ) -> tuple[SetInfo, Split]:
-    """The image set at `path`, on the device if there is room for it, otherwise in its files, from
-    which batches stream. The pixels and their order are the same.
+    """The set.json at `path` and its images: on the device if there is room, otherwise in their
+    files, from which batches are streamed. Pixels and order are the same.
 
-    info: of the dataset at `data`, whose class order the set must have; digest: of the set, None
-    accepts any. Raises ScddError as `load_set` does.
+    info: of the dataset.json at `data`, whose class order the set must have. digest: the set's;
+    None accepts any. Raises ScddError as `load_set` does.
     """
-    made = open_set(path)
-    count, expected = len(made.classes) * made.ipc, (info.classes, data, digest)
-    if fit(count, made.resolution, device):
+    images = open_set(path)
+    count, expected = len(images.classes) * images.ipc, (info.classes, data, digest)
+    if has_room(count, images.resolution, device):
         loaded = load_set(path, *expected, device)
-        return made, Split(loaded.labels, loaded.images, (), made.resolution)
-    say(f"{count} images of {made.resolution} pixels stream: there is no room for them on {device}")
+        return images, Split(loaded.labels, loaded.images, (), images.resolution)
+    say(
+        f"{count} images of {images.resolution} pixels are streamed: there is no room for them on "
+        f"{device}"
+    )
     mapped = map_set(path, *expected)
-    return made, Split(labels_of(made), None, (), made.resolution, mapped=mapped)
+    return images, Split(labels_of(images), None, (), images.resolution, mapped=mapped)

@@ -1,4 +1,4 @@
-"""Which real training images stand for a class, to whoever needs some."""
+"""Which real training images a class's slots take."""
 
 import torch
 from torch import Tensor
@@ -8,8 +8,10 @@ from scdd.data.source import Dataset
 
 
 def in_random_order(dataset: Dataset, label: int, seed: int) -> Tensor:
-    """All training images of a class, int64 [n], permuted by (seed, class name) alone: slot s is
-    image s of it, so that more slots add images and change none."""
+    """Indices int64 [n] of all training images of a class, permuted by (seed, class name) alone.
+
+    Slot s takes entry s, so that more slots add images and change none.
+    """
     members = (dataset.train.labels == label).nonzero().flatten()
     draw = rng.generator(seed, "random", dataset.info.classes[label])
     return members[torch.randperm(len(members), generator=draw)]

@@ -23,16 +23,16 @@ DECODERS = 8  # threads that decode image files
 AHEAD = 4  # batches read ahead of their use
 
 
-def _read(path: Path, see: Callable[[Image.Image], T]) -> T:
+def _read(path: Path, use: Callable[[Image.Image], T]) -> T:
     try:
-        with Image.open(path) as opened:
-            return see(opened)
-    except Exception as error:  # Pillow's decoders raise whatever they like
-        raise ScddError(f"{path} is no readable image ({error}). Mend or remove it.") from None
+        with Image.open(path) as image:
+            return use(image)
+    except Exception as error:  # Pillow's decoders raise errors of any kind
+        raise ScddError(f"{path} is not a readable image ({error}). Mend or remove it.") from None
 
 
 def check_header(path: Path) -> None:
-    """Raises ScddError, naming the file, where it is no image as far as its first bytes tell."""
+    """Raises ScddError, naming the file, where its first bytes are not those of an image."""
     _read(path, lambda image: image.size)
 
 
@@ -41,13 +41,13 @@ def _tensor(image: Image.Image) -> Tensor:
 
 
 def decode(path: Path, size: int, short: int | None = None) -> Tensor:
-    """One image file as uint8 [3, size, size]: shorter side to `size`, then the centre.
+    """An image file as uint8 [3, size, size]: its centre square, resized.
 
-    short: the shorter side goes to so many pixels, of which the centre is cut out, as torchvision's
-    Resize(short) and CenterCrop(size) do it. Raises ScddError, naming the file, where it is
+    short: resize the shorter side to `short` pixels, then cut out the centre, as torchvision's
+    Resize(short) and CenterCrop(size) do. Raises ScddError, naming the file, where it is
     unreadable.
     """
-    image = _read(path, lambda opened: opened.convert("RGB"))
+    image = _read(path, lambda image: image.convert("RGB"))
     width, height = image.size
     if short is not None:
         least = min(width, height)
@@ -64,16 +64,16 @@ def decode(path: Path, size: int, short: int | None = None) -> Tensor:
 
 
 def decode_crops(path: Path, sizes: Sequence[int], chances: Tensor) -> list[Tensor]:
-    """Random resized crops of one image file, uint8 [3, size, size] for each of the sizes.
+    """Random resized crops of an image file: uint8 [3, size, size] for each of the `sizes`.
 
-    chances: of each crop, float32 [crops, ...], as `draw_chances` makes them. Raises ScddError,
-    naming the file, where it is unreadable.
+    chances: float32 [crops, ...], as `draw_chances` makes them. Raises ScddError, naming the file,
+    where it is unreadable.
     """
-    image = _read(path, lambda opened: opened.convert("RGB"))
+    image = _read(path, lambda image: image.convert("RGB"))
     boxes = fit_boxes(chances, image.height, image.width).tolist()
     views = []
     for (top, left, height, width), size in zip(boxes, sizes, strict=True):
-        # cropped first: a resize of a box would look at pixels beside it
+        # cropped first: resizing a box would also read pixels beside it
         view = image.crop((left, top, left + width, top + height))
         views.append(_tensor(view.resize((size, size), Image.Resampling.BILINEAR)))
     return views
@@ -83,9 +83,9 @@ def decode_crops(path: Path, sizes: Sequence[int], chances: Tensor) -> list[Tens
 class Split:
     """Images with labels int64 [n] (CPU): one split of a dataset, or an image set.
 
-    The images are `pixels`; or `mapped`, an image set in its files; or `files`, photos to decode.
-    short: to which the shorter side of a photo is resized before its centre is cut out; None: to
-    the resolution, so that nothing is cut off a square.
+    The images are `pixels` uint8 [n, 3, R, R]; or `mapped`, an image set in its files; or `files`,
+    photos to decode. short: the size to which a photo's shorter side is resized before its centre
+    is cut out; None: the resolution.
     """
 
     labels: Tensor
@@ -103,7 +103,8 @@ class Split:
         return self if self.pixels is None else replace(self, pixels=self.pixels.to(device))
 
     def images(self, index: Tensor) -> Tensor:
-        """uint8 [len(index), 3, R, R], where the pixels are: on their device or the CPU."""
+        """The images of `index` int64 [b]: uint8 [b, 3, R, R] on the device of the pixels, else on
+        the CPU."""
         if self.pixels is not None:
             return self.pixels[index.to(self.pixels.device, non_blocking=True)]
         if self.mapped is not None:
@@ -125,18 +126,17 @@ class Split:
             yield from _ahead(self.mapped, order.split(size), device)
             return
 
-        def one(place: int) -> list[Tensor]:
+        def decode_at(place: int) -> list[Tensor]:
             return [self._decode(int(order[place]))]
 
-        for index, (images,) in zip(
-            order.split(size), self._stacked(len(order), size, one), strict=True
-        ):
+        decoded = self._stacked(len(order), size, decode_at)
+        for index, (images,) in zip(order.split(size), decoded, strict=True):
             yield index, images.to(device, non_blocking=True)
 
     def crops(
         self, order: Tensor, size: int, sizes: Sequence[int], chances: Tensor, device: torch.device
     ) -> Iterator[list[Tensor]]:
-        """Random resized crops of whole image files, in `order`: of each of the `sizes` uint8
+        """Batches of random resized crops of image files, in `order`: for each s of `sizes` uint8
         [b, 3, s, s] (device).
 
         chances: float32 [len(order), len(sizes), ...], as `draw_chances` makes them.
@@ -158,15 +158,17 @@ class Split:
                 waiting.append(pool.map(read, range(start, min(start + size, count))))
                 if len(waiting) > AHEAD:
                     yield [torch.stack(views) for views in zip(*waiting.popleft(), strict=True)]
-            for made in waiting:
-                yield [torch.stack(views) for views in zip(*made, strict=True)]
+            for batch in waiting:
+                yield [torch.stack(views) for views in zip(*batch, strict=True)]
 
 
 def _ahead(
     images: MappedImages, parts: Sequence[Tensor], device: torch.device
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Index and images of each part, gathered by threads while those before are used; on its way to
-    a GPU nothing waits for a copy."""
+    """Index int64 [b] and images uint8 [b, 3, R, R] (device) of each part.
+
+    Threads gather the next parts while earlier ones are used; copies to a GPU do not block.
+    """
 
     def gather(part: Tensor) -> Tensor:
         return images.gather(part, pinned=device.type == "cuda")
@@ -181,7 +183,7 @@ def _ahead(
 
 @dataclass(frozen=True)
 class Dataset:
-    """A dataset's artifact, opened. `root` is where files of an image folder live now."""
+    """A dataset's opened artifact. `root` is the folder of its image files."""
 
     info: DatasetInfo
     folder: Path
@@ -196,9 +198,9 @@ class Dataset:
         return self._split("val")
 
     def validation(self, short: int | None) -> Split:
-        """`val`; with `short`, the images decoded from their files, as Split has it.
+        """`val`; with `short`, decoded from the image files (see Split).
 
-        Raises ScddError where the artifact does not tell the files.
+        Raises ScddError where the artifact has no file names.
         """
         if short is None:
             return self.val
@@ -218,5 +220,5 @@ class Dataset:
 
 
 def open_dataset(info: Path, root: Path) -> Dataset:
-    """Open the artifact of which `info` is the dataset.json; splits are read when used."""
+    """Open the artifact of the dataset.json `info`; splits are read when they are used."""
     return Dataset(load_info(info), info.parent, root)

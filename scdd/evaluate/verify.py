@@ -1,8 +1,7 @@
-"""Ask another network what it sees on distilled images: its top-1 tells whether they show their
-classes, or only please the teacher that they were recovered from."""
+"""Test another network on distilled images: its top-1 shows whether they look like their classes,
+or only suit the teacher that they were recovered from."""
 
 import argparse
-from pathlib import Path
 
 import torch
 
@@ -10,8 +9,8 @@ from scdd.artifacts.config import Frozen
 from scdd.artifacts.dataset import load_info
 from scdd.artifacts.files import write_json
 from scdd.data.placement import open_images
-from scdd.evaluate.validate import accuracy
-from scdd.jobs import runtime
+from scdd.evaluate.train import accuracy
+from scdd.jobs import arguments, runtime
 from scdd.jobs.progress import say
 from scdd.networks.resnet import in_eval_mode
 from scdd.networks.teachers import load_teacher
@@ -20,19 +19,22 @@ from scdd.networks.teachers import load_teacher
 def _work(args: argparse.Namespace, config: Frozen, device: torch.device) -> None:
     info = load_info(args.data)
     _, split = open_images(args.images, info, args.data, config.parents["images"], device)
-    network, verifier = load_teacher(args.teacher, config, info, args.data)
+    network, verifier = load_teacher(args.teacher, config, info.classes, args.data)
     top1, top5 = accuracy(in_eval_mode(network, device), split, info, device)
     say(f"top-1 of {len(split)} images: {top1:.1f} %")
-    made = {"top1": top1, "top5": top5, "images": len(split), "verifier": verifier.digest}
-    write_json(args.out, {**made, "digest": config.digest, "env": runtime.environment(device)})
+    metrics = {
+        "top1": top1,
+        "top5": top5,
+        "images": len(split),
+        "verifier": verifier.digest,
+        "digest": config.digest,
+        "env": runtime.environment(device),
+    }
+    write_json(args.out, metrics)
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = runtime.parser(__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="dataset.json")
-    parser.add_argument("--images", type=Path, required=True, help="the image set's set.json")
-    parser.add_argument("--teacher", type=Path, required=True, help="the verifier's checkpoint")
-    parser.add_argument("--out", type=Path, required=True, help="the metrics.json to write")
+    parser = arguments.parser(__doc__, "data", "images", "teacher", out="the metrics.json to write")
     return runtime.run("verify", parser, _work, argv)
 
 

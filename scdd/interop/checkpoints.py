@@ -17,14 +17,14 @@ Names are those of the authors' own programs:
     torchvision   the bare ResNet; so are timm's published weights and the files with the backbone
                   alone of DINO and Barlow Twins
 
-All but the last may stand below `module.`, which DataParallel adds.
+All but the last may have the prefix `module.`, which DataParallel adds.
 """
 
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -44,9 +44,9 @@ class Layout:
     """Where in a file the backbone is.
 
     prefix: of the backbone's keys. holder: the file's entry with the state dict; 'state_dict' may
-    also be the file itself. heads: what has the prefix and is no part of the backbone. classifier:
-    what a linear classifier's keys begin with, '' for none. sign: a beginning of keys that tells
-    the layout from others with this prefix. padded: a 3x3 stem is padded by 2.
+    also be the file itself. heads: prefixes of keys that are not part of the backbone. classifier:
+    the prefix of a linear classifier's keys, '' for none. sign: a prefix of keys by which the
+    layout differs from others with the same `prefix`. padded: a 3x3 stem is padded by 2.
     """
 
     name: str
@@ -58,19 +58,19 @@ class Layout:
     padded: bool = False
 
     def state(self, content: Mapping[str, Any]) -> dict[str, Any]:
-        """The state dict without what DataParallel adds; empty where there is none."""
-        held = content.get(self.holder, content if self.holder == "state_dict" else None)
-        if not isinstance(held, Mapping):
+        """The state dict without DataParallel's prefix; empty where there is none."""
+        state = content.get(self.holder, content if self.holder == "state_dict" else None)
+        if not isinstance(state, Mapping):
             return {}
-        return {str(key).removeprefix(WRAPPED): value for key, value in held.items()}
+        return {str(key).removeprefix(WRAPPED): value for key, value in state.items()}
 
     def fits(self, state: Mapping[str, Any]) -> bool:
-        """Whether `state` has something of a ResNet where this layout has it, and the sign."""
+        """Whether `state` has keys of a ResNet below the prefix, and the sign."""
         part = re.compile(re.escape(self.prefix) + r"(conv1\.|bn1\.|layer\d\.|\d+\.)")
         return any(map(part.match, state)) and any(key.startswith(self.sign) for key in state)
 
 
-# in the order in which they are tried: the bare one would fit parts of others
+# in the order in which they are tried: the last one would fit parts of others
 LAYOUTS = (
     Layout("mocov2", "encoder_q.", heads=("fc.",)),
     Layout("mocov2", "encoder_q.net.", heads=("fc.",)),
@@ -86,16 +86,16 @@ LAYOUTS = (
     Layout("torchvision", "", heads=("fc.",), classifier="fc."),
 )
 NAMES = tuple(dict.fromkeys(layout.name for layout in LAYOUTS))
-ALSO_BARE = ("dino", "barlow-twins", "timm")  # have also published torchvision's keys
+ALSO_BARE = ("dino", "barlow-twins", "timm")  # also published with torchvision's keys
 
 
 @dataclass(frozen=True)
-class Found:
+class ForeignBackbone:
     """A backbone as a file has it.
 
-    architecture: of the file, with '' for an arch or a stem that is none of ours; the stem 'small'
-    may be 'small-pad2' too, where the layout does not tell. state: float32 tensors by
-    torchvision's keys. classifier: `fc.weight` [classes, features] and `fc.bias`, or nothing.
+    architecture: of the file, with '' for an unknown arch or stem; the stem 'small' may also be
+    'small-pad2', which keys and shapes do not show. state: float32 tensors by torchvision's keys.
+    classifier: `fc.weight` [classes, features] and `fc.bias` [classes], or empty.
     """
 
     layout: str
@@ -104,10 +104,10 @@ class Found:
     classifier: dict[str, Tensor]
 
 
-def find(path: Path, name: str = "auto") -> Found:
+def find(path: Path, name: str = "auto") -> ForeignBackbone:
     """The backbone in the checkpoint `path`, in the layout `name` or in the first that fits.
 
-    Raises ScddError, naming the file, where there is none, where it is not made of tensors, or
+    Raises ScddError, naming the file, where there is none, where it does not consist of tensors, or
     where a value is not finite.
     """
     layout, state = _choose(read_foreign(path), name, path)
@@ -122,7 +122,7 @@ def find(path: Path, name: str = "auto") -> Found:
     }
     if [tensor.ndim for tensor in classifier.values()] != [2, 1]:
         classifier = {}
-    return Found(layout.name, _architecture(backbone, layout), backbone, classifier)
+    return ForeignBackbone(layout.name, _architecture(backbone, layout), backbone, classifier)
 
 
 def _choose(content: Mapping[str, Any], name: str, path: Path) -> tuple[Layout, dict[str, Any]]:
@@ -135,15 +135,15 @@ def _choose(content: Mapping[str, Any], name: str, path: Path) -> tuple[Layout, 
             return layout, state
     what = "no known layout" if name == "auto" else f"not the layout {name}"
     raise ScddError(
-        f"{path} has {what}: no ResNet is where it would be. Its keys are "
-        f"{_listed(map(str, content))}. Known layouts: {', '.join(NAMES)}."
+        f"{path} has {what}: no ResNet was found. Its keys are {_listed(map(str, content))}. "
+        f"Known layouts: {', '.join(NAMES)}."
     )
 
 
 def _by_torchvision(state: Mapping[str, Any], layout: Layout) -> dict[str, Any]:
-    """The backbone's entries by torchvision's keys; what is left over keeps its own."""
+    """The backbone's entries by torchvision's keys; unknown entries keep their own keys."""
     inside = {
-        # lightly's own ResNets call it shortcut
+        # lightly's own ResNets name it shortcut
         key.removeprefix(layout.prefix).replace(".shortcut.", ".downsample."): value
         for key, value in state.items()
         if key.startswith(layout.prefix)
@@ -164,7 +164,7 @@ def _by_torchvision(state: Mapping[str, Any], layout: Layout) -> dict[str, Any]:
 
 def _checked(value: Any, key: str, path: Path) -> Tensor:
     if not isinstance(value, Tensor):
-        raise ScddError(f"{path}: {key} is a {type(value).__name__}, and no tensor.")
+        raise ScddError(f"{path}: {key} is a {type(value).__name__}, not a tensor.")
     if not value.is_floating_point():
         return value
     if not bool(value.isfinite().all()):
@@ -173,52 +173,54 @@ def _checked(value: Any, key: str, path: Path) -> Tensor:
 
 
 def _architecture(state: Mapping[str, Tensor], layout: Layout) -> Network:
-    """What a state dict by torchvision's keys was made of, as its keys and shapes tell."""
-    conv = state.get("conv1.weight")
+    """The architecture of a state dict with torchvision's keys, by its keys and shapes."""
+    conv, unknown = state.get("conv1.weight"), cast(Any, "")
     if conv is None or conv.ndim != 4:
-        return Network("", 1.0, "")
+        return Network(unknown, 1.0, unknown)
     counts = [0, 0, 0, 0]
     for key in state:
         if match := re.match(r"layer([1-4])\.(\d+)\.", key):
             place, count = int(match[1]) - 1, int(match[2]) + 1
             counts[place] = max(counts[place], count)
     deep = any(".conv3." in key for key in state)
-    known = {(block is Bottleneck, depths): arch for arch, (block, depths) in RESNETS.items()}
+    known: dict[tuple[bool, tuple[int, ...]], str] = {
+        (block is Bottleneck, depths): arch for arch, (block, depths) in RESNETS.items()
+    }
     stems = {7: "imagenet", 3: "small-pad2" if layout.padded else "small"}
-    arch, stem = known.get((deep, tuple(counts)), ""), stems.get(conv.shape[-1], "")
+    arch, stem = known.get((deep, tuple(counts)), unknown), stems.get(conv.shape[-1], unknown)
     return Network(arch, conv.shape[0] / 64, stem)
 
 
-def fitted(found: Found, wanted: Network, path: Path) -> dict[str, Tensor]:
-    """The tensors of a `wanted` backbone, in the order of its keys.
+def fitted(foreign: ForeignBackbone, wanted: Network, path: Path) -> dict[str, Tensor]:
+    """The tensors of a `wanted` backbone, in the order of its keys, from those of a `foreign` one.
 
-    Raises ScddError, naming the file and what differs, where `found` is of another architecture,
-    width or stem, where keys are missing or left over, or where a shape is another.
+    Raises ScddError, naming the file and what differs, where architecture, width, stem or a shape
+    differ, or keys are missing or unknown.
     """
-    own = found.architecture
+    own = foreign.architecture
     same_width = round(64 * own.width) == round(64 * wanted.width)
     if own.arch and not (own.arch == wanted.arch and same_width):
         raise ScddError(
-            f"{path} holds a {own.arch} of width {own.width:g}, but the backbone is to be a "
+            f"{path} holds a {own.arch} of width {own.width:g}, but the configuration has a "
             f"{wanted.arch} of width {wanted.width:g}. Set backbone: "
             f"{{arch: {own.arch}, width: {own.width:g}}}."
         )
     stems = {own.stem, "small-pad2"} if own.stem == "small" else {own.stem}
     if own.stem and wanted.stem not in stems:
         raise ScddError(
-            f"{path} holds a backbone with the stem {own.stem}, but it is to have the stem "
+            f"{path} holds a backbone with the stem {own.stem}, but the configuration has the stem "
             f"{wanted.stem}. Set backbone.stem: {own.stem}."
         )
     with torch.device("meta"):
         needed = backbone_state(build(wanted, 1))
-    state = {**{key: torch.tensor(0) for key in needed if key.endswith(COUNTER)}, **found.state}
-    missing, left = sorted(needed.keys() - state.keys()), sorted(state.keys() - needed.keys())
-    said = [f"lacks {_listed(missing)}"] if missing else []
-    said += [f"has left over {_listed(left)}"] if left else []
-    if said:
+    state = {**{key: torch.tensor(0) for key in needed if key.endswith(COUNTER)}, **foreign.state}
+    missing, unknown = sorted(needed.keys() - state.keys()), sorted(state.keys() - needed.keys())
+    faults = [f"lacks {_listed(missing)}"] if missing else []
+    faults += [f"has unknown keys {_listed(unknown)}"] if unknown else []
+    if faults:
         raise ScddError(
-            f"{path}, read in the layout {found.layout}, holds no {wanted.arch}: the backbone "
-            f"{' and '.join(said)}."
+            f"{path}, read in the layout {foreign.layout}, does not hold a {wanted.arch}: the "
+            f"backbone {' and '.join(faults)}."
         )
     for key, tensor in needed.items():
         if state[key].shape != tensor.shape:

@@ -1,5 +1,5 @@
-"""Distilled sets that others made, as pixels by class and slot: image folders, and the tensors of
-dataset condensation (docs/exports.md tells which)."""
+"""Imported distilled sets as pixels by class and slot: image folders, and the tensors of dataset
+condensation (docs/exports.md)."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from scdd.artifacts.dataset import DatasetInfo
 from scdd.artifacts.slots import Range
-from scdd.data.folders import by_class, check_names, image_files, of_other_size, tensor_files
+from scdd.data.folders import by_class, check_names, image_files, size_differs, tensor_files
 from scdd.data.source import decode
 from scdd.errors import ScddError
 from scdd.interop.unpickle import read_pickled
@@ -20,24 +20,24 @@ from scdd.jobs.progress import say
 from scdd.views.pixels import denormalise
 
 
-def make(
+def class_images(
     path: Path,
     info: DatasetInfo,
     slots: Range,
     mean: tuple[float, ...] | None,
     std: tuple[float, ...] | None,
 ) -> Iterator[Tensor]:
-    """For each class in order the images uint8 [n, 3, R, R] of the half-open range `slots`; n is
-    smaller than their number only where the set has no more.
+    """For each class in order its images uint8 [n, 3, R, R] in the half-open range `slots`; fewer
+    than the range only where the set has no more.
 
-    mean, std: that tensors are normalised by; None: the dataset's. Raises ScddError, naming the
-    file or folder, where classes, image size or number do not fit.
+    mean, std: by which the file's tensors are normalised; None: the dataset's. Raises ScddError,
+    naming the file or folder, where classes, image size or number do not fit.
     """
     if files := tensor_files(path):
-        made = _of_tensors(files, info, slots, mean, std)
+        by_class_index = _of_tensors(files, info, slots, mean, std)
     else:
-        made = _of_folder(path, info, slots)
-    for name, (count, images) in zip(info.classes, made, strict=True):
+        by_class_index = _of_folder(path, info, slots)
+    for name, (count, images) in zip(info.classes, by_class_index, strict=True):
         if not count:
             raise ScddError(f"{path}: class {name!r} has no images.")
         if count <= slots[0]:
@@ -49,7 +49,7 @@ def make(
 
 
 def _of_folder(path: Path, info: DatasetInfo, slots: Range) -> Iterator[tuple[int, Tensor]]:
-    """Of each class how many images it has, and those of the slots."""
+    """For each class the number of its images, and those in the slots."""
     size = info.resolution
     for index, folder in enumerate(by_class(path, info.classes)):
         files = image_files(folder)
@@ -59,12 +59,12 @@ def _of_folder(path: Path, info: DatasetInfo, slots: Range) -> Iterator[tuple[in
 
 
 def _whole(file: Path, size: int) -> Tensor:
-    """An image file of that size, uint8 [3, size, size], as it is."""
+    """An image file as uint8 [3, size, size]. Raises ScddError where it has another size."""
     image = decode(file, size)
     with Image.open(file) as opened:
         if opened.size != (size, size):
             width, height = opened.size
-            raise of_other_size(file, width, height, size)
+            raise size_differs(file, width, height, size)
     return image
 
 
@@ -75,7 +75,7 @@ def _of_tensors(
     mean: tuple[float, ...] | None,
     std: tuple[float, ...] | None,
 ) -> Iterator[tuple[int, Tensor]]:
-    """`_of_folder` for tensors."""
+    """As `_of_folder`, from tensor files."""
     file = files[0]
     images, labels = _pair(files)
     fits = images.dim() == 4 and images.is_floating_point() and labels.shape[:1] == images.shape[:1]
@@ -88,17 +88,18 @@ def _of_tensors(
     if channels != 3:
         raise ScddError(f"{file} holds images of {channels} channels; they must have 3.")
     if (height, width) != (info.resolution, info.resolution):
-        raise of_other_size(file, width, height, info.resolution)
+        raise size_differs(file, width, height, info.resolution)
     if not bool(torch.isfinite(images).all()):
         raise ScddError(f"{file} holds pixels that are not finite.")
     labels = _classes(file, labels, len(info.classes))
-    told = replace(info, mean=mean or info.mean, std=std or info.std)
-    pixels = denormalise(images, told)
-    lost = ((images.float() * _column(told.std) + _column(told.mean) - 0.5).abs() > 0.5).float()
-    say(f"{file.name}: {len(images)} images, {100 * lost.mean():.1f} % of their values clamped")
+    scale = replace(info, mean=mean or info.mean, std=std or info.std)
+    pixels = denormalise(images, scale)
+    beyond = (images.float() * _column(scale.std) + _column(scale.mean) - 0.5).abs() > 0.5
+    share = 100 * beyond.float().mean()
+    say(f"{file.name}: {len(images)} images, {share:.1f} % of their values clamped")
     for index in range(len(info.classes)):
-        own = pixels[labels == index]
-        yield len(own), own[slice(*slots)]
+        of_class = pixels[labels == index]
+        yield len(of_class), of_class[slice(*slots)]
 
 
 def _column(values: tuple[float, ...]) -> Tensor:
@@ -112,17 +113,18 @@ def _shown(value: Any) -> str:
 
 
 def _pair(files: list[Path]) -> tuple[Tensor, Tensor]:
-    """Images and labels as they were saved; of several experiments in DC's file the last."""
+    """Images and labels as saved; where DC's file has several experiments, those of the last."""
     contents = [read_pickled(file) for file in files]
     if len(files) == 1:
         data = contents[0].get("data") if isinstance(contents[0], dict) else None
         if not isinstance(data, list) or not data or not isinstance(data[-1], list | tuple):
             raise ScddError(
-                f"{files[0]} holds no distilled set that is known: neither {{'data': [[images, "
-                "labels], ...]}, as DC, DSA and DM save it, nor is its name images_….pt, as MTT's."
+                f"{files[0]} is not a known form of distilled set: it does not hold {{'data': "
+                "[[images, labels], ...]}, as DC, DSA and DM save it, and its name is not "
+                "images_….pt, as MTT's is."
             )
         if len(data) > 1:
-            say(f"{files[0].name}: {len(data)} experiments; the last is taken")
+            say(f"{files[0].name}: {len(data)} experiments; the last one is used")
         contents = list(data[-1][:2])
     if len(contents) != 2 or not all(isinstance(part, Tensor) for part in contents):
         raise ScddError(f"{files[0]}: images and labels must be tensors.")
@@ -131,21 +133,21 @@ def _pair(files: list[Path]) -> tuple[Tensor, Tensor]:
 
 
 def _classes(file: Path, labels: Tensor, count: int) -> Tensor:
-    """Class indices int64 [n] of labels [n], or of learned labels [n, classes] the largest."""
+    """Class indices int64 [n] from labels [n], or from learned labels [n, classes] the largest."""
     if labels.dim() == 2:
         if labels.shape[1] != count:
             raise ScddError(
                 f"{file} has labels of {labels.shape[1]} classes, but the dataset has {count}."
             )
-        say(f"{file.name}: learned labels are left out; an image's class is their largest")
+        say(f"{file.name}: learned labels are not used; the largest gives an image's class")
         return labels.argmax(1)
     index = labels.long()
     if labels.dim() != 1 or not torch.equal(index.to(labels.dtype), labels):
-        raise ScddError(f"{file} has labels {_shown(labels)}, which are no class indices.")
-    found = index.unique().tolist()
-    if found != list(range(count)):
+        raise ScddError(f"{file} has labels {_shown(labels)}, which are not class indices.")
+    present = index.unique().tolist()
+    if present != list(range(count)):
         raise ScddError(
-            f"{file} has images of {len(found)} classes, {found[0]} to {found[-1]}, but the "
-            f"dataset has {count}. Set dataset.classes to theirs."
+            f"{file} has images of {len(present)} classes, {present[0]} to {present[-1]}, but the "
+            f"dataset has {count}. Set dataset.classes to the classes of the file."
         )
     return index

@@ -1,7 +1,7 @@
-"""A distilled set, and its soft labels, in the forms that other programs read (docs/exports.md).
+"""A distilled set and its soft labels in forms that other programs read (docs/exports.md).
 
-An export is a folder that appears when it is complete. Its order is the set's: class by class,
-slot by slot.
+An export is a folder that appears when it is complete. It has the set's order: class by class, slot
+by slot.
 """
 
 import io
@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 
 class Item(NamedTuple):
-    """One encoded image, and where it stands in its set."""
+    """An encoded image, and its class index and slot in the set."""
 
     label: int
     slot: int
@@ -47,7 +47,7 @@ class Item(NamedTuple):
 
 
 def encode(image: Tensor, form: str) -> bytes:
-    """uint8 [3, R, R] as a file: 'png', which keeps every pixel, or 'jpeg', which does not."""
+    """uint8 [3, R, R] as the content of a file: 'png', lossless, or 'jpeg'."""
     file = io.BytesIO()
     options: dict[str, Any] = JPEG if form == "jpeg" else {}
     Image.fromarray(image.permute(1, 2, 0).numpy()).save(file, form.upper(), **options)
@@ -62,16 +62,15 @@ def items(path: Path, info: SetInfo, form: str) -> Iterator[Item]:
 
 
 def parts(stream: Iterable[T], size: int) -> Iterator[Iterator[T]]:
-    """`stream` in runs of `size`, each to be used up before the next one is asked for."""
+    """`stream` in runs of `size`; use up each run before taking the next."""
     place = count()
     for _, part in groupby(stream, lambda _: next(place) // size):
         yield part
 
 
 def folder_names(classes: tuple[str, ...]) -> list[str]:
-    """A folder's name for each class, such that their sorted order is the class order.
-
-    The class's own name where that holds for all; else with its index before it, as `03_truck`.
+    """A folder name for each class, such that their sorted order is the class order: the class
+    names if they are sorted, otherwise with their index in front, as `03_truck`.
     """
     names = [name.replace("/", "_") for name in classes]
     width = len(str(len(names) - 1))
@@ -94,11 +93,11 @@ def to_webdataset(folder: Path, path: Path, info: SetInfo, form: str) -> None:
     for number, part in enumerate(parts(items(path, info, form), PER_FILE)):
         with tarfile.open(folder / f"shard-{number:06d}.tar", "w") as tar:
             for item in part:
-                told = {"class": info.classes[item.label], "slot": item.slot, "set": info.content}
+                facts = {"class": info.classes[item.label], "slot": item.slot, "set": info.content}
                 members = {
                     SUFFIX[form]: item.content,
                     "cls": str(item.label).encode(),
-                    "json": json.dumps(told).encode(),
+                    "json": json.dumps(facts).encode(),
                 }
                 for suffix, content in members.items():
                     member = tarfile.TarInfo(f"{item.stem}.{suffix}")
@@ -108,7 +107,7 @@ def to_webdataset(folder: Path, path: Path, info: SetInfo, form: str) -> None:
 
 
 def to_parquet(folder: Path, path: Path, info: SetInfo, form: str) -> None:
-    """Parquet files whose `image` and `label` Hugging Face's datasets decodes by itself."""
+    """Parquet files whose `image` and `label` Hugging Face's `datasets` decodes by itself."""
     try:
         import pyarrow as arrow
         from pyarrow import parquet
@@ -128,14 +127,14 @@ def to_parquet(folder: Path, path: Path, info: SetInfo, form: str) -> None:
         name = f"train-{number:05d}-of-{files:05d}.parquet"
         with parquet.ParquetWriter(folder / name, schema) as writer:
             for rows in parts(part, ROWS):
-                made = [
+                table_rows = [
                     {
                         "image": {"bytes": item.content, "path": f"{item.stem}.{SUFFIX[form]}"},
                         "label": item.label,
                     }
                     for item in rows
                 ]
-                writer.write_table(arrow.Table.from_pylist(made, schema=schema))
+                writer.write_table(arrow.Table.from_pylist(table_rows, schema=schema))
 
 
 FORMS: dict[str, Callable[[Path, Path, SetInfo, str], None]] = {
@@ -146,10 +145,10 @@ FORMS: dict[str, Callable[[Path, Path, SetInfo, str], None]] = {
 
 
 def export_set(path: Path, to: str, out: Path, form: str) -> None:
-    """Write the set.json at `path` as one of FORMS, its images as 'png' or 'jpeg', to `out`.
+    """Write the set.json at `path` to the folder `out`.
 
-    Raises ScddError where `out` exists, or the set or a shard is missing or damaged; then there is
-    no `out`.
+    to: one of FORMS; form: of the images, 'png' or 'jpeg'. Raises ScddError, leaving no new `out`,
+    where `out` exists, or the set or a shard is missing or damaged.
     """
     info = open_set(path)
     with filling(out) as folder:
@@ -159,11 +158,11 @@ def export_set(path: Path, to: str, out: Path, form: str) -> None:
 def export_labels(labels: Path, images: Path, out: Path, batch: int) -> None:
     """Write the soft labels in the folder `labels` as SRe2L's FKD files of `batch` images to `out`.
 
-    images: their set.json. Raises ScddError where `out` exists, files are missing or damaged, or
-    these files cannot hold the views; then there is no `out`.
+    images: their set.json. Raises ScddError, leaving no new `out`, where `out` exists, files are
+    missing or damaged, or FKD files cannot hold the views.
     """
     if batch < 1:
-        raise ScddError(f"--batch: {batch} images are no batch.")
+        raise ScddError(f"--batch {batch}: a batch must have at least 1 image.")
     info, epochs = open_set(images), stored_epochs(labels)
     store = open_store(labels, epochs=epochs, images=info.content, classes=info.classes)
     n = len(info.classes) * info.ipc
@@ -171,17 +170,17 @@ def export_labels(labels: Path, images: Path, out: Path, batch: int) -> None:
     orders = sampler_orders(n, SEED)
     with filling(out) as folder:
         for epoch, order in track(zip(range(epochs), orders, strict=False), "epochs", total=epochs):
-            held, mix = replay(store, epoch, torch.device("cpu")), store.origin.transform["mix"]
-            logits = held.logits(torch.arange(len(order)))
-            made = to_batches(held.draws, logits, order, batch, mix, info.resolution)
-            for number, content in enumerate(made):
+            labelled, mix = replay(store, epoch, torch.device("cpu")), store.origin.transform["mix"]
+            logits = labelled.logits(torch.arange(len(order)))
+            contents = to_batches(labelled.draws, logits, order, batch, mix, info.resolution)
+            for number, content in enumerate(contents):
                 path = batch_path(folder, epoch, number)
                 path.parent.mkdir(exist_ok=True)
                 torch.save(content, path)
 
 
 def _require_batches(origin: Origin, labels: Path, n: int, batch: int) -> None:
-    """Raises ScddError where labels of `n` images depend on other batches than the files'."""
+    """Raises ScddError where labels of `n` images depend on other batches than the files have."""
     fixed = origin.transform.get("batch")
     if fixed is None:
         return

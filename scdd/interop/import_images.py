@@ -1,5 +1,4 @@
-"""Take the images of a distilled set that others made, for a range of slots of all classes, as the
-recovery's shards."""
+"""Import a distilled set: write its images, for a range of slots of all classes, as shards."""
 
 import argparse
 from pathlib import Path
@@ -8,11 +7,11 @@ import torch
 
 from scdd.artifacts.config import Frozen
 from scdd.artifacts.dataset import load_info
-from scdd.artifacts.images import save_checksums, save_shard
+from scdd.artifacts.shards import save_shards
 from scdd.data.folders import set_files
 from scdd.interop.contents import require_planned
-from scdd.interop.distilled_sets import make
-from scdd.jobs import runtime
+from scdd.interop.distilled_sets import class_images
+from scdd.jobs import arguments, runtime
 from scdd.jobs.progress import track
 
 
@@ -25,18 +24,14 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device) -> None
         "source": {"file": str(args.source), "sha256": params["sha256"]},
         "env": runtime.environment(device),
     }
-    made = make(args.source, info, args.slots, mean, std)
-    for index, images in enumerate(track(made, "classes", total=len(info.classes))):
-        save_shard(args.out, args.slots, info.classes, index, images, record=record)
-    save_checksums(args.out, args.slots, (0, len(info.classes)))
+    count = len(info.classes)
+    images = track(class_images(args.source, info, args.slots, mean, std), "classes", total=count)
+    save_shards(args.out, args.slots, info.classes, (0, count), images, record=record)
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = runtime.parser(__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="dataset.json")
+    parser = arguments.parser(__doc__, "data", "slots", out="the folder of the shards")
     parser.add_argument("--source", type=Path, required=True, help="their folder or file")
-    parser.add_argument("--slots", type=runtime.span, required=True, help="a range, e.g. 1:10")
-    parser.add_argument("--out", type=Path, required=True, help="the folder of the shards")
     return runtime.run("import_images", parser, work, argv)
 
 

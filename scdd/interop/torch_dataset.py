@@ -1,4 +1,4 @@
-"""A distilled set as a torch Dataset: what `scdd.load` gives."""
+"""A distilled set as a torch Dataset, as `scdd.load` returns it."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,12 +16,12 @@ from scdd.labels.replay import replay
 from scdd.views.mixing import mixed
 
 
-class Images(Dataset):
+class Images(Dataset[tuple[Tensor, int]]):
     """Pairs of image uint8 [3, R, R] and class index; `classes` are the names, in order."""
 
-    def __init__(self, held: ImageSet) -> None:
-        self.classes, self.ipc = held.classes, held.ipc
-        self.images, self.labels = held.images, held.labels
+    def __init__(self, content: ImageSet) -> None:
+        self.classes, self.ipc = content.classes, content.ipc
+        self.images, self.labels = content.images, content.labels
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -30,31 +30,31 @@ class Images(Dataset):
         return self.images[index], int(self.labels[index])
 
 
-class Views(Dataset):
+class Views(Dataset[tuple[Tensor, Tensor]]):
     """Pairs of view float32 [3, R, R], normalised, and the teacher's logits [classes] for it.
 
-    They are those of one epoch, the first until `set_epoch` says otherwise; `epochs` is how many
-    there are. `order`: int64 [n], the images in the order whose cuts are the batches that the
-    epoch's labels depend on; None where they depend on none. The views have the bits that the
-    teacher saw, on the CPU.
+    They belong to one epoch, the first one unless `set_epoch` chooses another of the `epochs`.
+    `order`: int64 [n], where the epoch's labels depend on batches: the images in the order in which
+    they were cut into batches; otherwise None. On the CPU the views are bit for bit those that the
+    teacher saw.
     """
 
-    def __init__(self, held: ImageSet, store: LabelStore, info: DatasetInfo) -> None:
-        self.classes, self.ipc, self.epochs = held.classes, held.ipc, store.epochs
-        self.images, self.info = held.images, info
+    def __init__(self, content: ImageSet, store: LabelStore, info: DatasetInfo) -> None:
+        self.classes, self.ipc, self.epochs = content.classes, content.ipc, store.epochs
+        self.images, self.info = content.images, info
         self._store: LabelStore | None = store
         self._mix = store.origin.transform["mix"]
         self.set_epoch(0)
 
     def set_epoch(self, epoch: int) -> None:
-        """Go to another epoch; before a DataLoader is iterated, since its workers get a copy.
+        """Choose an epoch, before a DataLoader is iterated: its workers get a copy.
 
         Raises ScddError where the store has no such epoch, or its shard is damaged.
         """
         if self._store is None:
-            raise ScddError("set_epoch is for the process that made the dataset, not for workers.")
+            raise ScddError("call set_epoch in the process that made the dataset, not in a worker.")
         if not 0 <= epoch < self.epochs:
-            raise ScddError(f"epoch {epoch} is asked for, but there are labels of {self.epochs}.")
+            raise ScddError(f"epoch {epoch} has no labels: choose one of 0 to {self.epochs - 1}.")
         epoch_of = replay(self._store, epoch, torch.device("cpu"))
         self._draws, self.order = epoch_of.draws, epoch_of.order
         self.logits = epoch_of.logits(torch.arange(len(self.images)))
@@ -63,7 +63,7 @@ class Views(Dataset):
         return len(self.images)
 
     def __getitems__(self, indices: Sequence[int]) -> list[tuple[Tensor, Tensor]]:
-        """A batch at once, which is how torch's DataLoader asks for it."""
+        """A whole batch; torch's DataLoader calls this."""
         index = torch.as_tensor(indices)
         pick = index
         if self._mix != "none":
@@ -75,27 +75,27 @@ class Views(Dataset):
         return self.__getitems__([index])[0]
 
     def __getstate__(self) -> dict[str, Any]:
-        """What a worker gets: without the open files."""
+        """The state that a worker gets, without open files."""
         return {**self.__dict__, "_store": None}
 
 
 def open_distilled(path: Path, labels: Path | None) -> Images | Views:
-    """The set.json at `path`, with the soft labels in the folder `labels` if one is given.
+    """The set.json at `path`, with the soft labels in the folder `labels` if it is given.
 
     Raises ScddError where a file is missing or damaged, or the labels are of other images.
     """
     if path.is_file() and path.suffix != ".json":
-        raise ScddError(f"{path} is no set.json, which tells of a distilled set.")
-    held = load_set(path)
+        raise ScddError(f"{path} is not a set.json. Name the set.json of a distilled set.")
+    content = load_set(path)
     if labels is None:
-        return Images(held)
+        return Images(content)
     info = open_set(path)
     if info.mean is None or info.std is None:
         raise ScddError(
-            f"{path} does not tell mean and std, for an earlier version wrote it. Delete it and "
-            "run snakemake again: it will be remade."
+            f"{path} does not state mean and std. Delete it and run snakemake again: it will be "
+            "remade."
         )
     epochs = stored_epochs(labels)
-    store = open_store(labels, epochs=epochs, images=held.content, classes=held.classes)
-    seen = DatasetInfo("", info.classes, info.resolution, info.mean, info.std, 0, 0, "", "")
-    return Views(held, store, seen)
+    store = open_store(labels, epochs=epochs, images=content.content, classes=content.classes)
+    scale = DatasetInfo("", info.classes, info.resolution, info.mean, info.std, 0, 0, "", "")
+    return Views(content, store, scale)

@@ -1,4 +1,4 @@
-"""Files that others wrote: read without running what may be hidden in them."""
+"""Reading other programs' files without running code that may be hidden in them."""
 
 import pickle
 import re
@@ -13,8 +13,8 @@ from safetensors.torch import load_file
 
 from scdd.errors import ScddError
 
-# What checkpoints hold beside tensors and plain values: the arguments of their training, numbers
-# of NumPy, and the callbacks by which PyTorch Lightning orders its states.
+# What checkpoints hold beside tensors and plain values: the arguments of their training, NumPy
+# numbers, and the callbacks by which PyTorch Lightning orders its states.
 HARMLESS = (
     "argparse.Namespace",
     "numpy.core.multiarray.scalar",
@@ -28,7 +28,7 @@ HARMLESS = (
 
 
 class Inert:
-    """Stands for every harmless thing, so that not even its own code runs when it is read."""
+    """Takes the place of every harmless object, so that not even its own code runs on reading."""
 
     def __init__(self, *_: Any) -> None:
         pass
@@ -44,29 +44,29 @@ INERT = tuple((Inert, name) for name in HARMLESS)
 
 
 def read_foreign(path: Path) -> dict[str, Any]:
-    """The mapping that `path` holds, by torch.save or in safetensors, on the CPU.
+    """The mapping in a file of torch.save or safetensors, on the CPU.
 
-    Raises ScddError as `read_pickled` does, and where it holds something else.
+    Raises ScddError as `read_pickled` does, and where the file does not hold a mapping.
     """
     if path.suffix == ".safetensors" and path.is_file():
         try:
             return load_file(path)
         except (SafetensorError, OSError) as error:
-            raise ScddError(f"{path} is truncated or no safetensors file ({error}).") from None
+            raise ScddError(f"{path} is truncated or not a safetensors file ({error}).") from None
     content = read_pickled(path)
     if not isinstance(content, dict):
-        raise ScddError(f"{path} holds a {type(content).__name__}, and no state dict.")
+        raise ScddError(f"{path} holds a {type(content).__name__}, not a state dict.")
     return content
 
 
 def read_pickled(path: Path, known: Sequence[Any] = INERT) -> Any:
-    """What torch.save wrote to `path`, on the CPU: tensors and plain values, and what is `known` to
-    be harmless, as torch's safe_globals takes it; nothing else is.
+    """What torch.save wrote to `path`, on the CPU: tensors, plain values and the classes that are
+    `known` to be harmless (as torch's safe_globals takes them); nothing else.
 
-    Raises ScddError, naming the file, where it is missing, damaged, or asks for code to be run.
+    Raises ScddError, naming the file, where it is missing or damaged, or would run code.
     """
     if not path.is_file():
-        raise ScddError(f"{path} is no file.")
+        raise ScddError(f"{path} is not a file.")
     try:
         with (
             torch.serialization.safe_globals(list(known)),
@@ -74,15 +74,15 @@ def read_pickled(path: Path, known: Sequence[Any] = INERT) -> Any:
         ):
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        if asked := re.search(r"GLOBAL (\S+)", str(error)):
+        if call := re.search(r"GLOBAL (\S+)", str(error)):
             raise ScddError(
-                f"{path} is refused, and nothing of it was run: its pickle calls {asked[1]}. "
-                "Whoever trusts it may load it and save its tensors alone."
+                f"{path} is refused, and nothing in it was run: its pickle calls {call[1]}. "
+                "If you trust the file, load it with torch and save its tensors alone."
             ) from None
         raise _unreadable(path) from None
-    except Exception:  # what is no archive of torch fails wherever it may
+    except Exception:  # a file that torch did not write can fail in any way
         raise _unreadable(path) from None
 
 
 def _unreadable(path: Path) -> ScddError:
-    return ScddError(f"{path} is no checkpoint or other file of torch's, or is damaged.")
+    return ScddError(f"{path} is not a file of torch.save, or is damaged.")

@@ -1,7 +1,7 @@
 """Steps whose kernels a GPU gets all at once, as a CUDA graph.
 
-A step on small batches is hundreds of kernels, each over before the CPU has launched the next one:
-the launches are what takes the time. A captured step is a single launch of the same kernels.
+A step on small batches is hundreds of kernels, each of which ends before the CPU has launched the
+next one: the launches take the time. A captured step is a single launch of the same kernels.
 """
 
 from collections import Counter
@@ -29,14 +29,14 @@ def captures(compiled: Compiled, device: torch.device) -> bool:
 
 
 class Captured(Generic[R]):
-    """`function`, captured from its fourth call with arguments of the same shapes on.
+    """`function`, captured at its fourth call with arguments of the same shapes.
 
-    Tensors among the arguments are copied to where the graph reads them. Other values, numbers say,
-    are part of the graph: for others there is another one. What the function returns is overwritten
-    by the next call. The function must not wait for the device, must change nothing but tensors, in
-    place, and must read nothing but its arguments and tensors that stay where they are: a number
-    that it gets from elsewhere would stay what it was at the capture. If it cannot be captured, a
-    line says why, and it is called as it is.
+    Tensors among the arguments are copied to where the graph reads them. Other values, such as
+    numbers, are part of the graph: each set of them has its own graph. What the function returns is
+    overwritten by the next call. The function must not wait for the device, must change only
+    tensors, in place, and must read only its arguments and tensors that stay where they are: a
+    number from elsewhere would keep its value at the capture. If it cannot be captured, a line says
+    why, and it is called as it is.
     """
 
     def __init__(self, function: Callable[..., R], device: torch.device) -> None:
@@ -74,7 +74,7 @@ class Captured(Generic[R]):
         except torch.OutOfMemoryError:
             raise
         except RuntimeError as error:
-            if isinstance(error.__context__, torch.OutOfMemoryError):  # it broke the capture off
+            if isinstance(error.__context__, torch.OutOfMemoryError):  # it ended the capture
                 raise error.__context__ from None
             self.possible = False
             say(
@@ -95,8 +95,8 @@ class _Graph:
         self.inputs = [x.clone() if isinstance(x, Tensor) else x for x in leaves]
         arguments = tree_unflatten(self.inputs, structure)
         self.graph = torch.cuda.CUDAGraph()
-        # other threads, which read files or write a saved state, may go on meanwhile; the outer
-        # `with` puts the stream back where a capture breaks off
+        # other threads, which read files or write a saved state, continue meanwhile; the outer
+        # `with` restores the stream if the capture fails
         with (
             torch.cuda.stream(stream),
             torch.cuda.graph(self.graph, stream=stream, capture_error_mode="thread_local"),
@@ -104,9 +104,9 @@ class _Graph:
             self.result = function(*arguments)
 
     def __call__(self, leaves: Sequence[Any]) -> Any:
-        for own, given in zip(self.inputs, leaves, strict=True):
+        for own, leaf in zip(self.inputs, leaves, strict=True):
             if isinstance(own, Tensor):
-                own.copy_(given)
+                own.copy_(leaf)
         self.graph.replay()
         return self.result
 

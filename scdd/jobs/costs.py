@@ -1,8 +1,7 @@
 """What an artifact took to make: costs/<job>.json beside its config.json, a file for each job.
 
-Measured, so never part of an artifact: no rule declares these files, and a results folder from
-before there were any, or a lost file, is a cost that nobody knows. Pure Python: the plan names the
-files that a table adds up.
+A cost is measured, so it is not part of the artifact: no rule declares these files, and where one
+is missing, the cost is not known. Pure Python: the plan names the files that a table adds up.
 """
 
 import math
@@ -20,10 +19,10 @@ FOLDER = "costs"
 class Cost:
     """What one job took.
 
-    seconds: from when it had its device to when its outputs were written, over all attempts that
-    the outputs come from; what an attempt did after its last save and did not finish is not in it.
-    device: name of the GPU, or 'cpu'; threads: on the CPU. peak_mib, peak_gpu_mib: of the process
-    that finished the job, its largest memory and torch's on the GPU (0 without one), in MiB.
+    seconds: from when it had its device until its outputs were written, over all attempts that
+    the outputs come from, without what an attempt did after its last save. device: name of the GPU,
+    or 'cpu'; threads: on the CPU. peak_mib, peak_gpu_mib: the largest memory of the process that
+    finished the job, and torch's on the GPU (0 without one), in MiB.
     """
 
     seconds: float
@@ -34,8 +33,8 @@ class Cost:
 
 
 def job_name(config: Frozen, work: Path | None, slots: Range | None) -> str:
-    """Of the artifact's only job its stage; otherwise the part that the job makes: the name of its
-    folder in work/, or its range of slots."""
+    """The stage, if the job makes the whole artifact; otherwise the part that it makes: the name of
+    its folder in work/, or its range of slots."""
     if work is not None and work.name != f"{config.label}-{config.digest}":
         return work.name
     return config.stage if slots is None else f"slots_{range_name(slots)}"
@@ -47,11 +46,12 @@ def cost_path(folder: Path, job: str) -> Path:
 
 
 def save_cost(path: Path, cost: Cost) -> None:
+    """Write the cost as JSON."""
     write_json(path, asdict(cost))
 
 
 def load_cost(path: Path) -> Cost | None:
-    """None where there is no such file. Raises ScddError where it is damaged."""
+    """None if there is no such file. Raises ScddError if it is damaged."""
     if not path.exists():
         return None
     content = read_json(path)
@@ -61,5 +61,5 @@ def load_cost(path: Path) -> Cost | None:
     except TypeError:
         whole = False
     if not whole:
-        raise damaged(path, "does not tell what a job took")
+        raise damaged(path, "does not say what a job took")
     return cost

@@ -1,8 +1,8 @@
 """A job's finished outputs, kept until the whole run has ended well.
 
 When the driver dies, Snakemake deletes finished outputs of jobs that it had not recorded. A job
-therefore puts them below its folder in work/ first and links them to where they were asked for;
-when it is started again, it only links.
+therefore puts them below its folder in work/ first and links them to their places; when it is
+started again, it only links them.
 """
 
 import errno
@@ -31,10 +31,10 @@ def start(folder: Path) -> Path:
 
 
 def commit(folder: Path, key: Mapping[str, Any], places: Mapping[str, Path]) -> list[Path]:
-    """Declare what is in staging to be the outputs of the job that `key` stands for.
+    """Take what is in staging as the outputs of the job that `key` identifies.
 
-    places: where each file or folder in staging is to go. Returns the files, relative to staging,
-    in the order in which they were written.
+    places: where each file or folder in staging belongs. Returns the files, relative to staging, in
+    the order in which they were written.
     """
     staging, done = folder / STAGING, folder / DONE
     files = [file for file in staging.rglob("*") if file.is_file()]
@@ -48,8 +48,8 @@ def commit(folder: Path, key: Mapping[str, Any], places: Mapping[str, Path]) -> 
 
 
 def finished(folder: Path, key: Mapping[str, Any]) -> list[Path]:
-    """The files that `commit` left, relative to its staging; none if they are of another key,
-    gone or altered."""
+    """The files that `commit` left, relative to its staging; none if they have another key, are
+    missing or were changed."""
     done = folder / DONE
     try:
         manifest = read_json(done / MANIFEST)
@@ -67,8 +67,8 @@ def _place(file: Path, places: Mapping[str, Path]) -> Path:
 
 
 def deliver(folder: Path, files: Iterable[Path], places: Mapping[str, Path]) -> None:
-    """Link `files` to their places. Their time is now: what they were made of may have been linked
-    a moment ago too."""
+    """Link `files` to their places. Their time is set to now: their inputs may have been linked a
+    moment ago, too."""
     for file in files:
         with replacing(_place(file, places)) as temporary:
             try:
@@ -81,10 +81,10 @@ def deliver(folder: Path, files: Iterable[Path], places: Mapping[str, Path]) -> 
 
 
 def tidy(keys: Iterable[str]) -> None:
-    """After a run that ended well: of the artifacts `<stage>/<name>`, remove the folders of jobs
-    whose outputs are in place, and the temporary files that killed processes left.
+    """After a run that ended well: for the artifacts `<stage>/<name>`, remove the folders of jobs
+    whose outputs are in place, and temporary files that killed processes left.
 
-    The states of jobs that were not part of the run stay.
+    States of jobs that were not part of the run are kept.
     """
     for key in keys:
         for manifest in list((WORK / key).rglob(f"{DONE}/{MANIFEST}")):

@@ -2,7 +2,7 @@
 
 Snakemake counts GPUs (`--resources gpu=4`) but does not say which one a job has. Each device has as
 many places, which are lock files, as jobs may share it. A job takes a place on the device with the
-most free ones; the kernel frees it when the process ends, however.
+most free ones; the kernel frees it when the process ends, in whatever way.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ _jobs = 1  # that share the device of this process
 
 
 def folder() -> Path:
-    """Where this user's lock files are: the same for all jobs of a machine, whatever TMPDIR is."""
+    """This user's lock files: the same folder for all jobs of a machine, whatever TMPDIR is."""
     return Path("/tmp") / f"scdd-gpus-{os.getuid()}"
 
 
@@ -43,7 +43,7 @@ def take(names: Sequence[str], jobs: int = 1) -> int:
     """The index of the device on which this process has one of `jobs` places until it ends.
 
     Waits until there is one. A single device is taken without a lock if it is for one job, or if
-    Slurm handed it out: there, each job may call a GPU of its own by the same name.
+    Slurm assigned it: each of Slurm's jobs may have a GPU of its own by the same name.
     """
     global _jobs  # noqa: PLW0603
     _jobs = jobs
@@ -72,15 +72,15 @@ def take(names: Sequence[str], jobs: int = 1) -> int:
 
 @contextlib.contextmanager
 def _alone() -> Iterator[None]:
-    """No other process looks for a place meanwhile: a look locks all free ones for a moment."""
+    """Within, no other process looks for a place: a look locks all free ones for a moment."""
     with (folder() / "look.lock").open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
 def _lock_free_places(name: str, jobs: int) -> list[TextIO]:
-    """Of a device, locked."""
-    free = []
+    """The free places of a device, locked."""
+    free: list[TextIO] = []
     for place in range(jobs):
         file = (folder() / f"{name}.{place}.lock").open("a")
         try:

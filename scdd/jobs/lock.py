@@ -1,7 +1,7 @@
 """One process at a time on a job's saved state, on all hosts that share its file system.
 
-The owner holds the file `lock.<n>` with the highest n, and touches it as a sign of life. Whoever
-finds that owner dead creates `lock.<n + 1>`, which only one process can do.
+The owner has the file `lock.<n>` with the highest n, and touches it as a sign of life. A process
+that finds the owner dead creates `lock.<n + 1>`, which only one process can do.
 """
 
 import contextlib
@@ -16,12 +16,12 @@ from pathlib import Path
 
 from scdd.errors import ScddError
 
-# Seconds. An owner on this host is looked up by its process id; one on another host lives while it
-# beats, is given up after SILENCE, and in between nobody knows.
+# Seconds. An owner on this host is looked up by its process id. One on another host is alive while
+# it beats, and counts as dead after SILENCE; in between nobody knows.
 BEAT = 5.0
 QUIET = 3 * BEAT
 SILENCE = 120.0
-PATIENCE = 20.0  # for a live owner to leave, as one does that was asked to save; more than QUIET
+PATIENCE = 20.0  # for a live owner that was asked to save and leave; more than QUIET
 LOOK = 0.25
 
 
@@ -57,7 +57,7 @@ def _first_line(path: str) -> str:
 
 
 def _born(pid: int) -> str:
-    """When a process was started, in the kernel's ticks; '' where there is none, or a zombie."""
+    """When a process was started, in the kernel's ticks; '' if it does not run or is a zombie."""
     if not Path("/proc/self/stat").exists():  # not Linux
         try:
             os.kill(pid, 0)
@@ -113,7 +113,7 @@ def _age(path: Path, token: str) -> float:
 
 
 def dead(path: Path, me: Owner) -> bool | None:
-    """Whether the owner of a lock is no more; None while it is silent and may be either."""
+    """Whether the owner of a lock has ended; None while it is silent and nobody can know."""
     owner = read_owner(path)
     if owner and owner.place == me.place:
         return _born(owner.pid) != owner.born
@@ -137,7 +137,7 @@ class Lock:
         self._released = threading.Event()
 
     def acquire(self, patience: float = PATIENCE) -> None:
-        """Become the owner. Raises ScddError, naming the owner, where a live one does not leave."""
+        """Become the owner. Raises ScddError, naming the owner, if a live one does not leave."""
         self.folder.mkdir(parents=True, exist_ok=True)
         deadline = time.monotonic() + patience
         while not self._try():
@@ -145,14 +145,14 @@ class Lock:
                 owner = read_owner(path)
                 if owner and time.monotonic() > deadline and dead(path, self.me) is False:
                     raise ScddError(
-                        f"{owner} is at work on this already ({path}). Wait for it, or end it "
+                        f"{owner} already works on this ({path}). Wait for it, or end it "
                         f"({owner.stop}; it saves what it has), then run snakemake again."
                     )
             time.sleep(LOOK)
         threading.Thread(target=self._beat, daemon=True).start()
 
     def _try(self) -> bool:
-        """Create the next lock, if no other is held by a process that may live."""
+        """Create the next lock, unless a process that may be alive has one."""
         before = locks(self.folder)
         if not all(dead(path, self.me) for path in before):
             return False
@@ -165,7 +165,7 @@ class Lock:
         except OSError:
             path.unlink(missing_ok=True)
             raise
-        # Two that saw different locks may each have made one: then both let go and try again.
+        # Two processes that saw different locks may each have made one: both then try again.
         others = [other for other in locks(self.folder) if other != path]
         if not all(dead(other, self.me) for other in others):
             path.unlink(missing_ok=True)
@@ -182,7 +182,7 @@ class Lock:
                     os.utime(self.path)
 
     def held(self) -> bool:
-        """Whether nobody took the lock away, having found this process silent for too long."""
+        """Whether this process still has the lock. Another one takes it after a long silence."""
         owner = read_owner(self.path) if self.path else None
         return owner == self.me and locks(self.folder)[-1:] == [self.path]
 

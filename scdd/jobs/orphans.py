@@ -1,16 +1,15 @@
-"""A Slurm driver's care for its jobs, where Snakemake has none.
+"""What a driver does about its Slurm jobs that Snakemake does not do.
 
 Snakemake forgets its jobs when it dies, but they stay in Slurm: a new driver would start second
-copies beside them. And it takes a preempted job for one that Slurm will start again, which Slurm
-does not where it preempts by cancelling: it would wait for ever.
+copies beside them. And Snakemake expects Slurm to start a preempted job again, which Slurm does not
+do if it preempts by cancelling: Snakemake would wait for ever.
 
-A job is known by its name, which the profile makes: `scdd-<host>-<pid of the driver>_…`.
+A job is recognised by its name, which the profile sets: `scdd-<host>-<pid of the driver>_…`.
 """
 
 import os
 import re
 import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import NamedTuple
 from scdd.artifacts.run import WORK
 from scdd.errors import ScddError
 from scdd.jobs.lock import locks, read_owner
+from scdd.jobs.progress import say
 
 SECONDS_TO_LEAVE = 120  # for cancelled jobs: Slurm grants them 30 by default, to save
 SECONDS_BETWEEN_LOOKS = 30  # at preempted jobs: Slurm forgets them after some minutes
@@ -33,7 +33,7 @@ class Driver(NamedTuple):
     pid: int
 
     def is_dead(self) -> bool:
-        """Whether it surely is; of other hosts one cannot know."""
+        """Whether it is known to be dead; False for drivers on other hosts."""
         return self.host == host() and not is_another_snakemake(self.pid)
 
 
@@ -53,11 +53,11 @@ def start(folder: Path) -> None:
 
 
 def take_over(folder: Path) -> None:
-    """See to the jobs that earlier drivers of this folder left in the queue.
+    """Take care of the jobs that earlier drivers of this folder left in the queue.
 
-    A job of a dead driver that runs and holds the lock of a state is left to finish; this run's
-    copy of it waits (see `after`). All others have nothing to lose: they are cancelled, since they
-    would write the same files as this run's jobs.
+    A running job of a dead driver that has the lock of a state may finish; this run's copy of it
+    waits (see `after`). All others have nothing to lose: they are cancelled, since they would write
+    the same files as this run's jobs.
     """
     left = [job for job in queue() if job.folder.resolve() == folder.resolve()]
     unsure = [job for job in left if job.driver.host != host()]
@@ -68,7 +68,7 @@ def take_over(folder: Path) -> None:
     if unsure:
         say(f"If the run on {unsure[0].driver.host} has died: scancel {ids(unsure)}")
     if going_on:
-        say(f"Jobs of an earlier run go on, and this run waits for them: {ids(going_on)}")
+        say(f"Jobs of an earlier run continue, and this run waits for them: {ids(going_on)}")
     if lost:
         say(f"Cancelling the jobs of an earlier run that has died: {ids(lost)}")
         cancel(lost)
@@ -139,7 +139,7 @@ def host() -> str:
 
 
 def is_another_snakemake(pid: int) -> bool:
-    if pid == os.getpid():  # it was given to us when its last owner had died
+    if pid == os.getpid():  # this process got the number after its last owner had died
         return False
     try:
         return b"snakemake" in Path(f"/proc/{pid}/cmdline").read_bytes()
@@ -158,7 +158,3 @@ def ask(*command: str) -> str:
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""
-
-
-def say(message: str) -> None:
-    print(message, file=sys.stderr)

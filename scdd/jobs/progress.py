@@ -3,7 +3,7 @@
 import contextlib
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from typing import TypeVar
 
 from tqdm import tqdm
@@ -13,13 +13,13 @@ LINE_EVERY = 10.0  # seconds between the lines of a log
 
 
 def say(text: str) -> None:
-    """A line in the log. A log that cannot be written, on a full disk say, stops no job."""
+    """A line in the log. A log that cannot be written, as on a full disk, does not stop a job."""
     with contextlib.suppress(OSError):
         print(text, file=sys.stderr, flush=True)
 
 
 class Progress:
-    """Counts from `at` to `total` (None: unknown): what is done, at what rate, what time is left.
+    """Counts from `at` to `total` (None: unknown), and shows the rate and the time left.
 
     Lines come every 10 s and at the end; the rate is that of this process.
     """
@@ -52,7 +52,7 @@ class Progress:
 
 def track(items: Iterable[T], what: str, *, total: int | None = None) -> Iterator[T]:
     """Iterate over `items` and show the progress."""
-    total = len(items) if total is None and hasattr(items, "__len__") else total
+    total = len(items) if total is None and isinstance(items, Sized) else total
     with Progress(what, total) as progress:
         for item in items:
             yield item

@@ -1,4 +1,4 @@
-"""The saved state of a long job: what the next attempt goes on from.
+"""The saved state of a long job: what the next attempt resumes from.
 
 A job's folder in work/ holds, beside its lock and its finished outputs,
 
@@ -27,13 +27,14 @@ from scdd.artifacts.run import NAME
 from scdd.errors import ScddError
 from scdd.jobs.lock import Lock
 
-FRUITLESS = 2  # attempts in a row without a newly saved step, after which there is no other
+FRUITLESS = 2  # attempts in a row without a newly saved step, after which the job is not retried
 HASH = 32  # bytes of sha256
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What a job needs to go on: `content` as it is now, and new `parts`, which stay as they are.
+    """What a job needs to resume: `content` as it is now, and new `parts`, which do not change any
+    more.
 
     Tensors in dicts, lists and tuples, with numbers and text. All but tensors of content and parts
     are read back equal; tensors, on the CPU, with the same strides.
@@ -47,11 +48,12 @@ class Stopped(Exception):
     """The job was asked to leave, and has saved its state."""
 
 
-class Unsaved:
-    """A job that is never interrupted; also what a loop needs of one that is."""
+class JobState:
+    """The state that a job resumes from and saves; this one is never saved: for a job that is not
+    interrupted."""
 
     content: dict[str, Any] | None = None
-    """What an earlier attempt saved last, None for a new start."""
+    """What an earlier attempt saved last; None for a new start."""
     leaving = False
     """Whether the job was asked to leave: set by a signal's handler."""
 
@@ -62,15 +64,15 @@ class Unsaved:
     def offer(self, step: int, snapshot: Callable[[], Snapshot]) -> None:
         """To be called after every step, counted from the job's start: saves now and then.
 
-        It is written while the job goes on. Raises Stopped where the job is to leave; its state is
-        saved then.
+        The state is written while the job continues. Raises Stopped, with the state saved, if the
+        job was asked to leave.
         """
 
     def save(self, step: int, snapshot: Snapshot) -> None:
         """Save now, and wait until it is written."""
 
 
-class Saved(Unsaved):
+class SavedState(JobState):
     """One attempt at a job, `locked`: alone with its folder.
 
     key: what the state must have been made for, e.g. digests of parameters and code.
@@ -89,7 +91,7 @@ class Saved(Unsaved):
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Alone with the folder. Raises ScddError where another process is at work there."""
+        """Alone with the folder. Raises ScddError if another process works there."""
         self.lock.acquire()
         try:
             yield
@@ -98,9 +100,9 @@ class Saved(Unsaved):
 
     @contextlib.contextmanager
     def attempt(self, say: Callable[[str], None]) -> Iterator[None]:
-        """Within the lock: reads the state, tells of earlier attempts, records how this one ends.
+        """Within the lock: reads the state, reports earlier attempts, records how this one ends.
 
-        Raises ScddError where this run's attempts have shown that another one is of no use.
+        Raises ScddError if this run's attempts have shown that another one is of no use.
         """
         self.started = time.monotonic()
         earlier = self._attempts()
@@ -114,7 +116,7 @@ class Saved(Unsaved):
             earlier["fruitless"] + 1,
             f"{FRUITLESS} attempts in a row ended before a new step was saved. If they ran out of "
             "time or memory, ask for more, or save more often (machine.save_every); how they ended "
-            f"stands in {log}.",
+            f"is in {log}.",
         )
         self._note(f"begins at step {self.step}: {self.lock.me}")
         say(f"begins at step {self.step}")
@@ -122,54 +124,54 @@ class Saved(Unsaved):
         try:
             yield
         except Exception as error:
-            with contextlib.suppress(ScddError):  # the first error is the one to be told
+            with contextlib.suppress(ScddError):  # the first error is the one to report
                 self.wait()
-            # it would be the same a second time
+            # another attempt would end in the same way
             if isinstance(error, ScddError) and self.lock.held():
                 self._record(FRUITLESS, str(error))
             self._note(f"ends at step {self.step}: {error}")
             raise
-        with contextlib.suppress(ScddError):  # all is done, and the state not needed any more
+        with contextlib.suppress(ScddError):  # all is done: the state is not needed any more
             self.wait()
 
     def _attempts(self) -> dict[str, Any]:
-        """Of this run; those of an earlier one do not count, for its user has come back."""
+        """Of this run of the workflow; those of an earlier run do not count."""
         with contextlib.suppress(OSError, ValueError):
-            held: dict[str, Any] = json.loads((self.folder / "attempts.json").read_text())
-            if held.get("run") == self.run:
-                return held
+            attempts: dict[str, Any] = json.loads((self.folder / "attempts.json").read_text())
+            if attempts.get("run") == self.run:
+                return attempts
         return {"fruitless": 0, "reason": ""}
 
     def _record(self, fruitless: int, reason: str) -> None:
-        held = {"run": self.run, "fruitless": fruitless, "reason": reason}
+        attempts = {"run": self.run, "fruitless": fruitless, "reason": reason}
         with contextlib.suppress(ScddError):  # a full disk
-            write_json(self.folder / "attempts.json", held)
+            write_json(self.folder / "attempts.json", attempts)
 
     def _note(self, text: str) -> None:
-        # a full disk may be what is to be noted
+        # the reason for the note may be a full disk
         with contextlib.suppress(OSError), (self.folder / "attempts.log").open("a") as log:
             log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
 
     def _read(self) -> None:
-        held = _load(self.folder / "state.pt")
-        if held is not None and held["key"] == self.key:
-            self.step, self.content = held["step"], held["content"]
-            self.spent = held.get("seconds")
+        state = _load(self.folder / "state.pt")
+        if state is not None and state["key"] == self.key:
+            self.step, self.content = state["step"], state["content"]
+            self.spent = state.get("seconds")
         else:
             for file in self.folder.glob("*.part"):
                 file.unlink()
 
     def seconds(self) -> float | None:
-        """What this attempt took so far and those took that it goes on from, each up to its last
-        save; None where their time was not recorded."""
+        """What this attempt took so far, and the earlier ones that it resumed from up to their last
+        saves; None if their time was not recorded."""
         return None if self.spent is None else self.spent + time.monotonic() - self.started
 
     def part(self, name: str) -> Any:
-        held = _load(self.folder / f"{name}.part")
-        if held is None:
+        part = _load(self.folder / f"{name}.part")
+        if part is None:
             state = self.folder / "state.pt"
             raise ScddError(f"{name}.part beside {state} is damaged. Delete {state}, run again.")
-        return held
+        return part
 
     def offer(self, step: int, snapshot: Callable[[], Snapshot]) -> None:
         if not self.leaving and time.monotonic() < self.due:
@@ -180,18 +182,18 @@ class Saved(Unsaved):
             raise Stopped(f"saved at step {step}")
 
     def save(self, step: int, snapshot: Snapshot) -> None:
-        """Raises ScddError where another process took the lock, or the disk is full."""
+        """Raises ScddError if another process took the lock, or the disk is full."""
         self._begin(step, snapshot)
         self.wait()
 
     def wait(self) -> None:
-        """Until what is being saved is written. Raises ScddError where the disk is full."""
+        """Until the state that is being saved is written. Raises ScddError if the disk is full."""
         writing, self.writing = self.writing, None
         if writing is not None:
             writing.result()
 
     def _begin(self, step: int, snapshot: Snapshot) -> None:
-        """Take a copy, which is hashed and written while the job goes on."""
+        """Take a copy, which is hashed and written while the job continues."""
         self.wait()
         self.require_lock()
         state = {"key": self.key, "step": step, "content": snapshot.content}
@@ -211,15 +213,15 @@ class Saved(Unsaved):
         self.step = step
 
     def require_lock(self) -> None:
-        """Raises ScddError where another process took the lock away."""
+        """Raises ScddError if another process took the lock."""
         if not self.lock.held():
             raise ScddError(
                 f"another process took over the work in {self.folder}, because this one gave no "
-                "sign of life for long. It goes on; nothing is to be done."
+                "sign of life for long. The other one continues: there is nothing to do."
             )
 
     def clear(self) -> None:
-        """The job is done: nothing of its state is needed any more."""
+        """Delete the state: the job is done."""
         for file in (self.folder / "state.pt", *self.folder.glob("*.part")):
             file.unlink(missing_ok=True)
         for name in ("attempts.json", "attempts.log"):
@@ -233,7 +235,7 @@ def _pack(content: Any) -> memoryview:
 
 
 def _load(path: Path) -> Any:
-    """None where the file is missing or not intact."""
+    """None if the file is missing or damaged."""
     try:
         data = path.read_bytes()
     except OSError:

@@ -28,10 +28,10 @@ INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32}
 
 
 def encode(logits: Tensor, form: str, temperature: float) -> dict[str, Tensor]:
-    """The tensors, by name, that stand for `logits` float16 [n, C]; all begin with 'logits'.
+    """The tensors that store `logits` float16 [n, C]; their names begin with 'logits'.
 
-    temperature: of the students; only topk depends on it. What is not finite stays so in int8 and
-    makes others wrong: look before.
+    temperature: of the students; only topk depends on it. Logits must be finite: in int8 one that
+    is not makes its whole row wrong.
     """
     if form == "float16":
         return {"logits": logits}
@@ -60,13 +60,13 @@ def encode(logits: Tensor, form: str, temperature: float) -> dict[str, Tensor]:
     }
 
 
-def decode(held: Mapping[str, Tensor], classes: int) -> Tensor:
-    """Logits [n, classes] of what `encode` made, or of some of its rows: float16 in the form of
+def decode(stored: Mapping[str, Tensor], classes: int) -> Tensor:
+    """Logits [n, classes] from what `encode` gave, or from some of its rows: float16 in the form of
     that name, else float32."""
-    if "logits" in held:
-        return held["logits"]
-    if "logits_code" in held:
-        low, step = (held[f"logits_{name}"].float()[:, None] for name in ("low", "step"))
-        return low + step * held["logits_code"]
-    rest = held["logits_rest"].float()[:, None].expand(-1, classes)
-    return rest.scatter(1, held["logits_class"].long(), held["logits_top"].float())
+    if "logits" in stored:
+        return stored["logits"]
+    if "logits_code" in stored:
+        low, step = (stored[f"logits_{name}"].float()[:, None] for name in ("low", "step"))
+        return low + step * stored["logits_code"]
+    rest = stored["logits_rest"].float()[:, None].expand(-1, classes)
+    return rest.scatter(1, stored["logits_class"].long(), stored["logits_top"].float())

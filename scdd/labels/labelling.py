@@ -82,8 +82,8 @@ class Labelling:
 
 
 def origin_of(relabel: Relabel, batch: int | None) -> dict[str, Any]:
-    """What a label store's header says of its views and batches. Labels that depend on no batches
-    need no more than the transform."""
+    """What a label store's header says about its views and batches. Labels that do not depend on
+    batches need only the transform."""
     tied = {"mix_by": relabel.mix_by, "teacher_bn": relabel.teacher_bn, "batch": batch}
     return pick(Transform, relabel).dump() | (tied if relabel.by_batch else {})
 
@@ -110,8 +110,8 @@ def _running(n: int, seed: int) -> "_Orders":
 
 
 class _Orders:
-    """The released orders by epoch. Drawing one takes all before it: what comes later is drawn on,
-    what comes earlier anew."""
+    """The released orders by epoch. To draw one, all before it must be drawn: a later one continues
+    from the last, an earlier one starts again."""
 
     def __init__(self, n: int, seed: int) -> None:
         self.n, self.seed, self.next = n, seed, 0

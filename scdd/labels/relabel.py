@@ -6,7 +6,7 @@ as SC-DD's released code does. Of several teachers the logits are averaged.
 """
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -14,22 +14,23 @@ from torch import Tensor, nn
 
 from scdd.artifacts.config import Frozen, teacher_roles
 from scdd.artifacts.dataset import DatasetInfo, load_info
-from scdd.artifacts.images import SetInfo
 from scdd.artifacts.labels import Origin, save_shard
-from scdd.artifacts.network import load_checkpoint
 from scdd.artifacts.sizes import label_bytes
 from scdd.artifacts.slots import Range
 from scdd.data.batches import batch_count, views
 from scdd.data.placement import open_images
 from scdd.data.source import Split
 from scdd.errors import ScddError
-from scdd.jobs import runtime
+from scdd.jobs import arguments, runtime
 from scdd.jobs.capture import Compiled, captured
-from scdd.jobs.progress import Progress, say
-from scdd.jobs.saved import Snapshot, Unsaved
+from scdd.jobs.epochs import Epochs
+from scdd.jobs.progress import say
+from scdd.jobs.saved import JobState
 from scdd.labels.forms import encode
 from scdd.labels.labelling import Labelling, labelling_of, origin_of
-from scdd.networks.resnet import build, in_eval_mode
+from scdd.labels.shard import Passes, Shard
+from scdd.networks.resnet import in_eval_mode
+from scdd.networks.teachers import load_teachers
 from scdd.params.protocol import Relabel
 from scdd.views.mixing import Draws
 
@@ -39,7 +40,7 @@ PASS = 256  # images a forward pass, always from one epoch: an epoch's labels fi
 class Averaged(nn.Module):
     """The mean of several networks' logits."""
 
-    def __init__(self, networks: list[nn.Module]) -> None:
+    def __init__(self, networks: Sequence[nn.Module]) -> None:
         super().__init__()
         self.networks = nn.ModuleList(networks)
 
@@ -51,8 +52,8 @@ class Averaged(nn.Module):
 def use_batch_statistics(network: nn.Module) -> None:
     """Let every BatchNorm of `network`, in eval mode too, normalise by its batch.
 
-    The released code puts the teacher in training mode, so that its running statistics drift. In
-    that mode nothing reads them: labels are the same without them.
+    The released code puts the teacher in training mode, in which its running statistics change but
+    are not read: labels are the same without them.
     """
     for module in network.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
@@ -100,113 +101,58 @@ def label(
     epochs: Range,
     info: DatasetInfo,
     device: torch.device,
-    saved: Unsaved | None = None,
+    saved: JobState | None = None,
     precision: str = "float32",
     compiled: Compiled = "none",
 ) -> dict[str, Tensor]:
-    """A shard's tensors (CPU): draws of the half-open range `epochs`, and logits in their `form`.
+    """A shard's tensors (CPU), by name [epochs, n, ...]: the draws of the half-open range `epochs`,
+    and logits in their `form`.
 
     An epoch's content depends on (labelling, epoch), not on the range. temperature: of the
-    students, for `encode`. saved: where to go on from, and where to leave the state. precision: of
-    the teacher's passes; compiled: see `scdd.jobs.capture`. Raises ScddError where a logit is not
+    students, for `encode`. saved: where to resume from, and where to leave the state. precision: of
+    the teacher's passes; compiled: see `scdd.jobs.capture`. Raises ScddError if a logit is not
     finite in float16.
     """
-    saved = saved or Unsaved()
     n, mix = len(split), labelling.transform.mix
     # a batch whose statistics count is a pass of its own
     size = labelling.batch if labelling.batch_bn and labelling.batch else PASS
-    passes = batch_count(n, size)
     answer = answer_of(teacher, precision, device, compiled)
-    made: dict[str, Tensor] = {}
-    # passes done; parts saved; of each pass of the epoch under way the tensors of its logits
-    done, parts, held = 0, 0, list[dict[str, Tensor]]()
-
-    def fill(row: int, content: dict[str, Tensor]) -> None:
-        for name, tensor in content.items():
-            if name not in made:  # filled in place: a shard can take a good part of the memory
-                made[name] = tensor.new_empty((epochs[1] - epochs[0], *tensor.shape[1:]))
-            made[name][row : row + len(tensor)] = tensor
-
-    def snapshot() -> Snapshot:
-        """The finished epochs that no part has yet, as one part, and what the next one has."""
-        nonlocal kept, parts
-        rows = slice(kept, done // passes)
-        new = {}
-        if rows.stop > rows.start:
-            new[f"epochs_{parts}"] = {name: tensor[rows].clone() for name, tensor in made.items()}
-            kept, parts = rows.stop, parts + 1
-        return Snapshot({"done": done, "parts": parts, "logits": held}, new)
-
-    if saved.content is not None:
-        done, parts = saved.content["done"], saved.content["parts"]
-        held = [
-            {name: tensor.to(device) for name, tensor in one.items()}
-            for one in saved.content["logits"]
-        ]
-        row = 0
-        for part in range(parts):
-            content = saved.part(f"epochs_{part}")
-            fill(row, content)
-            row += len(content["lam"])
-    kept = done // passes
-    with Progress("relabel", passes * (epochs[1] - epochs[0]), done) as progress:
-        for row in range(done // passes, epochs[1] - epochs[0]):
-            epoch = epochs[0] + row
-            draws = labelling.draw(n, split.resolution, epoch)
-            order = labelling.order(n, epoch) if labelling.batch_bn else None
-            order = torch.arange(n) if order is None else order
-            left = order[(done - row * passes) * size :]
-            there = draws.to(device)
-            for logits in label_passes(answer, split, there, left, size, mix, info):
-                finite = torch.isfinite(logits).all(1)
-                held.append({**encode(logits, form, temperature), "finite": finite})
-                done += 1
-                progress.advance()
-                if done % passes:
-                    saved.offer(done, snapshot)
-            back = order.argsort()  # from the order of the passes to that of the set
-            whole = {name: torch.cat([one[name] for one in held]).cpu()[back] for name in held[0]}
-            if not bool(whole.pop("finite").all()):
-                raise ScddError(
-                    f"the teacher's logits in epoch {epoch} are not finite in float16. "
-                    "Look at the probe: its learning rate may be too high."
-                )
-            fill(row, {name: tensor[None] for name, tensor in {**draws.stored(), **whole}.items()})
-            held = []
-            saved.offer(done, snapshot)
-    return made
+    passes = Passes(device)
+    shard = Shard(epochs[1] - epochs[0], saved or JobState())
+    run = Epochs(
+        "relabel",
+        shard.epochs,
+        batch_count(n, size),
+        saved,
+        {"parts": shard, "logits": passes},
+        shard.new_parts,
+    )
+    for row in run:
+        epoch = epochs[0] + row
+        draws = labelling.draw(n, split.resolution, epoch)
+        order = labelling.order(n, epoch) if labelling.batch_bn else None
+        order = torch.arange(n) if order is None else order
+        left = order[run.skip * size :]
+        there = draws.to(device)
+        for logits in run.steps_of(label_passes(answer, split, there, left, size, mix, info)):
+            passes.add({**encode(logits, form, temperature), "finite": logits.isfinite().all(1)})
+        whole = passes.joined(order)
+        if not bool(whole.pop("finite").all()):
+            raise ScddError(
+                f"the teacher's logits in epoch {epoch} are not finite in float16. "
+                "Look at the probe: its learning rate may be too high."
+            )
+        shard.add({name: tensor[None] for name, tensor in {**draws.stored(), **whole}.items()})
+    return shard.tensors
 
 
-def load_teachers(paths: list[Path], config: Frozen, images: SetInfo, of: Path) -> nn.Module:
-    """The network that labels, in eval mode: of several checkpoints the mean of their logits.
-
-    Raises ScddError where one is damaged, not the one that `config` means, or of another class list
-    than the images, which were read from `of`.
-    """
-    roles = teacher_roles(config.parents)
-    if len(paths) != len(roles):
-        raise ScddError(f"--teacher: {len(roles)} checkpoints are needed: {', '.join(roles)}.")
-    networks: list[nn.Module] = []
-    for path, role in zip(paths, roles, strict=True):
-        checkpoint = load_checkpoint(
-            path,
-            kind="classifier",
-            digest=config.parents[role],
-            classes=images.classes,
-            classes_of=of,
-        )
-        network = build(checkpoint.architecture, len(images.classes))
-        network.load_state_dict(checkpoint.state)
-        networks.append(network)
-    teacher = networks[0] if len(networks) == 1 else Averaged(networks)
-    return teacher.eval()
-
-
-def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: Unsaved) -> None:
+def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: JobState) -> None:
     params = Relabel.of(config.params)
     info = load_info(args.data)
     images, split = open_images(args.images, info, args.data, config.parents["images"], device)
-    teacher = load_teachers(args.teacher, config, images, args.images)
+    loaded = load_teachers(args.teacher, config, images.classes, args.images)
+    networks = [network for network, _ in loaded]
+    teacher = networks[0] if len(networks) == 1 else Averaged(networks)
     count, each = len(split), label_bytes(params, len(images.classes))
     epochs = args.epochs[1] - args.epochs[0]
     say(f"{epochs} epochs x {count} images x {each} bytes = {epochs * count * each} bytes")
@@ -215,7 +161,7 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: 
     labelling = labelling_of(transform, params.seed)
     if labelling.batch_bn:
         use_batch_statistics(teacher)
-    made = label(
+    shard = label(
         in_eval_mode(teacher, device),
         split,
         labelling,
@@ -240,13 +186,11 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: 
         views=params.views,
         precision=params.label_precision,
     )
-    save_shard(args.out, made, origin, args.epochs, runtime.environment(device))
+    save_shard(args.out, shard, origin, args.epochs, runtime.environment(device))
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = runtime.long_parser(__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="dataset.json")
-    parser.add_argument("--images", type=Path, required=True, help="the image set's set.json")
+    parser = arguments.long_parser(__doc__, "data", "images", "epochs", out="the shard to write")
     parser.add_argument(
         "--teacher",
         type=Path,
@@ -254,8 +198,6 @@ def main(argv: list[str] | None = None) -> int:
         required=True,
         help="the probe's checkpoint; of several the logits are averaged",
     )
-    parser.add_argument("--epochs", type=runtime.span, required=True, help="half-open, as 0:100")
-    parser.add_argument("--out", type=Path, required=True, help="the shard to write")
     return runtime.run_long("relabel", parser, work, argv, outputs=("out",))
 
 

@@ -16,37 +16,40 @@ from scdd.views.mixing import Draws
 
 @dataclass(frozen=True)
 class Replay:
-    """draws: of all images, on the device; order: int64 [n] (CPU), the images in the order whose
-    cuts are the batches to train on, None where any will do."""
+    """draws: of all images, on the device; order: int64 [n] (CPU), the images in the order that is
+    cut into the batches to train on, None if any batches will do; stored: the logits as they are in
+    the store, on the device."""
 
     draws: Draws
     order: Tensor | None
-    held: dict[str, Tensor]
+    stored: dict[str, Tensor]
     classes: int
 
     def logits(self, index: Tensor) -> Tensor:
         """The teacher's logits [b, classes] of the images `index`, float16 or float32, on the
-        device. Decoded here: an epoch as stored may be a tenth of its logits."""
-        return decode({name: tensor[index] for name, tensor in self.held.items()}, self.classes)
+        device. Decoded here: a stored epoch may be a tenth as large as its logits."""
+        return decode({name: tensor[index] for name, tensor in self.stored.items()}, self.classes)
 
 
 def replay(store: LabelStore, epoch: int, device: torch.device) -> Replay:
     """An epoch of the store on the device.
 
-    Raises ScddError where it is damaged, or where views that are drawn again come out otherwise.
+    Raises ScddError if it is damaged, or if views that are drawn again differ from those labelled.
     """
-    origin, held = store.origin, store.epoch(epoch)
-    logits = of_logits(held)
+    origin, stored = store.origin, store.epoch(epoch)
+    logits = of_logits(stored)
     n = len(next(iter(logits.values())))
     fixed = "batch" in origin.transform
     if origin.views == "drawn":
         if origin.resolution is None:
-            raise ScddError(f"{store.folder} does not tell the image size of views to be drawn.")
+            raise ScddError(
+                f"{store.folder} does not give the image size, which is needed to draw its views."
+            )
         labelling = labelling_of(origin.transform, origin.seed)
         views = labelling.draw(n, origin.resolution, epoch).stored()
         store.check_drawn(epoch, views)
     else:
-        views = of_views(held)
+        views = of_views(stored)
     send = partial(Tensor.to, device=device, non_blocking=True)
     return Replay(
         Draws(**views).to(device),

@@ -82,6 +82,11 @@ class ResNet(nn.Module):
     CIFAR. `width` multiplies all channel counts.
     """
 
+    layer1: nn.Sequential
+    layer2: nn.Sequential
+    layer3: nn.Sequential
+    layer4: nn.Sequential
+
     def __init__(
         self, block: Block, depths: tuple[int, ...], width: float, stem: str, classes: int
     ) -> None:
@@ -108,6 +113,7 @@ class ResNet(nn.Module):
         self.fc = nn.Linear(inputs, classes)
 
     def features(self, x: Tensor) -> Tensor:
+        """Float [n, fc.in_features]: the mean over all positions of the last block's output."""
         x = self.maxpool(self.bn1(self.conv1(x)).relu_())
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         return x.mean((2, 3))
@@ -117,7 +123,7 @@ class ResNet(nn.Module):
 
 
 def initialise(module: nn.Module, draw: torch.Generator | None) -> None:
-    """Draw all weights anew as torchvision's ResNets do: He-normal (fan out) convolutions,
+    """Draw all weights as torchvision's ResNets do: He-normal (fan out) convolutions,
     BatchNorm 1 and 0, torch's default for linear layers (uniform within 1/sqrt(fan in))."""
     for part in module.modules():
         if isinstance(part, nn.Conv2d):
@@ -152,10 +158,11 @@ def build(architecture: Network, classes: int, draw: torch.Generator | None = No
 
 def in_eval_mode(network: N, device: torch.device) -> N:
     """The network, moved in place, for passes in which no convolution is trained. On a GPU it is
-    channels_last, which tensor cores work in; on the CPU results would round otherwise by that."""
-    on_gpu = device.type == "cuda"
-    memory_format = torch.channels_last if on_gpu else torch.preserve_format
-    return network.to(device, memory_format=memory_format).eval()
+    channels_last, which tensor cores need; on the CPU that would change the rounding."""
+    network.to(device)
+    if device.type == "cuda":
+        network.to(memory_format=torch.channels_last)
+    return network.eval()
 
 
 def features_of(network: ResNet, images: Tensor, precision: str) -> Tensor:
@@ -172,7 +179,7 @@ def backbone_state(network: ResNet) -> dict[str, Tensor]:
 
 
 def load_backbone(network: ResNet, state: dict[str, Tensor]) -> None:
-    """Load all but `fc`, which `state` may have. Raises ScddError where keys or shapes do not fit
+    """Load all but `fc`, which `state` may have. Raises ScddError if keys or shapes do not fit
     the network."""
     own = backbone_state(network)
     state = {key: tensor for key, tensor in state.items() if not key.startswith("fc.")}

@@ -2,13 +2,14 @@
 
 ResNets are those of scdd.networks.resnet: a student and a backbone of one name are the same
 network. `convnet3` and `convnet4`, also with `-bn`, are the ConvNets of the classic papers,
-`timm:<name>` is one of timm's, other names are torchvision's. docs/students.md tells what a
+`timm:<name>` is one of timm's, other names are torchvision's. docs/students.md explains what a
 small-image stem is.
 """
 
 import contextlib
 import difflib
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -55,8 +56,8 @@ def build(architecture: Network, classes: int, resolution: int, draw: torch.Gene
     """A student in training mode on the CPU for images of `resolution` pixels a side, its weights
     drawn from `draw` as its authors' code draws them.
 
-    Raises ScddError, with the nearest names, where the architecture is unknown, and where it has
-    no such stem or takes no images of this size.
+    Raises ScddError, with the nearest names, if the architecture is unknown, and if it does not
+    have this stem or does not take images of this size.
     """
     name = architecture.arch
     if name in resnet.RESNETS:
@@ -91,18 +92,24 @@ def _drawn_from(draw: torch.Generator) -> Iterator[None]:
         yield
 
 
-def drawn_so_far(device: torch.device) -> list[Tensor]:
-    """Where torch's own random numbers are, from which dropout draws: the CPU's and a GPU's."""
-    states = [torch.get_rng_state()]
-    return states + [torch.cuda.get_rng_state(device)] if device.type == "cuda" else states
+class TorchNumbers:
+    """Torch's own random numbers, from which dropout draws: the CPU's, and those of a GPU."""
 
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
 
-def go_on_drawing(states: list[Tensor], device: torch.device) -> None:
-    """Take them up again where `drawn_so_far` found them: of a GPU's only those of a GPU, for a job
-    may have begun on the CPU."""
-    torch.set_rng_state(states[0])
-    if device.type == "cuda" and len(states) > 1:
-        torch.cuda.set_rng_state(states[1], device)
+    def state_dict(self) -> list[Tensor]:
+        states = [torch.get_rng_state()]
+        return states + ([torch.cuda.get_rng_state(self.device)] if self._on_gpu() else [])
+
+    def load_state_dict(self, states: list[Tensor]) -> None:
+        """A job that continues on a GPU may have begun on the CPU: there is no GPU's state then."""
+        torch.set_rng_state(states[0])
+        if self._on_gpu() and len(states) > 1:
+            torch.cuda.set_rng_state(states[1], self.device)
+
+    def _on_gpu(self) -> bool:
+        return self.device.type == "cuda"
 
 
 def _of_torchvision(name: str, classes: int, resolution: int) -> nn.Module:
@@ -141,7 +148,8 @@ def _of_timm(name: str, classes: int) -> nn.Module:
 def _wrong_size(name: str, resolution: int, error: Exception) -> ScddError:
     text = str(error).split("\n", maxsplit=1)[0]
     return ScddError(
-        f"student {name} takes no images of {resolution}x{resolution} ({text}). Choose another."
+        f"student {name} does not take images of {resolution}x{resolution} ({text}). "
+        "Choose another one."
     )
 
 
@@ -172,40 +180,40 @@ def _another(old: nn.Conv2d, kernel: int, stride: int) -> nn.Conv2d:
     return nn.Conv2d(*channels, kernel, stride, padding=(kernel - 1) // 2, bias=bias)
 
 
-def _resnet(network: nn.Module) -> None:
+def _resnet(network: Any) -> None:
     network.conv1 = _another(network.conv1, 3, 1)
     nn.init.kaiming_normal_(network.conv1.weight, mode="fan_out")
     network.maxpool = nn.Identity()
 
 
-def _densenet(network: nn.Module) -> None:
+def _densenet(network: Any) -> None:
     network.features.conv0 = _another(network.features.conv0, 3, 1)
     nn.init.kaiming_normal_(network.features.conv0.weight)
     network.features.pool0 = nn.Identity()
 
 
-def _mobilenet_v2(network: nn.Module) -> None:
+def _mobilenet_v2(network: Any) -> None:
     _unstride(network.features[0], network.features[2])
 
 
-def _efficientnet(network: nn.Module) -> None:
+def _efficientnet(network: Any) -> None:
     _unstride(network.features[0])
 
 
-def _shufflenet(network: nn.Module) -> None:
+def _shufflenet(network: Any) -> None:
     _unstride(network.conv1)
     network.maxpool = nn.Identity()
 
 
-def _regnet(network: nn.Module) -> None:
+def _regnet(network: Any) -> None:
     _unstride(network.stem, network.trunk_output.block1, network.trunk_output.block2)
 
 
-def _swin(network: nn.Module) -> None:
+def _swin(network: Any) -> None:
     network.features[0][0] = _another(network.features[0][0], 2, 2)
 
 
-def _convnext(network: nn.Module) -> None:
+def _convnext(network: Any) -> None:
     network.features[0][0] = _another(network.features[0][0], 2, 2)
     nn.init.trunc_normal_(network.features[0][0].weight, std=0.02)
     nn.init.zeros_(network.features[0][0].bias)
@@ -225,7 +233,7 @@ SMALL_STEMS: dict[str, Callable[[nn.Module], None]] = {  # by how a family's nam
 
 
 def _change_stem(network: nn.Module, name: str, stem: str) -> None:
-    """Raises ScddError where the network has no such stem."""
+    """Raises ScddError if the network has no such stem."""
     families = [family for family in SMALL_STEMS if stem == "small" and name.startswith(family)]
     if not families:
         raise ScddError(f"student {name} has no stem {stem!r}. Leave `stem` out.")

@@ -1,31 +1,44 @@
-"""The network that images are recovered from."""
+"""The probed networks that images are recovered from, and labelled by."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from torch import nn
-
-from scdd.artifacts.config import Frozen
-from scdd.artifacts.dataset import DatasetInfo
+from scdd.artifacts.config import Frozen, teacher_roles
 from scdd.artifacts.network import Checkpoint, load_checkpoint
+from scdd.errors import ScddError
 from scdd.networks import resnet
 
 
 def load_teacher(
-    path: Path, config: Frozen, info: DatasetInfo, data: Path, role: str = "teacher"
-) -> tuple[nn.Module, Checkpoint]:
-    """The probed network of the checkpoint, and the checkpoint; `role` is its place among the
-    parents of `config`.
+    path: Path, config: Frozen, classes: tuple[str, ...], classes_of: Path, role: str = "teacher"
+) -> tuple[resnet.ResNet, Checkpoint]:
+    """The probed network of the checkpoint, on the CPU, and the checkpoint; `role` is its name
+    among the parents of `config`.
 
-    Raises ScddError where it is damaged, not the one that `config` means, or of another class list
-    than `info`, which was read from `data`.
+    Raises ScddError if it is damaged, not the one that `config` means, or of another class list
+    than `classes`, which were read from `classes_of`.
     """
-    teacher = load_checkpoint(
+    checkpoint = load_checkpoint(
         path,
         kind="classifier",
         digest=config.parents[role],
-        classes=info.classes,
-        classes_of=data,
+        classes=classes,
+        classes_of=classes_of,
     )
-    network = resnet.build(teacher.architecture, len(info.classes))
-    network.load_state_dict(teacher.state)
-    return network, teacher
+    network = resnet.build(checkpoint.architecture, len(classes))
+    network.load_state_dict(checkpoint.state)
+    return network, checkpoint
+
+
+def load_teachers(
+    paths: Sequence[Path], config: Frozen, classes: tuple[str, ...], classes_of: Path
+) -> list[tuple[resnet.ResNet, Checkpoint]]:
+    """All teachers of `config`, in its order. Raises ScddError as `load_teacher` does, and where
+    there are more or fewer files than teachers."""
+    roles = teacher_roles(config.parents)
+    if len(paths) != len(roles):
+        raise ScddError(f"--teacher: {len(roles)} checkpoints are needed: {', '.join(roles)}.")
+    return [
+        load_teacher(path, config, classes, classes_of, role)
+        for path, role in zip(paths, roles, strict=True)
+    ]

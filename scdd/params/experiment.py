@@ -162,8 +162,8 @@ class Machine(Section):
     )
 
     def __post_init__(self) -> None:
-        words = {True: "full", False: "none"}
-        object.__setattr__(self, "compile", words.get(self.compile, self.compile))  # type: ignore[call-overload]
+        words: dict[Any, str] = {True: "full", False: "none"}
+        object.__setattr__(self, "compile", words.get(self.compile, str(self.compile)))
 
 
 @dataclass(frozen=True)

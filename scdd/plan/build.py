@@ -21,6 +21,7 @@ from scdd.plan.methods.whole import Whole
 from scdd.plan.plan import Plan
 from scdd.plan.presets import merge
 from scdd.plan.protocols import bundle, check_protocols, protocols_of, require_listed
+from scdd.plan.stages import STAGES
 
 Methods = list[tuple[Method, Kind]]
 
@@ -127,15 +128,19 @@ def _add_tables(draft: Draft, methods: Methods, report: Report) -> None:
         ],
         "probes": probes,
         "recoveries": report.recoveries,
-        "verified": report.verified,
-        "verifier": config.verifier,
-        "backbones": backbones,
-        "balance": config.informativeness.balance,
-        "ablation": config.ablation and _ablation(draft, config.ablation),
         "notes": draft.notes,
         "figures": config.figures.dump(),
     }
-    plan.add("tables", config.experiment, params, {"data": data})
+    if report.verified:
+        params |= {"verified": report.verified, "verifier": config.verifier}
+    if backbones:
+        params |= {"backbones": backbones, "balance": config.informativeness.balance}
+    if config.ablation is not None:
+        params["ablation"] = _ablation(draft, config.ablation)
+    # what a column is called does not change its numbers
+    headings = {name: stage.heading for name, stage in STAGES.items() if stage.heading}
+    shown = {**params, "headings": headings}
+    plan.add("tables", config.experiment, shown, {"data": data}, params)
 
 
 def _ablation(draft: Draft, base: Ablation) -> dict[str, Any]:

@@ -15,11 +15,17 @@ from scdd.artifacts.run import RESULTS
 from scdd.plan.plan import Node
 from scdd.plan.stages import STAGES
 
-# How files are laid out, and what is printed, does not change results. Where an edit of these
-# modules does change them, raise the stage's version.
+# How files are laid out, and what is printed, does not change results. Nor does a new parameter,
+# since the digests have the parameters' values. Where an edit of these modules does change results,
+# raise the version of the stages that it concerns. In scdd.params that may be an edit of a property
+# (`blurs` and `multi_crop` of a squeeze), of `Section.of`, or of `param(as_before=...)`.
 NEUTRAL = (
     "scdd.artifacts",
+    "scdd.params",
     "scdd.jobs.runtime",
+    "scdd.jobs.arguments",
+    "scdd.jobs.devices",
+    "scdd.jobs.signals",
     "scdd.jobs.progress",
     "scdd.jobs.gpus",
     "scdd.errors",

@@ -50,9 +50,11 @@ def _prepared(section: type[Section], values: Any, place: tuple[str, ...]) -> An
     names = {key_of(parameter): parameter for parameter in parameters(section).values()}
     for key in values:
         where = ".".join((*place, str(key)))
-        if key in section.RENAMED and key not in names:
+        if key not in names and section.RENAMED.get(key) in names:
             raise ScddError(f"{where} is called {section.RENAMED[key]} now.")
         if key not in names:
+            if key in parameters(section):  # its name in Python alone, which pydantic would take
+                raise ScddError(f"unknown key {where}. {nearest(key, names)}")
             continue
         parameter, hint = names[key], hints(section)[names[key].name]
         value = prepared.pop(key)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from scdd.data import sets
 from scdd.errors import ScddError, nearest
+from scdd.params.data import Data
 from scdd.params.experiment import Experiment
 from scdd.plan.draft import Draft
 from scdd.plan.plan import Plan
@@ -34,17 +35,17 @@ def draft(plan: Plan, config: Experiment, check_files: bool) -> Draft:
     resolution = dataset.resolution or facts.resolution
     # a user's folder has no name but its own
     label = name if facts.classes is not None else root.resolve().name
-    params = {
-        "name": name,
-        "folder": None if facts.classes is not None else label,
-        "classes": classes,
-        "resolution": resolution,
-        "mean": dataset.mean or facts.mean,
-        "std": dataset.std or facts.std,
-        "holdout": dataset.holdout,
-    }
+    params = Data(
+        name=name,
+        resolution=resolution,
+        mean=dataset.mean or facts.mean,
+        std=dataset.std or facts.std,
+        classes=None if classes is None else tuple(classes),
+        folder=None if facts.classes is not None else label,
+        holdout=dataset.holdout,
+    )
     holdout = f"-holdout{dataset.holdout:g}" if dataset.holdout else ""
-    node = plan.add("data", f"{label}-{resolution}{holdout}", params, {})
+    node = plan.add_section("data", f"{label}-{resolution}{holdout}", params, {})
     where = {"root": dataset.root, "download": dataset.download}
     if plan.roots.setdefault(node.key, where) != where:
         raise ScddError(f"dataset.root: two experiments read {label} from different places.")

@@ -12,12 +12,12 @@ from scdd.data.folders import (
     check_names,
     class_folders,
     image_files,
-    of_other_size,
     set_files,
+    size_differs,
     tensor_files,
 )
 from scdd.errors import ScddError
-from scdd.interop.contents import kept_path as stored_path
+from scdd.interop.contents import stored_hash as stored_path
 from scdd.interop.fkd_files import epoch_count, epoch_files
 from scdd.jobs.progress import say
 
@@ -105,7 +105,7 @@ def check_size(file: Path, resolution: int) -> None:
     except OSError as error:
         raise ScddError(f"{file} cannot be read as an image ({error}).") from None
     if size != (resolution, resolution):
-        raise of_other_size(file, *size, resolution)
+        raise size_differs(file, *size, resolution)
 
 
 def check_labels(where: str, folder: Path, images: int, *, batch: int, epochs: int) -> list[str]:

@@ -39,7 +39,7 @@ def plan_of(config: Mapping[str, Any], folder: Path = Path(), *, check_files: bo
         raise ScddError("experiments: a list of configuration files is needed.")
     experiments = []
     for file in (folder / str(name) for name in files):
-        content = with_base(read_yaml(file), file.parent)
+        content = read_config(file)
         try:
             experiments.append(parse(Experiment, content, ""))
         except ScddError as error:
@@ -49,17 +49,24 @@ def plan_of(config: Mapping[str, Any], folder: Path = Path(), *, check_files: bo
 
 def plan_of_file(file: Path, *, check_files: bool = True) -> Plan:
     """`plan_of` a configuration file."""
-    return plan_of(read_yaml(file), file.parent, check_files=check_files)
+    return plan_of(read_config(file), file.parent, check_files=check_files)
 
 
-def with_base(config: Mapping[str, Any], folder: Path, seen: tuple[Path, ...] = ()) -> Any:
+def read_config(file: Path) -> dict[str, Any]:
+    """The configuration in a file, on top of its bases. Raises ScddError as `with_base` does."""
+    return with_base(read_yaml(file), file.parent)
+
+
+def with_base(
+    config: Mapping[str, Any], folder: Path, seen: tuple[Path, ...] = ()
+) -> dict[str, Any]:
     """A configuration on top of the file that its `base` names, and that file's base, and so on.
 
     Mappings merge key by key; all else, lists among it, is replaced. `base` is relative to
     `folder`. Raises ScddError, naming the file, where it is missing, or comes to itself again.
     """
     if "base" not in config:
-        return config
+        return dict(config)
     own = {key: value for key, value in config.items() if key != "base"}
     file = folder / str(config["base"])
     if file.resolve() in seen:

@@ -24,7 +24,7 @@ from scdd.params.base import Section
 from scdd.params.protocol import Relabel
 from scdd.plan.identity import digest
 from scdd.plan.stages import IMAGES, LABELS, PAGES, STAGES
-from scdd.report.pages import pages
+from scdd.report.sections import pages
 
 
 @dataclass(frozen=True)

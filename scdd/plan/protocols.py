@@ -49,12 +49,11 @@ def check_protocols(draft: Draft) -> None:
     """Check all protocols of the configuration, used or not, and every name of one."""
     config = draft.config
     bundles = set(preset_names("protocol"))
-    published, known = bundles - {WHOLE}, bundles | {*config.protocols}
+    published, known = sorted(bundles - {WHOLE}), bundles | {*config.protocols}
     for name, values in config.protocol.items():
         base = values.get("like")
-        if base is not None and base not in published:
-            hint = nearest(base, sorted(published))
-            raise ScddError(f"protocol.{name}.like: unknown {base!r}. {hint}")
+        if base is not None and base not in published:  # it may be a list
+            raise ScddError(f"protocol.{name}.like: unknown {base!r}. {nearest(base, published)}")
         if base not in (None, name) and name in published:
             raise ScddError(
                 f"protocol.{name}.like: {name} is a published protocol itself. Give the one "
@@ -66,7 +65,7 @@ def check_protocols(draft: Draft) -> None:
             draft.checked(Whole, ("protocol", WHOLE), values)
         else:
             checked_protocol(draft, name)
-    usable = published | (set(config.protocol) - {WHOLE})
+    usable = {*published, *config.protocol} - {WHOLE}
     for name in config.protocols:
         if name not in usable:
             raise ScddError(f"protocols: unknown {name!r}. {nearest(name, usable)}")

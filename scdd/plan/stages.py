@@ -12,7 +12,8 @@ class Stage:
     """A stage.
 
     program: the module that a job runs. done: the files in an artifact's folder that show that it
-    is finished. job: what a job makes. minutes: until Slurm ends a job; mem: MB of memory; both are
+    is finished. job: what a job makes. heading: of its seconds in the table of what images cost;
+    empty for a stage that makes none. minutes: until Slurm ends a job; mem: MB of memory; both are
     assumed, not measured. gpu: whether a job needs one. version: raised by hand when the stage's
     results would change, so that they are made again. plugins: the package of which the program
     loads a module, and the parameter that names the module. reads: files of scdd that the program
@@ -28,6 +29,7 @@ class Stage:
     version: int = 1
     plugins: tuple[str, str] | None = None
     reads: tuple[str, ...] = ()
+    heading: str = ""
     imports: bool = False
 
 
@@ -44,6 +46,7 @@ STAGES = {
         program="scdd.squeeze",
         done=("backbone.safetensors",),
         job="a backbone",
+        heading="Squeeze",
         minutes=1440,
         mem=32_000,
         gpu=True,
@@ -53,6 +56,7 @@ STAGES = {
         program="scdd.probe",
         done=("probe.safetensors",),
         job="a backbone's classifier",
+        heading="Probe",
         minutes=720,
         mem=32_000,
         gpu=True,
@@ -61,15 +65,17 @@ STAGES = {
         program="scdd.informativeness",
         done=("informativeness.json",),
         job="a look at a backbone",
+        heading="Informativeness",
         minutes=60,
         mem=32_000,
         gpu=True,
     ),
-    "recover": Stage(
-        program="scdd.recover",
-        done=(IMAGES,),
-        job="one block of classes × one range of slots",
-        minutes=240,
+    "forgetting": Stage(
+        program="scdd.select.forgetting",
+        done=("order.safetensors",),
+        job="the order of real images by a training run",
+        heading="Forgetting run",
+        minutes=1440,
         mem=32_000,
         gpu=True,
     ),
@@ -77,26 +83,29 @@ STAGES = {
         program="scdd.select.coreset",
         done=("order.safetensors",),
         job="the order of real images by a backbone's features",
+        heading="Order",
         minutes=120,
         mem=32_000,
         gpu=True,
         plugins=("scdd.select.orders", "method"),
     ),
-    "forgetting": Stage(
-        program="scdd.select.forgetting",
-        done=("order.safetensors",),
-        job="the order of real images by a training run",
-        minutes=1440,
-        mem=32_000,
-        gpu=True,
-    ),
     "select": Stage(
         program="scdd.select",
         done=(IMAGES,),
         job="a range of slots of a control or a coreset",
+        heading="Choose",
         minutes=60,
         mem=16_000,
         plugins=("scdd.select.methods", "method"),
+    ),
+    "recover": Stage(
+        program="scdd.recover",
+        done=(IMAGES,),
+        job="one block of classes × one range of slots",
+        heading="Recover",
+        minutes=240,
+        mem=32_000,
+        gpu=True,
     ),
     "import_images": Stage(
         program="scdd.interop.import_images",
@@ -146,7 +155,7 @@ STAGES = {
         gpu=True,
     ),
     "tables": Stage(
-        program="scdd.report.tables",
+        program="scdd.report",
         done=(PAGES,),
         job="an experiment",
         minutes=30,

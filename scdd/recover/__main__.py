@@ -14,37 +14,36 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from scdd.artifacts.config import Frozen, teacher_roles
+from scdd.artifacts.config import Frozen
 from scdd.artifacts.dataset import DatasetInfo, load_info
 from scdd.artifacts.files import write_text
 from scdd.artifacts.frames import Frames, save_frames
-from scdd.artifacts.images import save_checksums, save_shard
 from scdd.artifacts.informativeness import load_informativeness
-from scdd.artifacts.network import Checkpoint
+from scdd.artifacts.shards import save_shards
 from scdd.artifacts.slots import Range, blocks, frames_path, losses_path
 from scdd.data.source import Dataset, open_dataset
 from scdd.errors import ScddError
-from scdd.jobs import runtime
+from scdd.jobs import arguments, runtime
 from scdd.jobs.progress import say, track
-from scdd.jobs.saved import Unsaved
+from scdd.jobs.saved import JobState
 from scdd.networks.resnet import in_eval_mode
-from scdd.networks.teachers import load_teacher
+from scdd.networks.teachers import load_teachers
 from scdd.params.recover import Recover
-from scdd.recover.engine import recover_units
+from scdd.recover.engine import FramePlan, Units, recover_units
 from scdd.recover.starts import as_normalised, real_starts
 from scdd.recover.targets import class_statistics
 from scdd.recover.units import Statistics, Unit, draw_class_unit, draw_unit
 from scdd.views.pixels import denormalise, normalise, stored, valid_range
 
-CURVE = 100  # iterations of a unit that the losses' file keeps, about
-FRAMED = 10  # classes, at most, of which there are frames
+CURVE = 100  # about as many iterations of a unit are in the losses' file
+FRAMED = 10  # classes, at most, that have frames
 STATISTICS = 256  # real images a forward pass
 
 
 def r_bn_of(params: Recover, config: Frozen, look: Path | None) -> float:
-    """The number itself, or what the look at the teacher suggests where it is `auto`.
+    """r_bn itself; if it is `auto`, what the teacher's informativeness suggests.
 
-    Raises ScddError where that look is missing, damaged or not of this configuration.
+    look: its file. Raises ScddError if it is missing, damaged or not of this configuration.
     """
     r_bn = params.r_bn
     if r_bn != "auto":
@@ -59,26 +58,28 @@ def r_bn_of(params: Recover, config: Frozen, look: Path | None) -> float:
 
 
 def block_index(span: Range, size: int, classes: int) -> int:
-    """Which block `span` is. Raises ScddError where it is none, or a block exceeds the classes."""
+    """Which block `span` is. Raises ScddError if it is not one, or a block exceeds the classes."""
     if size > classes:
         raise ScddError(
             f"recover.block is {size}, but there are {classes} classes: set it to {classes}."
         )
     cut = blocks(classes, size)
     if span not in cut:
-        raise ScddError(f"--classes {span[0]}:{span[1]} is no block of recover.block {size}: {cut}")
+        raise ScddError(
+            f"--classes {span[0]}:{span[1]} is not a block of recover.block {size}: {cut}"
+        )
     return cut.index(span)
 
 
 def moments(iterations: int) -> list[int]:
-    """After which iterations frames are kept: 0, 10, 30, 100, 300, ... and the last."""
+    """The iterations after which frames are kept: 0, 10, 30, 100, 300, ... and the last."""
     powers = (10**exponent for exponent in range(1, len(str(iterations))))
     marks = [0, *(factor * power for power in powers for factor in (1, 3))]
     return [mark for mark in marks if mark < iterations] + [iterations]
 
 
 def real_images(args: argparse.Namespace, key: str) -> Dataset:
-    """The dataset itself, which `key` of the configuration asks for."""
+    """The dataset itself, which `key` of the configuration needs."""
     if args.root is None:
         raise ScddError(f"recover.{key} needs real images: --root must name the data root.")
     return open_dataset(args.data, args.root)
@@ -88,7 +89,7 @@ def starts(
     args: argparse.Namespace, params: Recover, info: DatasetInfo
 ) -> Callable[[Range, Range], Tensor | None]:
     """What images start from, by class and slot range: None for noise, or real images normalised
-    by `info`. Raises ScddError where these are wanted and there are too few."""
+    by `info`. Raises ScddError if there are too few real images."""
     if params.start == "noise":
         return lambda classes, slots: None
     dataset = real_images(args, "start")
@@ -98,117 +99,124 @@ def starts(
 def targets_by_class(
     args: argparse.Namespace, info: DatasetInfo, networks: Sequence[nn.Module]
 ) -> dict[int, list[Statistics]]:
-    """What is matched where it goes by class: statistics of the class's training images in each of
-    the networks, by class."""
+    """What is matched by class: by label the statistics of the class's training images in each of
+    the networks."""
     dataset, device = real_images(args, "statistics"), next(networks[0].parameters()).device
-    train, found = dataset.train.to(device), {}
+    train, targets = dataset.train.to(device), {}
     for label in track(range(*args.classes), "statistics of classes"):
         own = (train.labels == label).nonzero().flatten()
         if not len(own):
             raise ScddError(f"class {info.classes[label]!r} has no training images to match.")
-        found[label] = [
+        targets[label] = [
             class_statistics(
                 network, (normalise(x, info) for _, x in train.batches(own, STATISTICS, device))
             )
             for network in networks
         ]
-    return found
+    return targets
 
 
-def teachers(
-    args: argparse.Namespace, config: Frozen, info: DatasetInfo
-) -> tuple[nn.Module, Checkpoint, list[nn.Module]]:
-    """The own teacher with its checkpoint, and the networks of the committee."""
-    roles = teacher_roles(config.parents)
-    if len(args.teacher) != len(roles):
-        raise ScddError(f"--teacher: {len(roles)} checkpoints are needed: {', '.join(roles)}.")
-    own, *others = [
-        load_teacher(path, config, info, args.data, role)
-        for path, role in zip(args.teacher, roles, strict=True)
-    ]
-    return *own, [network for network, _ in others]
+def block_units(args: argparse.Namespace, params: Recover, info: DatasetInfo, block: int) -> Units:
+    """Of each slot one image of each class of the block."""
+    labels, start = torch.tensor(range(*args.classes)), starts(args, params, info)
+
+    def draw(slot: int) -> Unit:
+        begin = start(args.classes, (slot, slot + 1))
+        return draw_unit(
+            params, labels, info.resolution, seed=params.seed, block=block, slot=slot, start=begin
+        )
+
+    return Units(range(*args.slots), len(labels), draw, f"images of block {block}")
+
+
+def class_units(
+    args: argparse.Namespace,
+    params: Recover,
+    info: DatasetInfo,
+    block: int,
+    networks: Sequence[nn.Module],
+) -> Units:
+    """Of each class of the block its images in all slots, with the statistics they are matched
+    with."""
+    start, targets = starts(args, params, info), targets_by_class(args, info, networks)
+
+    def draw(label: int) -> Unit:
+        return draw_class_unit(
+            params,
+            label,
+            info.resolution,
+            seed=params.seed,
+            slots=args.slots,
+            targets=targets[label],
+            start=start((label, label + 1), args.slots),
+        )
+
+    size = len(range(*args.slots))
+    return Units(range(*args.classes), size, draw, f"images of block {block}")
 
 
 def losses_csv(of: str, keys: Iterable[int], losses: Tensor) -> str:
     """losses: float32 [units, T, 3]. A header; by unit rows of its key, iteration, loss, ce, bn."""
     steps = losses.shape[1]
-    kept = sorted({*range(0, steps, math.ceil(steps / CURVE)), steps - 1})
+    shown = sorted({*range(0, steps, math.ceil(steps / CURVE)), steps - 1})
     rows = [f"{of},iteration,loss,ce,bn"]
     for key, curve in zip(keys, losses.tolist(), strict=True):
-        rows += [f"{key},{step}," + ",".join(f"{v:.6g}" for v in curve[step]) for step in kept]
+        rows += [f"{key},{step}," + ",".join(f"{v:.6g}" for v in curve[step]) for step in shown]
     return "\n".join(rows) + "\n"
 
 
-def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: Unsaved) -> None:
+def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: JobState) -> None:
     params = Recover.of(config.params)
     params = replace(params, r_bn=r_bn_of(params, config, args.informativeness))
     info = as_normalised(load_info(args.data), params)
     block = block_index(args.classes, params.block, len(info.classes))
-    own, teacher, others = teachers(args, config, info)
-    network, *committee = (in_eval_mode(each, device) for each in (own, *others))
-    indices, start = range(*args.classes), starts(args, params, info)
-    frames = moments(params.iterations) if block == 0 else []
+    loaded = load_teachers(args.teacher, config, info.classes, args.data)
+    networks = [in_eval_mode(network, device) for network, _ in loaded]
     by_class = params.statistics == "class"
-    targets = targets_by_class(args, info, [network, *committee]) if by_class else {}
-    labels, resolution = torch.tensor(indices), info.resolution
-
-    def of_slot(slot: int) -> Unit:
-        begin = start(args.classes, (slot, slot + 1))
-        return draw_unit(
-            params, labels, resolution, seed=params.seed, block=block, slot=slot, start=begin
-        )
-
-    def of_class(label: int) -> Unit:
-        begin, goal = start((label, label + 1), args.slots), targets[label]
-        return draw_class_unit(
-            params, label, resolution, seed=params.seed, slots=args.slots, targets=goal, start=begin
-        )
-
-    keys, size = (
-        (indices, len(range(*args.slots))) if by_class else (range(*args.slots), len(labels))
-    )
-    made = recover_units(
-        network,
-        size,
-        of_class if by_class else of_slot,
-        keys,
+    if by_class:
+        units = class_units(args, params, info, block, networks)
+    else:
+        units = block_units(args, params, info, block)
+    frames = FramePlan()
+    if block == 0:
+        frames = FramePlan(moments(params.iterations), *((FRAMED, 1) if by_class else (1, FRAMED)))
+    recovered = recover_units(
+        networks,
+        units,
         params,
         valid_range(info, device),
-        committee=committee,
-        width=args.pass_width,
         frames=frames,
+        width=args.pass_width,
         compiled=args.compile,
-        framed=(FRAMED, 1) if by_class else (1, FRAMED),
-        what=f"images of block {block}",
         saved=saved,
     )
-    by_slot = made.images.transpose(0, 1) if by_class else made.images
     record = {
         "digest": config.digest,
         "seed": params.seed,
         "r_bn": params.r_bn,
-        "teacher": teacher.digest,
-        "passes": made.widths,
+        "teacher": loaded[0][1].digest,  # its own; those of the committee are in config.json
+        "passes": recovered.widths,
         "compiled": args.compile,
         "env": runtime.environment(device),
     }
-    shards = stored(by_slot, info, params.storage)
-    for row, index in enumerate(indices):
-        save_shard(args.out, args.slots, info.classes, index, shards[:, row], record=record)
-    if frames:
-        names = info.classes[: made.frames.shape[1]]
-        pictures = Frames(denormalise(made.frames, info), frames, names)
+    if frames.after:
+        names = info.classes[: recovered.frames.shape[1]]
+        pictures = Frames(denormalise(recovered.frames, info), list(frames.after), names)
         path = frames_path(args.out, args.slots, args.classes)
         save_frames(path, pictures, slot=args.slots[0], record=record)
-    curves = losses_csv("class" if by_class else "slot", keys, made.losses)
+    curves = losses_csv("class" if by_class else "slot", units.keys, recovered.losses)
     write_text(losses_path(args.out, args.slots, args.classes), curves)
-    save_checksums(args.out, args.slots, args.classes)
+    # class by class, float32 [classes, slots, 3, R, R]
+    images = recovered.images if by_class else recovered.images.transpose(0, 1)
+    pixels = stored(images, info, params.storage)
+    save_shards(args.out, args.slots, info.classes, args.classes, pixels, record=record)
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = runtime.long_parser(__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="dataset.json")
-    parser.add_argument("--root", type=Path, help="the data root, where real images are needed")
+    parser = arguments.long_parser(__doc__, "data", "slots", out="the folder of the shards")
+    parser.add_argument(
+        "--root", type=Path, help="the folder of the dataset's files, if real images are needed"
+    )
     parser.add_argument(
         "--teacher",
         type=Path,
@@ -219,15 +227,13 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--informativeness", type=Path, help="the teacher's informativeness.json, if r_bn is auto"
     )
-    parser.add_argument("--classes", type=runtime.span, required=True, help="a block, e.g. 0:100")
-    parser.add_argument("--slots", type=runtime.span, required=True, help="a range, e.g. 1:10")
+    parser.add_argument("--classes", type=arguments.span, required=True, help="a block: 0:100")
     parser.add_argument(
         "--pass-width",
         type=int,
         help="units in one pass through the teacher; not given: one on the CPU, on a GPU as many "
         "as its memory holds",
     )
-    parser.add_argument("--out", type=Path, required=True, help="the folder of the shards")
     return runtime.run_long("recover", parser, work, argv, outputs=("out",))
 
 

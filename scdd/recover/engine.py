@@ -1,8 +1,8 @@
 """Recovery: the loop on tensors (SC-DD, arXiv 2404.07976, section 3; SRe2L's and CDA's recovery).
 
-A unit's images are a batch, and its statistics are the batch's: batch composition is part of the
-method. Several units share a pass through the network to fill a GPU, each with its own statistics
-and views, which changes nothing but rounding.
+A unit's images are a batch, and its statistics are the batch's: which images are in a batch is part
+of the method. Several units share a pass through the network to fill a GPU, each with its own
+statistics and views, which changes only the rounding.
 """
 
 import contextlib
@@ -20,7 +20,8 @@ from scdd.errors import ScddError
 from scdd.jobs import gpus
 from scdd.jobs.capture import Compiled, captured
 from scdd.jobs.progress import Progress, say
-from scdd.jobs.saved import Snapshot, Unsaved
+from scdd.jobs.saved import JobState, Snapshot
+from scdd.networks.schedules import half_cosine
 from scdd.params.recover import Recover
 from scdd.recover.matching import BatchNormLoss, frozen, objective
 from scdd.recover.units import Statistics, Unit, Views
@@ -34,8 +35,25 @@ class NotFinite(ScddError):
     """A loss or an image is not finite: unit and iteration are named."""
 
 
-def learning_rate(params: Recover, step: int) -> float:
-    return 0.5 * params.lr * (1 + math.cos(math.pi * step / params.iterations))
+@dataclass(frozen=True)
+class Units:
+    """The units of a job, by their `keys`: `size` images each. draw: a key to its unit, the same
+    whenever it is called; what: the job's name in its log."""
+
+    keys: Sequence[int]
+    size: int
+    draw: Callable[[int], Unit]
+    what: str = "recover"
+
+
+@dataclass(frozen=True)
+class FramePlan:
+    """What is kept of images on their way from noise: after the iterations `after`, ascending, the
+    first `images` of each of the first `units`."""
+
+    after: Sequence[int] = ()
+    units: int = 1
+    images: int = sys.maxsize
 
 
 @dataclass
@@ -62,14 +80,17 @@ class Pass:
 
     @classmethod
     def of(cls, state: Mapping[str, Any], device: torch.device) -> "Pass":
-        held = {k: v.to(device).clone() if isinstance(v, Tensor) else v for k, v in state.items()}
-        return cls(**held)
+        own: dict[str, Any] = {
+            name: value.to(device).clone() if isinstance(value, Tensor) else value
+            for name, value in state.items()
+        }
+        return cls(**own)
 
     def state(self) -> dict[str, Any]:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def halves(self) -> list["Pass"]:
-        """The same work in two passes, the first with the larger half of the units."""
+        """The same work in two passes; the first one has the larger half of the units."""
         cut = (len(self.keys) + 1) // 2
         return [
             Pass(
@@ -82,15 +103,15 @@ class Pass:
         ]
 
     def step(self, gradient: Tensor, params: Recover, valid: tuple[Tensor, Tensor]) -> None:
-        """Adam's, as torch's, then the clamp; in place, and without memory of its own: running out
-        of it must not leave half a step behind."""
+        """A step of Adam, as torch's, then the clamp; in place, and without memory of its own: if
+        memory runs out, no half step must remain."""
         first, second = params.betas
         self.mean.lerp_(gradient, 1 - first)
         self.square.mul_(second).addcmul_(gradient, gradient, value=1 - second)
         self.done += 1
         root = math.sqrt(1 - second**self.done)
         torch.sqrt(self.square, out=gradient).div_(root).add_(EPSILON)
-        rate = learning_rate(params, self.done - 1) / (1 - first**self.done)
+        rate = params.lr * half_cosine(self.done - 1, params.iterations) / (1 - first**self.done)
         self.images.addcdiv_(self.mean, gradient, value=-rate).clamp_(*valid)
 
 
@@ -108,41 +129,37 @@ class Recovered:
 
 
 class _Job:
-    """What the loop keeps between passes: which units are finished, begun and yet to do."""
+    """What the loop keeps between passes: which units are finished, begun and to do."""
 
     def __init__(
         self,
         networks: Sequence[nn.Module],
-        draw: Callable[[int], Unit],
-        keys: Sequence[int],
+        units: Units,
         params: Recover,
         valid: tuple[Tensor, Tensor],
-        frames: Sequence[int],
-        framed: tuple[int, int],
+        frames: FramePlan,
         compiled: Compiled,
-        saved: Unsaved,
+        saved: JobState,
     ) -> None:
-        self.draw, self.params, self.valid, self.saved = draw, params, valid, saved
-        self.compiled = compiled
-        self.frames, self.framed = frames, framed[1]
+        self.draw, self.params, self.valid, self.saved = units.draw, params, valid, saved
+        self.compiled, self.frames = compiled, frames
         self.device = valid[0].device
         self.width: int | None = None
         self.finished: dict[int, tuple[Tensor, Tensor]] = {}
         self.begun: list[Pass] = []
-        self.shots: dict[int, list[Tensor]] = {key: [] for key in keys[: framed[0]]}
+        self.shots: dict[int, list[Tensor]] = {key: [] for key in units.keys[: frames.units]}
         self.widths: list[int] = []
-        if saved.content is not None:
-            held = saved.content
-            self.width, self.widths = held["width"], held["widths"]
-            self.shots = {key: [s.clone() for s in shots] for key, shots in held["frames"].items()}
-            self.finished = {key: saved.part(f"unit_{key}") for key in held["finished"]}
-            self.begun = [Pass.of(state, self.device) for state in held["begun"]]
-        self.kept = set(self.finished)
-        under_way = {key for one in self.begun for key in one.keys} | self.kept
-        self.todo = [key for key in keys if key not in under_way]
+        if (state := saved.content) is not None:
+            self.width, self.widths = state["width"], state["widths"]
+            self.shots = {key: [s.clone() for s in shots] for key, shots in state["frames"].items()}
+            self.finished = {key: saved.part(f"unit_{key}") for key in state["finished"]}
+            self.begun = [Pass.of(begun, self.device) for begun in state["begun"]]
+        self.in_parts = set(self.finished)
+        known = {key for begun in self.begun for key in begun.keys} | self.in_parts
+        self.todo = [key for key in units.keys if key not in known]
         first = params.first_bn_multiplier
         self.teachers = [(network, BatchNormLoss(network, first)) for network in networks]
-        # anew for each width: the measured one's, all passes', the last one's
+        # made again for each width: the measured one's, all passes', the last one's
         full = compiled == "full"
         self.objective = torch.compile(objective, fullgraph=True) if full else objective
         self.slopes = self.fresh_slopes()
@@ -153,20 +170,24 @@ class _Job:
         return len(self.finished) * iterations + sum(p.done * len(p.keys) for p in self.begun)
 
     def snapshot(self) -> Snapshot:
-        new = {f"unit_{k}": held for k, held in self.finished.items() if k not in self.kept}
-        self.kept.update(self.finished)
+        new = {
+            f"unit_{key}": result
+            for key, result in self.finished.items()
+            if key not in self.in_parts
+        }
+        self.in_parts.update(self.finished)
         state = {
             "width": self.width,
             "widths": self.widths,
             "finished": list(self.finished),
-            "begun": [one.state() for one in self.begun],
+            "begun": [begun.state() for begun in self.begun],
             "frames": self.shots,
         }
         return Snapshot(state, new)
 
     def fresh_slopes(self) -> list[Callable[..., tuple[Tensor, Tensor]]]:
-        """Of each teacher: losses by unit, [units, 3], and the gradient of their sum with respect
-        to the views. Captures are of one pass: they hold its memory."""
+        """For each teacher the function that gives losses by unit, [units, 3], and the gradient of
+        their sum with respect to the views. Captures are of one pass: they hold its memory."""
 
         def slope_of(network: nn.Module, bn: BatchNormLoss) -> Callable[..., tuple[Tensor, Tensor]]:
             def slope(
@@ -183,8 +204,8 @@ class _Job:
         return [slope_of(network, bn) for network, bn in self.teachers]
 
     def gradient(self, now: Pass, views: Views) -> Tensor:
-        """Of each unit's own loss, which is recorded, with respect to its images; the mean over
-        the teachers, one after the other, so that one's activations are in memory."""
+        """The gradient of each unit's own loss, which is recorded, with respect to its images; the
+        mean over the teachers, one after the other: only one's activations are in memory."""
         leaf = now.images.detach().requires_grad_()
         losses, gradient = now.losses[:, now.done].zero_(), torch.zeros_like(leaf)
         for number, slope in enumerate(self.slopes):
@@ -195,25 +216,25 @@ class _Job:
         return gradient
 
     def fitting(self) -> int:
-        """How many units a pass can have: one on the CPU, on a GPU what its memory holds by a
-        measurement of one, in passes of equal size."""
+        """How many units a pass can have: one on the CPU; on a GPU what its memory holds by a
+        measurement with one unit, in passes of equal size."""
         most = len(self.todo)
         if self.device.type != "cuda" or most <= 1:
             return 1
-        torch.cuda.empty_cache()  # what earlier work left there does not count as free
+        torch.cuda.empty_cache()  # what earlier work left in the cache does not count as free
         free, whole = torch.cuda.mem_get_info(self.device)
         before = torch.cuda.memory_allocated(self.device)
         torch.cuda.reset_peak_memory_stats(self.device)
         unit = self.draw(self.todo[0])
-        one = Pass.begin([unit], self.params.iterations, self.device)
+        alone = Pass.begin([unit], self.params.iterations, self.device)
         try:
-            self.gradient(one, Views([unit], self.device))
+            self.gradient(alone, Views([unit], self.device))
         except torch.OutOfMemoryError as error:
             self.forget(error)
-            return 1  # and will be told when it is tried
+            return 1  # which ends in an error when it is tried
         need = torch.cuda.max_memory_allocated(self.device) - before
-        room = FILLED * min(free, whole * gpus.share())
-        width = max(1, min(most, int(room / need)))
+        available = FILLED * min(free, whole * gpus.share())
+        width = max(1, min(most, int(available / need)))
         return math.ceil(most / math.ceil(most / width))
 
     def next(self) -> Pass:
@@ -225,7 +246,7 @@ class _Job:
         return self.begun[0]
 
     def run(self, now: Pass, progress: Progress) -> None:
-        """To the last iteration, from wherever it is."""
+        """From its current iteration to the last one."""
         params = self.params
         units = [self.draw(key) for key in now.keys]
         views = Views(units, self.device)
@@ -240,27 +261,28 @@ class _Job:
                 self.saved.offer(self.done(), self.snapshot)
 
     def picture(self, now: Pass) -> None:
-        """Keep the framed units' images, if they are wanted after so many iterations."""
-        if now.done not in self.frames:
+        """Keep the frames of the pass, if there are some after this iteration."""
+        if now.done not in self.frames.after:
             return
-        place = self.frames.index(now.done)
+        place = self.frames.after.index(now.done)
         for row, key in enumerate(now.keys):
             if key in self.shots:
-                self.shots[key][place:] = [now.images[row, : self.framed].to("cpu", copy=True)]
+                images = now.images[row, : self.frames.images].to("cpu", copy=True)
+                self.shots[key][place:] = [images]
 
     def finish(self, now: Pass) -> None:
         self.picture(now)
         self.begun.remove(now)
         for row, key in enumerate(now.keys):
             # copies: views would keep, and save, the whole pass
-            images, losses = (one[row].to("cpu", copy=True) for one in (now.images, now.losses))
-            self.finished[key] = images, losses
+            images, losses = now.images[row], now.losses[row]
+            self.finished[key] = images.to("cpu", copy=True), losses.to("cpu", copy=True)
         self.widths.append(len(now.keys))
         self.saved.offer(self.done(), self.snapshot)
 
     def forget(self, error: torch.OutOfMemoryError) -> None:
-        """Give back the memory of the pass that ran out of it: its frames and what the layers saw
-        hold its graph, that of a later teacher through the first ones' next passes."""
+        """Free the memory of the pass that ran out of it. Its stack frames and what the layers saw
+        keep its graph alive; a later teacher's also during the next passes of the first ones."""
         traceback.clear_frames(error.__traceback__)
         self.slopes = self.fresh_slopes()
         for _, bn in self.teachers:
@@ -268,12 +290,12 @@ class _Job:
         torch.cuda.empty_cache()
 
     def halve(self, now: Pass) -> None:
-        """Out of memory: go on with half as many units a pass."""
+        """Out of memory: continue with half as many units a pass."""
         if len(now.keys) == 1:
             raise ScddError(
                 f"the GPU's memory does not hold a unit of {now.images.shape[1]} images in the "
-                "teacher. Use a GPU with more, or recover.precision bf16; a smaller recover.block "
-                "changes the method."
+                "teacher. Use a GPU with more memory, or recover.precision bf16; a smaller "
+                "recover.block changes the method."
             )
         self.begun[:1] = now.halves()
         self.width = len(self.begun[0].keys)
@@ -281,38 +303,32 @@ class _Job:
 
 
 def recover_units(
-    network: nn.Module,
-    size: int,
-    draw: Callable[[int], Unit],
-    keys: Sequence[int],
+    networks: Sequence[nn.Module],
+    units: Units,
     params: Recover,
     valid: tuple[Tensor, Tensor],
     *,
-    committee: Sequence[nn.Module] = (),
+    frames: FramePlan = FramePlan(),
     width: int | None = None,
-    frames: Sequence[int] = (),
-    framed: tuple[int, int] = (1, sys.maxsize),
     compiled: Compiled = "none",
-    what: str = "recover",
-    saved: Unsaved | None = None,
+    saved: JobState | None = None,
 ) -> Recovered:
-    """Recover the units of these keys, of `size` images each, which `draw` gives.
+    """Recover all units from the teachers `networks`: of a committee's losses the mean is taken.
 
-    valid: lower and upper end of the pixels, normalised, [3, 1, 1] on the networks' device;
-    committee: teachers beside `network`, of whose losses the mean is taken; width: units a pass,
-    None: one on the CPU, on a GPU what its memory holds; frames: iterations, ascending, after which
-    images are kept, of the first framed[0] units the first framed[1]; compiled: see
-    `scdd.jobs.capture`, torch.compile rounds otherwise; saved: where to go on from, and where to
-    leave the state. The networks are set to eval mode and frozen. Nothing waits for the device but
-    a look at the losses now and then: one that is not finite is an ScddError naming unit and
-    iteration, and the finished units are saved. A pass that the GPU's memory does not hold is
-    halved, and goes on where it was.
+    valid: lower and upper end of the pixels, normalised, [3, 1, 1] on the networks' device; width:
+    units a pass, None: one on the CPU, on a GPU what its memory holds; compiled: see
+    `scdd.jobs.capture`, torch.compile rounds otherwise; saved: where to resume from, and where to
+    leave the state. The networks are set to eval mode and frozen.
+
+    Nothing waits for the device but a look at the losses now and then: if one is not finite,
+    NotFinite names unit and iteration, and the finished units are saved. A pass that the GPU's
+    memory does not hold is halved, and resumed where it was; ScddError if it is a single unit.
     """
-    networks = [frozen(one, params.precision) for one in (network, *committee)]
-    job = _Job(networks, draw, keys, params, valid, frames, framed, compiled, saved or Unsaved())
-    total, each = len(keys) * size, size / params.iterations
+    networks = [frozen(network, params.precision) for network in networks]
+    job = _Job(networks, units, params, valid, frames, compiled, saved or JobState())
+    total, each = len(units.keys) * units.size, units.size / params.iterations
     with contextlib.ExitStack() as stack:
-        progress = stack.enter_context(Progress(what, total, job.done() * each))
+        progress = stack.enter_context(Progress(units.what, total, job.done() * each))
         for _, bn in job.teachers:
             stack.enter_context(bn)
         job.width = job.width or width or job.fitting()
@@ -329,9 +345,9 @@ def recover_units(
                 job.saved.save(job.done(), job.snapshot())
                 raise
             job.finish(now)
-    images, losses = zip(*[job.finished[key] for key in keys], strict=True)
+    images, losses = zip(*[job.finished[key] for key in units.keys], strict=True)
     pictures = images[0].new_zeros(0, *images[0].shape)
-    if frames:
+    if frames.after:
         pictures = torch.cat([torch.stack(shots) for shots in job.shots.values()], dim=1)
     return Recovered(torch.stack(images), torch.stack(losses), pictures, job.widths)
 

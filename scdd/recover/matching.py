@@ -13,7 +13,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.autograd.function import FunctionCtx
 
 from scdd.errors import ScddError
 from scdd.params.recover import Recover
@@ -22,7 +21,7 @@ from scdd.recover.units import Statistics
 
 def frozen(network: nn.Module, precision: str) -> nn.Module:
     """The network in eval mode, without gradients, channels_last (faster on CPUs too); for bf16 a
-    copy of it whose convolutions and linear layers have been cast, which autocast would do anew in
+    copy of it whose convolutions and linear layers have been cast, which autocast would do again in
     every pass."""
     network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
     if precision != "bf16":
@@ -38,9 +37,15 @@ def statistics(x: Tensor, units: int) -> tuple[Tensor, Tensor]:
     """Mean and biased variance, float32 [units, channels], of each unit's share of
     x [units * n, channels, H, W]: one pass over x, no copy, whatever its type."""
     nothing = x.new_zeros(x.shape[1], dtype=torch.float32)  # to make the results float32
-    found = [torch.batch_norm_update_stats(one, nothing, nothing, 0.0) for one in x.chunk(units)]
-    means, variances = zip(*found, strict=True)
+    by_unit = [torch.batch_norm_update_stats(own, nothing, nothing, 0.0) for own in x.chunk(units)]
+    means, variances = zip(*by_unit, strict=True)
     return torch.stack(means), torch.stack(variances)
+
+
+def running_statistics(layer: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """Mean and variance, [channels] each, of a layer that has them."""
+    assert layer.running_mean is not None and layer.running_var is not None
+    return layer.running_mean, layer.running_var
 
 
 class _Matched(torch.autograd.Function):
@@ -61,7 +66,7 @@ class _Matched(torch.autograd.Function):
 
     @staticmethod
     def backward(
-        ctx: FunctionCtx, of_normal: Tensor, of_mean: Tensor, of_variance: Tensor
+        ctx: Any, of_normal: Tensor, of_mean: Tensor, of_variance: Tensor
     ) -> tuple[Tensor, None, None]:
         x, mean = ctx.saved_tensors
         layer: nn.BatchNorm2d = ctx.layer
@@ -71,20 +76,20 @@ class _Matched(torch.autograd.Function):
         slope = 2 / count * of_variance
         level = of_mean / count - slope * mean
         slope, level = (t[:, None, :, None, None].to(x.dtype) for t in (slope, level))
-        scale = torch.rsqrt(layer.running_var + layer.eps)
+        scale = torch.rsqrt(running_statistics(layer)[1] + layer.eps)
         scale = scale if layer.weight is None else scale * layer.weight
         gradient = torch.addcmul(level, by_unit, slope).view_as(x)
         return gradient.addcmul_(of_normal, scale[:, None, None].to(x.dtype)), None, None
 
 
 class BatchNormLoss:
-    """Distance of a batch's statistics from a network's running ones, or from others, gathered in
-    its forward.
+    """Distance of a batch's statistics from a network's running ones, or from given targets,
+    collected in its forward pass.
 
     Sum over BatchNorm2d layers, in module order, of w (||running_var - var||_2 + ||running_mean -
     mean||_2), of the layer's input over (N, H, W), biased variance, in float32; w is
-    `first_multiplier` for the first layer and 1 for the others. Raises ScddError where the network
-    has no such layer. The layers' own forward is back when the `with` block ends.
+    `first_multiplier` for the first layer and 1 for the others. Raises ScddError if the network
+    has no such layer. The layers get their own forward back when the `with` block ends.
     """
 
     def __init__(self, network: nn.Module, first_multiplier: float) -> None:
@@ -94,19 +99,17 @@ class BatchNormLoss:
                 "the teacher has no BatchNorm2d layers with running statistics, which recovery "
                 "matches. Choose another architecture."
             )
+        means, variances = zip(*map(running_statistics, self.layers), strict=True)
         self.units = 0
         # a forward pass may come to the layers in another order than the module's
         self.seen: dict[int, tuple[Tensor, Tensor]] = {}
         widths = [layer.num_features for layer in self.layers]
-        self.widest, device = max(widths), self.layers[0].running_mean.device
+        self.widest, device = max(widths), means[0].device
         places = [row * self.widest + torch.arange(width) for row, width in enumerate(widths)]
         self.places = torch.cat(places).to(device)
         self.weights = torch.ones(len(self.layers), device=device)
         self.weights[0] = first_multiplier
-        self.running = (
-            torch.cat([layer.running_mean for layer in self.layers]),
-            torch.cat([layer.running_var for layer in self.layers]),
-        )
+        self.running = torch.cat(means), torch.cat(variances)
         self.targets: Statistics = self.running
 
     def _forward(self, row: int, layer: nn.BatchNorm2d) -> Callable[[Tensor], Tensor]:
@@ -118,7 +121,7 @@ class BatchNormLoss:
         return forward
 
     def begin(self, units: int, targets: Statistics | None = None) -> None:
-        """Before a forward pass of so many units; one that failed is forgotten, graph and all.
+        """Before a forward pass of so many units; a pass that failed is forgotten, with its graph.
 
         targets: float32 [units, channels of all layers] in place of the running statistics.
         """
@@ -129,8 +132,8 @@ class BatchNormLoss:
         """The loss of each unit in the forward pass since `begin`, [units]."""
         seen, self.seen = [self.seen[row] for row in range(len(self.layers))], {}
         total = torch.zeros(self.units, device=self.weights.device)
-        for found, target in zip(zip(*seen, strict=True), self.targets, strict=True):
-            off = target - torch.cat(found, dim=1)
+        for statistic, target in zip(zip(*seen, strict=True), self.targets, strict=True):
+            off = target - torch.cat(statistic, dim=1)
             # a row a layer, filled up with zeros: the norms of all are one kernel
             rows = off.new_zeros(self.units, len(self.layers) * self.widest)
             rows = rows.index_copy(1, self.places, off).view(self.units, -1, self.widest)
@@ -139,7 +142,7 @@ class BatchNormLoss:
 
     def __enter__(self) -> "BatchNormLoss":
         for row, layer in enumerate(self.layers):
-            layer.forward = self._forward(row, layer)  # type: ignore[method-assign]
+            layer.forward = self._forward(row, layer)  # type: ignore[assignment]
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -174,6 +177,7 @@ def objective(
     """
     units = len(views)
     bn.begin(units, targets)
+    assert not isinstance(params.r_bn, str)  # `auto` is a number by now
     bf16 = params.precision == "bf16"
     with torch.autocast(views.device.type, torch.bfloat16, enabled=bf16):
         logits = network(views.flatten(0, 1))

@@ -25,11 +25,11 @@ def as_normalised(info: DatasetInfo, params: Recover) -> DatasetInfo:
 def real_starts(
     dataset: Dataset, info: DatasetInfo, classes: Range, slots: Range, seed: int
 ) -> Callable[[Range, Range], Tensor]:
-    """What gives the starts of a range of classes and of slots within those given, normalised by
-    `info`, float32 [classes * slots, 3, R, R], class by class: those that
-    `scdd.select.methods.random` has there.
+    """A function of a range of classes and one of slots, both within the given ones, that returns
+    their starts, class by class, normalised by `info`: float32 [classes * slots, 3, R, R]. They are
+    the images that `scdd.select.methods.random` has in these slots.
 
-    Raises ScddError where a class has too few training images for the slots.
+    Raises ScddError if a class has too few training images for the slots.
     """
     orders = {label: in_random_order(dataset, label, seed) for label in range(*classes)}
     for label, order in orders.items():

@@ -1,12 +1,11 @@
-"""What is random in a recovery, and the views of the images that come of it.
+"""What is random in a recovery, and the views of the images that result.
 
 A unit is the images whose BatchNorm statistics are taken together: one image of each class of a
 block, (class block, slot), or, where the statistics are matched by class, those of one class in a
 range of slots. Its random numbers come from (seed, block, slot), or (seed, class, first slot),
-alone, so that it does not matter with which others, and where, it is recovered.
+alone: it does not matter where, and with which other units, it is recovered.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from scdd import rng
 from scdd.artifacts.slots import Range
+from scdd.networks.schedules import half_cosine
 from scdd.params.recover import Recover
 from scdd.views.geometry import TRIES, crop_resize, draw_chances, fit_boxes
 
@@ -33,7 +33,7 @@ def least_share(params: Recover, step: int) -> float:
     t = step / (params.milestone * params.iterations)
     if params.curriculum == "none" or t >= 1:
         return low
-    share = {"step": 1.0, "linear": 1 - t, "cosine": 0.5 * (1 + math.cos(math.pi * t))}
+    share = {"step": 1.0, "linear": 1 - t, "cosine": half_cosine(t)}
     return low + (high - low) * share[params.curriculum]
 
 
@@ -68,7 +68,7 @@ def draw_unit(
     slot: int,
     start: Tensor | None = None,
 ) -> Unit:
-    """One image of each class of a block, whoever recovers it with what else.
+    """One image of each class of a block, from (seed, block, slot) alone.
 
     labels: int64 [classes]; start: normalised float32 [classes, 3, R, R] in place of noise.
     """
@@ -87,7 +87,7 @@ def draw_class_unit(
     targets: Sequence[Statistics],
     start: Tensor | None = None,
 ) -> Unit:
-    """The images of one class in a range of slots, to be matched with `targets`.
+    """The images of one class in a range of slots, which are matched with `targets`.
 
     start: normalised float32 [slots, 3, R, R] in place of noise.
     """
@@ -118,8 +118,8 @@ def _draw(
 
 
 class Views:
-    """The views that several units have of their images at each iteration, and what is asked of
-    them: labels int64 [units, n]; targets, by teacher float32 [units, channels], or None."""
+    """The views of several units' images at each iteration, and what they are matched with: labels
+    int64 [units, n]; targets, by teacher float32 [units, channels], or None."""
 
     def __init__(self, units: Sequence[Unit], device: torch.device) -> None:
         self.labels = torch.stack([unit.labels for unit in units]).to(device)

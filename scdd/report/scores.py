@@ -66,6 +66,11 @@ class Table:
     label_bytes: dict[Row, list[int]]
     holdout: float = 0.0
 
+    @property
+    def where(self) -> str:
+        """For titles: on which images, where it is not the test set."""
+        return " on HELD-OUT TRAINING images, not the test set" if self.holdout else ""
+
     def ratio(self, ipc: int | None, label_bytes: int = 0) -> float:
         """A set in percent of the training set, by bytes: uint8 pixels, a class index of one byte
         (two for more than 256 classes), and `label_bytes` of soft labels an image. Without soft
@@ -77,18 +82,22 @@ class Table:
         return 100 * share * (plain + label_bytes) / plain
 
     def header(self, column: Column) -> str:
-        """The title of the column in which the numbers of `column` stand."""
-        headers = dict(zip(self.columns, self.headers(), strict=True))
-        alike = [one for one in self.columns if one[:2] == column[:2]]
-        return headers.get(column) or (headers[alike[0]] if alike else column.title)
+        """The title of the column that has the numbers of `column`."""
+        by_column = dict(zip(self.columns, self.headers(), strict=True))
+        alike = [other for other in self.columns if other[:2] == column[:2]]
+        return by_column.get(column) or (by_column[alike[0]] if alike else column.title)
 
     def headers(self) -> list[str]:
-        """Titles of the columns; with the labels where a title has several."""
-        titles = [column.title for column in self.columns]
-        return [
-            title if titles.count(title) == 1 else f"{title}, {labels(teacher)}"
-            for _, title, teacher in self.columns
-        ]
+        return headers(self.columns)
+
+
+def headers(columns: Sequence[Column]) -> list[str]:
+    """Titles of the columns; with the labels where a title has several."""
+    titles = [column.title for column in columns]
+    return [
+        title if titles.count(title) == 1 else f"{title}, {labels(teacher)}"
+        for _, title, teacher in columns
+    ]
 
 
 def score(values: Sequence[float]) -> Score:
@@ -106,23 +115,20 @@ def shown(value: Score | None) -> str:
     return f"{value.mean:.1f}" + ("" if value.std is None else f" ± {value.std:.1f}")
 
 
-def number(value: float | None) -> str:
-    """For a CSV; empty: not measured."""
-    return "" if value is None else f"{value:.3f}"
-
-
-def merged(students: list[Student]) -> list[Student]:
-    """With one column for a method whose labels differ by protocol alone, hard by one and soft by
-    another say; where they differ within a row, each has a column of its own."""
+def merged(students: Sequence[Student]) -> list[Student]:
+    """The students, with one column for a method whose labels differ by protocol alone: hard by one
+    and soft by another, say. Where they differ within a row, each has a column of its own."""
     teachers: dict[tuple[str, str], dict[Row, set[str | None]]] = {}
-    for one in students:
-        rows = teachers.setdefault(one.column[:2], {})
-        rows.setdefault(one.row, set()).add(one.column.teacher)
-    first = {one.column[:2]: one.column for one in reversed(students)}
+    for student in students:
+        rows = teachers.setdefault(student.column[:2], {})
+        rows.setdefault(student.row, set()).add(student.column.teacher)
+    first = {student.column[:2]: student.column for student in reversed(students)}
     alone = {name for name, rows in teachers.items() if all(len(r) == 1 for r in rows.values())}
     return [
-        replace(one, column=first[one.column[:2]]) if one.column[:2] in alone else one
-        for one in students
+        replace(student, column=first[student.column[:2]])
+        if student.column[:2] in alone
+        else student
+        for student in students
     ]
 
 
@@ -131,7 +137,7 @@ def main_table(
     classes: int,
     train_images: int,
     resolution: int,
-    students: list[Student],
+    students: Sequence[Student],
     holdout: float = 0.0,
 ) -> Table:
     """Rows by protocol and student in order of appearance, then by IPC.
@@ -141,13 +147,15 @@ def main_table(
     """
     students = merged(students)
     seeds: dict[tuple[Row, Column], list[float]] = {}
-    for one in students:
-        seeds.setdefault((one.row, one.column), []).append(one.top1)
+    for student in students:
+        seeds.setdefault((student.row, student.column), []).append(student.top1)
     scores = {key: score(values) for key, values in seeds.items() if key[0].ipc is not None}
     wholes = {key[0]: score(values) for key, values in seeds.items() if key[0].ipc is None}
 
-    settings = list(dict.fromkeys(one.row[:2] for one in students))
-    rows = sorted({row for row, _ in scores}, key=lambda row: (settings.index(row[:2]), row.ipc))
+    settings = list(dict.fromkeys(student.row[:2] for student in students))
+    rows = sorted(
+        {row for row, _ in scores}, key=lambda row: (settings.index(row[:2]), row.ipc or 0)
+    )
     whole = {}
     for row in rows:
         same = [other for other in wholes if other.student == row.student]
@@ -158,9 +166,9 @@ def main_table(
     whole |= {row: wholes[row] for row in alone}
     columns = list(dict.fromkeys(column for _, column in scores))
     sizes: dict[Row, set[int]] = {row: set() for row in rows + alone}
-    for one in students:
-        if one.label_bytes:
-            sizes[one.row].add(one.label_bytes)
+    for student in students:
+        if student.label_bytes:
+            sizes[student.row].add(student.label_bytes)
     return Table(
         dataset,
         classes,
@@ -170,6 +178,6 @@ def main_table(
         columns,
         scores,
         whole,
-        {row: sorted(found) for row, found in sizes.items()},
+        {row: sorted(of_row) for row, of_row in sizes.items()},
         holdout,
     )

@@ -7,19 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from scdd.jobs.costs import Cost, load_cost
-from scdd.report.scores import Column, Row, Table, labels
-from scdd.report.typeset import bullets, comma_separated, markdown
+from scdd.report.scores import Column, Row, Table, headers
+from scdd.report.typeset import Cells, bullets, document, markdown
 
-IMAGES = {  # the stages that make a column's images, as they are called where people read
-    "squeeze": "Squeeze",
-    "probe": "Probe",
-    "informativeness": "Informativeness",
-    "forgetting": "Forgetting run",
-    "coreset": "Order",
-    "select": "Choose",
-    "recover": "Recover",
-}
-LABELS, STUDENT = "relabel", "validate"
+LABELS, STUDENT = "relabel", "validate"  # the stages after the images
 
 
 @dataclass(frozen=True)
@@ -32,17 +23,29 @@ class Spent:
     costs: list[Cost | None]
 
     @property
+    def known(self) -> list[Cost]:
+        return [cost for cost in self.costs if cost is not None]
+
+    @property
+    def of_students(self) -> bool:
+        return self.stage == STUDENT
+
+    @property
+    def total(self) -> float | None:
+        """Seconds of all jobs. None where one is not known: a part is not the sum."""
+        complete = len(self.known) == len(self.costs)
+        return sum(cost.seconds for cost in self.known) if complete else None
+
+    @property
     def seconds(self) -> float | None:
-        """Of all jobs; of the mean student where the stage trains students. None where one is not
-        known: the others' sum would pass for all."""
-        known = [cost.seconds for cost in self.costs if cost is not None]
-        if len(known) < len(self.costs):
-            return None
-        return statistics.fmean(known) if self.stage == STUDENT else sum(known)
+        """Of all jobs; of the mean student where the stage trains students."""
+        if self.total is None or not self.of_students:
+            return self.total
+        return statistics.fmean(cost.seconds for cost in self.known)
 
     @property
     def devices(self) -> list[str]:
-        return list(dict.fromkeys(_device(cost) for cost in self.costs if cost is not None))
+        return list(dict.fromkeys(map(_device, self.known)))
 
 
 def _device(cost: Cost) -> str:
@@ -51,41 +54,44 @@ def _device(cost: Cost) -> str:
     return f"the CPU with {cost.threads} thread{'s' * (cost.threads != 1)}"
 
 
-def read(results: Path, listed: Sequence[Mapping[str, Any]]) -> list[Spent]:
+def read(results: Path, costs: Sequence[Mapping[str, Any]]) -> list[Spent]:
     """Of the tables' parameter `costs`. Raises ScddError, naming the file, for a damaged one."""
-    files = {file for one in listed for named in one["stages"].values() for file in named}
-    costs = {file: load_cost(results / file) for file in sorted(files)}
+    files = {file for part in costs for jobs in part["stages"].values() for file in jobs}
+    by_file = {file: load_cost(results / file) for file in sorted(files)}
     return [
         Spent(
-            Row(one["protocol"], one["student"], one["ipc"]),
-            Column(one["method"], one["title"], one["teacher"]),
+            Row(part["protocol"], part["student"], part["ipc"]),
+            Column(part["method"], part["title"], part["teacher"]),
             stage,
-            [costs[file] for file in named],
+            [by_file[file] for file in jobs],
         )
-        for one in listed
-        for stage, named in one["stages"].items()
+        for part in costs
+        for stage, jobs in part["stages"].items()
     ]
 
 
-Cells = tuple[list[str], list[list[str]], int]  # header, lines, number of columns of words
-
-
-def image_cells(spent: Sequence[Spent]) -> Cells:
+def image_cells(spent: Sequence[Spent], headings: Mapping[str, str]) -> Cells:
     """What each column's images took by IPC, its teacher's training among it. A dash: not known;
-    empty: no such stage."""
-    found = {(one.column, one.row.ipc, one.stage): one for one in spent if one.row.ipc is not None}
-    stages = [stage for stage in IMAGES if any(key[2] == stage for key in found)]
-    settings = dict.fromkeys((column, ipc) for column, ipc, _ in found)
-    titles = [column.title for column in dict.fromkeys(column for column, _ in settings)]
+    empty: no such stage.
+
+    headings: of the stages that make images, in the order of their columns.
+    """
+    of_images = {
+        (part.column, part.row.ipc, part.stage): part for part in spent if part.row.ipc is not None
+    }
+    stages = [stage for stage in headings if any(key[2] == stage for key in of_images)]
+    settings = dict.fromkeys((column, ipc) for column, ipc, _ in of_images)
+    columns = list(dict.fromkeys(column for column, _ in settings))
+    titles = dict(zip(columns, headers(columns), strict=True))
     lines = [
         [
-            title if titles.count(title) == 1 else f"{title}, {labels(teacher)}",
+            titles[column],
             str(ipc),
-            *(_number(found.get((Column(method, title, teacher), ipc, stage))) for stage in stages),
+            *(_number(of_images.get((column, ipc, stage))) for stage in stages),
         ]
-        for (method, title, teacher), ipc in settings
+        for column, ipc in settings
     ]
-    return ["Images", "IPC", *(IMAGES[stage] for stage in stages)], lines, 1
+    return Cells(["Images", "IPC", *(headings[stage] for stage in stages)], lines, 1)
 
 
 def student_cells(table: Table, spent: Sequence[Spent]) -> Cells:
@@ -93,10 +99,10 @@ def student_cells(table: Table, spent: Sequence[Spent]) -> Cells:
     student, as `labels + student`."""
     after: dict[tuple[Row, str], list[str]] = {}
     for stage in (LABELS, STUDENT):
-        for one in spent:
-            if one.stage == stage:
-                of = after.setdefault((one.row, table.header(one.column)), [])
-                of.append(_number(one))
+        for part in spent:
+            if part.stage == stage:
+                key = part.row, table.header(part.column)
+                after.setdefault(key, []).append(_number(part))
     rows = sorted({row for row, _ in after}, key=lambda row: _place(table, row))
     heads = list(dict.fromkeys(head for row in rows for line, head in after if line == row))
     heads = [head for head in table.headers() if head in heads] + [
@@ -110,7 +116,7 @@ def student_cells(table: Table, spent: Sequence[Spent]) -> Cells:
     leading["IPC"] = ["whole" if row.ipc is None else str(row.ipc) for row in rows]
     values = [[" + ".join(after.get((row, head), [])) for row in rows] for head in heads]
     lines = [list(texts) for texts in zip(*leading.values(), *values, strict=True)]
-    return [*leading, *heads], lines, len(leading) - 1
+    return Cells([*leading, *heads], lines, len(leading) - 1)
 
 
 def _place(table: Table, row: Row) -> tuple[int, str]:
@@ -118,77 +124,45 @@ def _place(table: Table, row: Row) -> tuple[int, str]:
     return (table.rows.index(row), "") if row in table.rows else (len(table.rows), row.student)
 
 
-def notes(spent: Sequence[Spent]) -> list[str]:
-    """What a reader must know of the seconds, as plain sentences."""
+def notes(spent: Sequence[Spent], headings: Mapping[str, str]) -> list[str]:
+    """What a reader must know of the seconds, as plain sentences. headings: as for the cells."""
     by_device: dict[str, list[str]] = {}
-    for stage in (*IMAGES, LABELS, STUDENT):
-        for one in spent:
-            for device in one.devices if one.stage == stage else ():
+    for stage in (*headings, LABELS, STUDENT):
+        for part in spent:
+            for device in part.devices if part.stage == stage else ():
                 by_device.setdefault(device, []).append(stage)
     if len(by_device) == 1:
-        said = [f"On {next(iter(by_device))}."]
+        devices = [f"On {next(iter(by_device))}."]
     else:
-        said = [
+        devices = [
             f"On {device}: {', '.join(dict.fromkeys(stages))}."
             for device, stages in by_device.items()
         ]
     return [
-        *said,
-        "Wall-clock seconds of all jobs that a number came of, added up; of the students, the "
-        "mean of one. The squeeze and the probe of an image set are those of all networks that "
-        "chose, recovered or labelled it. A job that several lines or columns used counts in "
-        "each. What an interrupted attempt did after its last save, and the start of the "
-        "programs, is not in them.",
-        "A dash stands for not recorded; nothing, for no such stage (an imported backbone was "
-        "trained elsewhere). costs.csv has all of it, with peak memory.",
+        *devices,
+        "Wall-clock seconds of all jobs behind a number, added up; for students, the mean of one. "
+        "The squeeze and the probe of an image set are those of all networks that chose, recovered "
+        "or labelled it. A job that several lines or columns used is counted in each. Not "
+        "included: what an interrupted attempt did after its last save, and the start of the "
+        "programs.",
+        "A dash: not recorded. Empty: no such stage (an imported backbone was trained elsewhere). "
+        "costs.csv has all numbers, with peak memory.",
     ]
 
 
-def to_markdown(table: Table, spent: Sequence[Spent]) -> str:
-    """The section of the main table's page."""
+def to_markdown(table: Table, spent: Sequence[Spent], headings: Mapping[str, str]) -> str:
+    """The section of the main table's page. headings: as for the cells."""
     parts = ["\n## Seconds by stage"]
-    if any(one.devices for one in spent):
+    if any(part.devices for part in spent):
         parts += [
-            markdown(*image_cells(spent)),
+            markdown(image_cells(spent, headings)),
             "After the images, soft labels + one student:",
-            markdown(*student_cells(table, spent)),
-            bullets(notes(spent)),
+            markdown(student_cells(table, spent)),
+            bullets(notes(spent, headings)),
         ]
     else:
-        parts.append("Not recorded: everything was made before this was.")
-    return "\n\n".join(parts) + "\n"
-
-
-def to_csv(spent: Sequence[Spent]) -> str:
-    """One line a setting, column and stage. Empty seconds: those of a job are not known; jobs and
-    peaks are of the known ones. Peak memory in MiB, the greatest of the jobs."""
-    header = ["method", "title", "labels", "ipc", "protocol", "student", "stage", "jobs", "known"]
-    header += ["seconds", "seconds a student", "device", "peak MiB", "peak GPU MiB"]
-    lines = []
-    for one in spent:
-        known = [cost for cost in one.costs if cost is not None]
-        complete = len(known) == len(one.costs)
-        total = sum(cost.seconds for cost in known)
-        each = total / len(known) if complete and one.stage == STUDENT else None
-        lines.append(
-            [
-                one.column.method,
-                one.column.title,
-                labels(one.column.teacher),
-                "" if one.row.ipc is None else str(one.row.ipc),
-                one.row.protocol,
-                one.row.student,
-                one.stage,
-                str(len(one.costs)),
-                str(len(known)),
-                f"{total:.3f}" if complete else "",
-                "" if each is None else f"{each:.3f}",
-                "; ".join(one.devices),
-                f"{max(cost.peak_mib for cost in known):.0f}" if known else "",
-                f"{max(cost.peak_gpu_mib for cost in known):.0f}" if known else "",
-            ]
-        )
-    return comma_separated(header, lines)
+        parts.append("Not recorded: these results are older than the record of costs.")
+    return document(*parts)
 
 
 def _number(spent: Spent | None) -> str:

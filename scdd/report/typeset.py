@@ -1,15 +1,13 @@
-"""Tables of texts as CSV, as Markdown that lines up on a terminal, and as LaTeX with booktabs.
-
-`header` and `lines` are plain texts, of which the first `words` columns stand to the left and the
-others, numbers, to the right.
-"""
+"""Tables of texts as CSV, as Markdown that lines up on a terminal, and as LaTeX with booktabs."""
 
 import csv
 import io
 import re
 import textwrap
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import NamedTuple, TypeVar
 
+T = TypeVar("T")
 WIDTH = 100  # characters of a line of prose in Markdown
 LATEX = {
     **{char: "\\" + char for char in "&%$#_{}"},
@@ -31,19 +29,49 @@ LATEX = {
 }
 
 
-def comma_separated(header: list[str], lines: list[list[str]]) -> str:
-    held = io.StringIO()
-    csv.writer(held, lineterminator="\n").writerows([header, *lines])
-    return held.getvalue()
+class Cells(NamedTuple):
+    """A table in plain texts. words: how many columns, the first ones, are of words and aligned to
+    the left; the others are of numbers and aligned to the right."""
+
+    header: list[str]
+    lines: list[list[str]]
+    words: int
 
 
-def markdown(header: list[str], lines: list[list[str]], words: int) -> str:
+def comma_separated(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([header, *lines])
+    return text.getvalue()
+
+
+def csv_of(items: Iterable[T], columns: Mapping[str, Callable[[T], str]]) -> str:
+    """One line an item; `columns` says for each heading what it has of an item."""
+    lines = [[text(item) for text in columns.values()] for item in items]
+    return comma_separated([*columns], lines)
+
+
+def integer(value: int | None) -> str:
+    """For a CSV; empty: none."""
+    return "" if value is None else str(value)
+
+
+def number(value: float | None) -> str:
+    """For a CSV, with three decimals; empty: not measured."""
+    return "" if value is None else f"{value:.3f}"
+
+
+def document(*parts: str) -> str:
+    """A Markdown file of titles, tables and lists."""
+    return "\n\n".join(parts) + "\n"
+
+
+def markdown(cells: Cells) -> str:
     """All columns are padded to equal width."""
-    cells = [[text.replace("|", "\\|") for text in line] for line in (header, *lines)]
+    escaped = [[text.replace("|", "\\|") for text in line] for line in (cells.header, *cells.lines)]
     columns = []
-    for number, texts in enumerate(zip(*cells, strict=True)):
+    for place, texts in enumerate(zip(*escaped, strict=True)):
         width = max(map(len, texts))
-        if number < words:
+        if place < cells.words:
             padded, rule = [text.ljust(width) for text in texts], "-" * width
         else:
             padded, rule = [text.rjust(width) for text in texts], "-" * (width - 1) + ":"
@@ -51,7 +79,7 @@ def markdown(header: list[str], lines: list[list[str]], words: int) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in zip(*columns, strict=True))
 
 
-def bullets(notes: list[str]) -> str:
+def bullets(notes: Iterable[str]) -> str:
     """A Markdown list with its lines broken."""
     return "\n".join(
         textwrap.fill(
@@ -66,41 +94,24 @@ def escape(text: str) -> str:
     return "".join(LATEX.get(char, char) for char in text)
 
 
+def latex_file(*tables: str) -> str:
+    return "% \\usepackage{booktabs}\n" + "".join(tables)
+
+
 def latex(
-    header: list[str],
-    lines: list[list[str]],
-    words: int,
+    cells: Cells,
     *,
     caption: str,
-    label: str,
-    notes: list[str],
-    bold: Collection[tuple[int, int]],
+    name: str,
+    notes: Sequence[str] = (),
+    bold: Collection[tuple[int, int]] = (),
 ) -> str:
-    """A `table` that needs booktabs alone. `bold` are places (line, column); `notes` stand below.
+    """A `table` that needs booktabs alone, with the label `tab:` and `name`, and `notes` below it.
 
-    A header with a comma or brackets takes two lines. Words that stand in the line above too are
-    left out, and lines with equal words stand together.
+    bold: places (line, column). A header with a comma or brackets takes two lines. Words that are
+    equal to those above them are left out, and lines with equal words form a group.
     """
-
-    def heading(text: str) -> str:
-        parts = [escape(part) for part in re.split(r"(?<=,) | (?=\()", text, maxsplit=1)]
-        return parts[0] if len(parts) == 1 else rf"\shortstack[r]{{{parts[0]}\\{parts[1]}}}"
-
-    groups = [tuple(line[:words]) for line in lines]
-    together = len(set(groups)) < len(groups)
-    body: list[str] = []
-    for row, line in enumerate(lines):
-        above = lines[row - 1] if row else []
-        texts = [
-            rf"\textbf{{{escape(text)}}}" if (row, column) in bold else escape(text)
-            for column, text in enumerate(line)
-        ]
-        for column in range(words):
-            if above[: column + 1] == line[: column + 1]:
-                texts[column] = ""
-        if row and together and groups[row] != groups[row - 1]:
-            body.append(r"\addlinespace")
-        body.append(" & ".join(texts) + r" \\")
+    label = "tab:" + re.sub(r"[^A-Za-z0-9-]", "-", name)
     below = []
     if notes:
         below = [
@@ -114,11 +125,11 @@ def latex(
             r"\begin{table}[t]",
             r"\centering\small\setlength{\tabcolsep}{4pt}",
             rf"\caption{{{escape(caption)}}}\label{{{label}}}",
-            rf"\begin{{tabular}}{{{'l' * words}{'r' * (len(header) - words)}}}",
+            rf"\begin{{tabular}}{{{'l' * cells.words}{'r' * (len(cells.header) - cells.words)}}}",
             r"\toprule",
-            " & ".join(map(heading, header)) + r" \\",
+            " & ".join(map(_heading, cells.header)) + r" \\",
             r"\midrule",
-            *body,
+            *_body(cells, bold),
             r"\bottomrule",
             r"\end{tabular}",
             *below,
@@ -126,3 +137,27 @@ def latex(
             "",
         ]
     )
+
+
+def _heading(text: str) -> str:
+    parts = [escape(part) for part in re.split(r"(?<=,) | (?=\()", text, maxsplit=1)]
+    return parts[0] if len(parts) == 1 else rf"\shortstack[r]{{{parts[0]}\\{parts[1]}}}"
+
+
+def _body(cells: Cells, bold: Collection[tuple[int, int]]) -> list[str]:
+    groups = [tuple(line[: cells.words]) for line in cells.lines]
+    grouped = len(set(groups)) < len(groups)
+    body: list[str] = []
+    for row, line in enumerate(cells.lines):
+        above = cells.lines[row - 1] if row else []
+        texts = [
+            rf"\textbf{{{escape(text)}}}" if (row, column) in bold else escape(text)
+            for column, text in enumerate(line)
+        ]
+        for column in range(cells.words):
+            if above[: column + 1] == line[: column + 1]:
+                texts[column] = ""
+        if row and grouped and groups[row] != groups[row - 1]:
+            body.append(r"\addlinespace")
+        body.append(" & ".join(texts) + r" \\")
+    return body

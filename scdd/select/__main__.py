@@ -1,4 +1,4 @@
-"""Make the images of a baseline, for a range of slots of all classes, as the recovery's shards.
+"""Make images that are not recovered, for a range of slots of all classes, as shards.
 
 Those of a coreset are real training images, in the order that --order has. Nested; uint8.
 """
@@ -11,17 +11,17 @@ import torch
 from torch import Tensor
 
 from scdd.artifacts.config import Frozen
-from scdd.artifacts.images import save_checksums, save_shard
 from scdd.artifacts.order import load_order
+from scdd.artifacts.shards import save_shards
 from scdd.data.source import Dataset, open_dataset
 from scdd.errors import ScddError
-from scdd.jobs import runtime
+from scdd.jobs import arguments, runtime
 from scdd.jobs.progress import track
 from scdd.select.methods import method
 from scdd.select.real import taken
 
 
-def made(args: argparse.Namespace, config: Frozen, dataset: Dataset) -> Iterator[Tensor]:
+def chosen_images(args: argparse.Namespace, config: Frozen, dataset: Dataset) -> Iterator[Tensor]:
     """The images of the slots, class by class: uint8 [n, 3, R, R] each."""
     if "order" not in config.parents:
         return method(config.params["method"]).make(dataset, args.slots, config.params["seed"])
@@ -45,19 +45,13 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device) -> None
         "env": runtime.environment(device),
     }
     classes = dataset.info.classes
-    shown = track(made(args, config, dataset), "classes", total=len(classes))
-    for index, images in enumerate(shown):
-        save_shard(args.out, args.slots, classes, index, images, record=record)
-    save_checksums(args.out, args.slots, (0, len(classes)))
+    images = track(chosen_images(args, config, dataset), "classes", total=len(classes))
+    save_shards(args.out, args.slots, classes, (0, len(classes)), images, record=record)
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = runtime.parser(__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="dataset.json")
-    parser.add_argument("--root", type=Path, required=True, help="the data root")
+    parser = arguments.parser(__doc__, "data", "root", "slots", out="the folder of the shards")
     parser.add_argument("--order", type=Path, help="order.safetensors (coresets)")
-    parser.add_argument("--slots", type=runtime.span, required=True, help="a range, e.g. 1:10")
-    parser.add_argument("--out", type=Path, required=True, help="the folder of the shards")
     return runtime.run("select", parser, work, argv)
 
 

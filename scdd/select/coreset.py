@@ -1,13 +1,11 @@
 """Order the training images of each class as a coreset takes them, by a probed backbone's features.
 
-The whole order is made at once: the features are computed once for all IPCs, and jobs on several
-kinds of device cannot take one image twice.
+The whole order is made at once: the features are computed once for all IPCs, and jobs on different
+devices cannot take an image twice.
 """
 
 import sys
 from argparse import Namespace
-from pathlib import Path
-from typing import cast
 
 import torch
 from torch import Tensor
@@ -16,9 +14,9 @@ from scdd.artifacts.config import Frozen
 from scdd.artifacts.dataset import DatasetInfo
 from scdd.artifacts.order import save_order
 from scdd.data.source import Split, open_dataset
-from scdd.jobs import runtime
-from scdd.jobs.progress import Progress
-from scdd.jobs.saved import Snapshot, Unsaved
+from scdd.jobs import arguments, runtime
+from scdd.jobs.epochs import Epochs
+from scdd.jobs.saved import JobState
 from scdd.networks.resnet import ResNet, features_of, in_eval_mode
 from scdd.networks.teachers import load_teacher
 from scdd.params.select import Coreset
@@ -52,52 +50,36 @@ def ranks(
     split: Split,
     info: DatasetInfo,
     device: torch.device,
-    saved: Unsaved | None = None,
+    saved: JobState | None = None,
     precision: str = "float32",
 ) -> Tensor:
     """int64 [n]: the place of each training image in the order of its class, from 0.
 
-    saved: where to go on from, and where to leave the state after each class. precision: of the
+    saved: where to resume from, and where to leave the state after each class. precision: of the
     passes through the network, 'float32' or 'bf16'.
     """
-    saved = saved or Unsaved()
     in_eval_mode(network, device)
     split = split.to(device)
-    rank, done = torch.empty(len(split), dtype=torch.int64), 0
-    if saved.content is not None:
-        done = saved.content["done"]
-        rank.copy_(saved.content["rank"])
-
-    def snapshot() -> Snapshot:
-        return Snapshot({"done": done, "rank": rank})
-
-    with Progress("coreset, classes", len(info.classes), done) as progress:
-        for label in range(done, len(info.classes)):
-            members = (split.labels == label).nonzero().flatten()
-            order = chosen.order(features(network, split, members, info, precision, device))
-            rank[members[order.cpu()]] = torch.arange(len(members))
-            done += 1
-            progress.advance()
-            saved.offer(done, snapshot)
+    rank = torch.empty(len(split), dtype=torch.int64)
+    for label in Epochs("coreset, classes", len(info.classes), 1, saved, {"rank": rank}):
+        members = (split.labels == label).nonzero().flatten()
+        order = chosen.order(features(network, split, members, info, precision, device))
+        rank[members[order.cpu()]] = torch.arange(len(members))
     return rank
 
 
-def work(args: Namespace, config: Frozen, device: torch.device, saved: Unsaved) -> None:
+def work(args: Namespace, config: Frozen, device: torch.device, saved: JobState) -> None:
     dataset = open_dataset(args.data, args.root)
     info = dataset.info
-    network, _ = load_teacher(args.teacher, config, info, args.data)
+    network, _ = load_teacher(args.teacher, config, info.classes, args.data)
     chosen = method(config.params["method"])
     precision = Coreset.of(config.params).precision
-    rank = ranks(chosen, cast(ResNet, network), dataset.train, info, device, saved, precision)
+    rank = ranks(chosen, network, dataset.train, info, device, saved, precision)
     save_order(args.out, rank, info.classes, config.digest, runtime.environment(device))
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = runtime.long_parser(__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="the dataset's dataset.json")
-    parser.add_argument("--root", type=Path, required=True, help="where the dataset's files are")
-    parser.add_argument("--teacher", type=Path, required=True, help="the probe's checkpoint")
-    parser.add_argument("--out", type=Path, required=True, help="the order to write")
+    parser = arguments.long_parser(__doc__, "data", "root", "teacher", out="the order to write")
     return runtime.run_long("coreset", parser, work, argv, outputs=("out",))
 
 

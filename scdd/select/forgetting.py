@@ -11,7 +11,7 @@ The training is that of the released program (SGD with Nesterov's momentum, step
 import argparse
 import math
 import sys
-from pathlib import Path
+from collections.abc import Iterator
 
 import torch
 import torch.nn.functional as F
@@ -23,10 +23,12 @@ from scdd.artifacts.order import save_order
 from scdd.data.batches import batch_count, views
 from scdd.data.source import Split, open_dataset
 from scdd.errors import ScddError
-from scdd.jobs import runtime
-from scdd.jobs.progress import Progress, say
-from scdd.jobs.saved import Snapshot, Unsaved
+from scdd.jobs import arguments, runtime
+from scdd.jobs.epochs import Epochs, Part
+from scdd.jobs.progress import say
+from scdd.jobs.saved import JobState
 from scdd.networks.resnet import ResNet, build
+from scdd.networks.schedules import stepped
 from scdd.params.network import Network
 from scdd.params.select import Forgetting
 from scdd.params.views import Transform
@@ -35,7 +37,7 @@ from scdd.views.mixing import draw_epoch
 
 
 class Memory:
-    """What is known of each of `n` images, on the device.
+    """What is known about each of `n` images, on the device.
 
     events int64 [n]: how often it was forgotten. last, learnt bool [n]: whether it was right at its
     last presentation, and at any.
@@ -53,9 +55,28 @@ class Memory:
         self.learnt[index] |= right
 
     def counts(self, presentations: int) -> Tensor:
-        """int64 [n] (CPU): the events; for what was never learnt all presentations, as in the
-        released program."""
+        """int64 [n] (CPU): the events; for an image that was never learnt all presentations, as in
+        the released program."""
         return torch.where(self.learnt, self.events, presentations).cpu()
+
+
+def batches(
+    split: Split,
+    info: DatasetInfo,
+    params: Forgetting,
+    epoch: int,
+    skip: int,
+    device: torch.device,
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Index int64 [b] and views float32 [b, 3, R, R], normalised, of an epoch's batches but the
+    first `skip`, on the device."""
+    transform = Transform(params.view)
+    draws = draw_epoch(transform, len(split), info.resolution, params.seed, epoch)
+    order = torch.randperm(len(split), generator=generator(params.seed, "order", epoch))
+    order = order[skip * params.batch :]
+    # pixels on the device are indexed there, files on the CPU
+    order = order if split.pixels is None else order.to(device)
+    return views(split, order, params.batch, draws.to(device), transform.mix, info)
 
 
 def train(
@@ -64,15 +85,14 @@ def train(
     info: DatasetInfo,
     params: Forgetting,
     device: torch.device,
-    saved: Unsaved | None = None,
+    saved: JobState | None = None,
 ) -> Tensor:
     """Train `network` in place on the device; returns the forgetting counts int64 [n] (CPU).
 
-    saved: where to go on from, and where to leave the state. Raises ScddError, naming the epoch,
-    where the loss is not finite.
+    saved: where to resume from, and where to leave the state. Raises ScddError, naming the epoch,
+    if the loss is not finite.
     """
-    saved = saved or Unsaved()
-    network.to(device, memory_format=torch.channels_last).train()
+    network.to(device).to(memory_format=torch.channels_last).train()
     split = split.to(device)
     optimizer = torch.optim.SGD(
         network.parameters(),
@@ -82,63 +102,34 @@ def train(
         nesterov=True,
         fused=True,
     )
-    transform = Transform(params.view)
     labels = split.labels.to(device)
     memory = Memory(len(split), device)
-    per_epoch = batch_count(len(split), params.batch)
-    total, done = torch.zeros((), device=device), 0
-    if saved.content is not None:
-        done = saved.content["done"]
-        network.load_state_dict(saved.content["network"])
-        optimizer.load_state_dict(saved.content["optimizer"])
-        total.copy_(saved.content["total"])
-        for name, tensor in vars(memory).items():
-            tensor.copy_(saved.content["memory"][name])
-
-    def snapshot() -> Snapshot:
-        return Snapshot(
-            {
-                "done": done,
-                "network": network.state_dict(),
-                "optimizer": optimizer.state_dict(),
-                "total": total,
-                "memory": vars(memory),
-            }
-        )
-
-    with Progress("forgetting", params.epochs * per_epoch, done) as progress:
-        for epoch in range(done // per_epoch, params.epochs):
-            passed = sum(epoch >= share * params.epochs for share in params.milestones)
-            optimizer.param_groups[0]["lr"] = params.lr * params.factor**passed
-            draws = draw_epoch(transform, len(split), info.resolution, params.seed, epoch)
-            order = torch.randperm(len(split), generator=generator(params.seed, "order", epoch))
-            order = order[(done - epoch * per_epoch) * params.batch :]
-            # pixels on the device are indexed there, files on the CPU
-            order = order if split.pixels is None else order.to(device)
-            for index, seen in views(
-                split, order, params.batch, draws.to(device), transform.mix, info
-            ):
-                with torch.autocast(
-                    device.type, torch.bfloat16, enabled=params.precision == "bf16"
-                ):
-                    logits = network(seen)
-                memory.present(index, logits.detach().argmax(1) == labels[index])
-                loss = F.cross_entropy(logits.float(), labels[index])
-                optimizer.zero_grad(set_to_none=True)
-                loss.backward()
-                optimizer.step()
-                total += loss.detach()
-                done += 1
-                progress.advance()
-                if done % per_epoch:
-                    saved.offer(done, snapshot)
-            if not math.isfinite(total.item()):  # the epoch's one wait for the device
-                raise ScddError(
-                    f"the loss is not finite in epoch {epoch + 1} of {params.epochs}: lower "
-                    f"forgetting.lr ({params.lr})."
-                )
-            total.zero_()
-            saved.offer(done, snapshot)
+    total = torch.zeros((), device=device)
+    state: dict[str, Part] = {
+        "network": network,
+        "optimizer": optimizer,
+        "total": total,
+        "memory": vars(memory),
+    }
+    run = Epochs("forgetting", params.epochs, batch_count(len(split), params.batch), saved, state)
+    for epoch in run:
+        rate = stepped(epoch, params.epochs, params.lr, params.milestones, params.factor)
+        optimizer.param_groups[0]["lr"] = rate
+        for index, seen in run.steps_of(batches(split, info, params, epoch, run.skip, device)):
+            with torch.autocast(device.type, torch.bfloat16, enabled=params.precision == "bf16"):
+                logits = network(seen)
+            memory.present(index, logits.detach().argmax(1) == labels[index])
+            loss = F.cross_entropy(logits.float(), labels[index])
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+            total += loss.detach()
+        if not math.isfinite(total.item()):  # the epoch's one wait for the device
+            raise ScddError(
+                f"the loss is not finite in epoch {epoch + 1} of {params.epochs}: lower "
+                f"forgetting.lr ({params.lr})."
+            )
+        total.zero_()
     return memory.counts(params.epochs)
 
 
@@ -155,7 +146,7 @@ def ranks(counts: Tensor, labels: Tensor, classes: tuple[str, ...], seed: int) -
     return rank
 
 
-def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: Unsaved) -> None:
+def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: JobState) -> None:
     params = Forgetting.of(config.params)
     dataset = open_dataset(args.data, args.root)
     info, labels = dataset.info, dataset.train.labels
@@ -173,10 +164,7 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: 
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = runtime.long_parser(__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="the dataset's dataset.json")
-    parser.add_argument("--root", type=Path, required=True, help="where the dataset's files are")
-    parser.add_argument("--out", type=Path, required=True, help="the order to write")
+    parser = arguments.long_parser(__doc__, "data", "root", out="the order to write")
     return runtime.run_long("forgetting", parser, work, argv, outputs=("out",))
 
 

@@ -1,4 +1,4 @@
-"""Real training images, for the methods that choose some."""
+"""Real training images, for the methods that choose among them."""
 
 from collections.abc import Iterable, Iterator
 
@@ -15,8 +15,8 @@ BATCH = 64
 def taken(dataset: Dataset, slots: Range, orders: Iterable[Tensor]) -> Iterator[Tensor]:
     """Of each class the images uint8 [n, 3, R, R] of the slots; slot s is image s of its order.
 
-    orders: int64 [images of the class] for each class. Raises ScddError where a class has no image
-    for the first of the slots.
+    orders: int64 [images of the class] for each class. Raises ScddError if a class has no image for
+    the first slot.
     """
     first, end = slots
     cpu = torch.device("cpu")

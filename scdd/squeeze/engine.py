@@ -1,7 +1,6 @@
-"""The training loop that all squeeze methods share. Nothing in it waits for the device but the
-end of an epoch, when the losses are read."""
+"""The training loop that all squeeze methods share. It waits for the device only at the end of an
+epoch, when the losses are read."""
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -13,15 +12,17 @@ from scdd.artifacts.dataset import DatasetInfo
 from scdd.data.source import Split
 from scdd.errors import ScddError
 from scdd.jobs.capture import Compiled, captured
-from scdd.jobs.progress import Progress, say
-from scdd.jobs.saved import Snapshot, Unsaved
+from scdd.jobs.epochs import Epochs, Part
+from scdd.jobs.progress import say
+from scdd.jobs.saved import JobState
 from scdd.networks.resnet import ResNet, backbone_state
+from scdd.networks.schedules import half_cosine, warm_cosine
 from scdd.params.squeeze import Training
 from scdd.squeeze import knn, processes
 from scdd.squeeze.optimizers import optimizer
 from scdd.squeeze.views import Crop, batches
 
-Row = tuple[int, float, float, float | None]
+Row = tuple[int, float, float, float | None]  # epoch, learning rate, loss, k-NN accuracy
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Now:
 
     def cosine(self, start: float, end: float) -> float:
         """From `start` at step 0 by half a cosine to `end` at the last."""
-        return end + (start - end) * 0.5 * (1 + math.cos(math.pi * self.step / self.steps))
+        return end + (start - end) * half_cosine(self.step, self.steps)
 
 
 class Method(nn.Module, ABC):
@@ -62,20 +63,19 @@ class Method(nn.Module, ABC):
     def loss(self, views: list[Tensor], labels: Tensor, now: Now) -> Tensor:
         """Scalar loss of normalised views, each float32 [b, 3, R, R], and labels int64 [b].
 
-        It may be captured (see `scdd.jobs.capture`): it must change tensors in place, and take
-        nothing else that changes from step to step than what `phase` tells apart.
+        It may be captured (see `scdd.jobs.capture`): it must change tensors in place, and all
+        else that it reads must be the same in steps with the same `phase`.
         """
 
     def phase(self, now: Now) -> Now:
-        """The first of all steps whose loss is computed as this one's."""
+        """The first of all steps whose loss is computed in the same way as this one's."""
         return replace(now, step=0)
 
     def after_backward(self, now: Now) -> None:
         """Called before each optimiser step, to change or remove gradients."""
 
     def after_step(self, now: Now) -> None:
-        """Called after each optimiser step, of which `now` is the beginning, e.g. for a momentum
-        encoder."""
+        """Called after each optimiser step, e.g. for a momentum encoder. now: before the step."""
 
 
 class Diverged(Exception):
@@ -86,24 +86,17 @@ class Diverged(Exception):
         self.epoch, self.state = epoch, state
 
 
-def learning_rate(step: int, steps: int, warmup: int, peak: float, final: float = 0.0) -> float:
-    """Of step 0 ≤ `step` < `steps`: linear over `warmup` steps, then cosine towards `final`."""
-    if step < warmup:
-        return peak * (step + 1) / warmup
-    share = (step - warmup) / (steps - warmup)
-    return final + (peak - final) * 0.5 * (1 + math.cos(math.pi * share))
-
-
 def steps_an_epoch(split: Split, params: Training) -> int:
-    """Raises ScddError where there is none, or where the processes cannot share a batch evenly."""
+    """Full batches in an epoch. Raises ScddError if there is none, or the processes cannot share a
+    batch evenly."""
     if len(split) < params.batch:
         raise ScddError(
             f"batch {params.batch} is larger than the training set ({len(split)} images)."
         )
     if params.batch % processes.count():
         raise ScddError(
-            f"squeeze.batch: {params.batch} images do not go to {processes.count()} processes "
-            "evenly."
+            f"squeeze.batch: {params.batch} images cannot be shared evenly by "
+            f"{processes.count()} processes."
         )
     return len(split) // params.batch
 
@@ -113,14 +106,15 @@ Slope = Callable[[list[Tensor], Tensor, Now], tuple[Tensor, list[Tensor | None]]
 
 
 def trained(method: Method) -> list[nn.Parameter]:
+    """The weights that the optimiser changes."""
     return [weight for weight in method.parameters() if weight.requires_grad]
 
 
 def slope_of(
     method: Method, precision: str, device: torch.device, compiled: Compiled = "none"
 ) -> Slope:
-    """The forward and the backward pass of a step. Several processes, which exchange tensors within
-    the loss, do not capture it."""
+    """The forward and the backward pass of a step. It is not captured if there are several
+    processes, since they exchange tensors within the loss."""
     weights = trained(method)
     loss_of = torch.compile(method.loss, dynamic=False) if compiled == "full" else method.loss
 
@@ -159,18 +153,18 @@ def take_step(
     return loss
 
 
-def looked_at(
+def knn_accuracy(
     network: ResNet, split: Split, info: DatasetInfo, params: Training, epoch: int
 ) -> float | None:
-    """The k-NN accuracy after `epoch`, from 0, if it is to be known."""
+    """The k-NN accuracy in percent after `epoch`, from 0; None if it is not due."""
     done = epoch + 1
     if not params.knn_every or (done % params.knn_every and done < params.epochs):
         return None
     if processes.rank() > 0:  # the first is waited for
         return None
-    found = knn.accuracy(network, split, info, next(network.parameters()).device)
-    say(f"squeeze: epoch {done}, k-NN {found:.1f} % of held-out training images")
-    return found
+    accuracy = knn.accuracy(network, split, info, next(network.parameters()).device)
+    say(f"squeeze: epoch {done}, k-NN {accuracy:.1f} % of held-out training images")
+    return accuracy
 
 
 def train(
@@ -181,20 +175,18 @@ def train(
     params: Training,
     crops: tuple[Crop, ...],
     device: torch.device,
-    saved: Unsaved | None = None,
+    saved: JobState | None = None,
     compiled: Compiled = "none",
 ) -> list[Row]:
     """Train `method`, of which `network` is a part, in place on the device.
 
-    Returns (epoch from 1, its first learning rate, mean loss, k-NN accuracy if looked at) of each
+    Returns (epoch from 1, its first learning rate, mean loss, k-NN accuracy or None) for each
     epoch. crops: how each of the views is made. A last batch that is not full is dropped. saved:
-    where to go on from, and where to leave the state. compiled: see `scdd.jobs.capture`;
-    torch.compile rounds otherwise. Raises Diverged, and ScddError where the split has not one full
-    batch, or the processes cannot share a batch evenly.
+    where to resume from, and where to leave the state. compiled: see `scdd.jobs.capture`;
+    torch.compile rounds differently. Raises Diverged, and ScddError as `steps_an_epoch` does.
     """
-    saved = saved or Unsaved()
     if processes.count() > 1:
-        saved = processes.Together(saved)
+        saved = processes.SharedState(saved or JobState())
     per_epoch = steps_an_epoch(split, params)
     steps, warmup = params.epochs * per_epoch, params.warmup_epochs * per_epoch
     split = split.to(device)
@@ -214,52 +206,33 @@ def train(
     slope = slope_of(method, params.precision, device, compiled)
     losses = torch.zeros(per_epoch, device=device)
     history: list[Row] = []
-    good = {key: tensor.clone() for key, tensor in backbone_state(network).items()}
-    done = 0
-    if saved.content is not None:
-        done, history = saved.content["done"], saved.content["history"]
-        method.load_state_dict(saved.content["method"])
-        optimize.load_state_dict(saved.content["optimizer"])
-        losses.copy_(saved.content["losses"])
-        for key, tensor in good.items():
-            tensor.copy_(saved.content["good"][key])
-
-    def snapshot() -> Snapshot:
-        return Snapshot(
-            {
-                "done": done,
-                "history": history,
-                "method": method.state_dict(),
-                "optimizer": optimize.state_dict(),
-                "losses": losses,
-                "good": good,
-            }
-        )
+    last_good = {key: tensor.clone() for key, tensor in backbone_state(network).items()}
+    state: dict[str, Part] = {
+        "history": history,
+        "method": method,
+        "optimizer": optimize,
+        "losses": losses,
+        "good": last_good,
+    }
 
     def rate(step: int) -> float:
-        return learning_rate(step, steps, warmup, params.lr, params.final_lr)
+        return warm_cosine(step, steps, warmup, params.lr, params.final_lr)
 
-    with Progress("squeeze", steps, done) as progress:
-        for epoch in range(done // per_epoch, params.epochs):
-            skip = done - epoch * per_epoch
-            made = batches(crops, params.batch, params.seed, split, info, epoch, skip, device)
-            for step, (views, labels) in enumerate(made, skip):
-                for group in optimize.param_groups:
-                    group["lr"] = rate(done)
-                own = [view.to(memory_format=memory_format) for view in views]
-                now = Now(done, per_epoch, params.epochs)
-                losses[step] = take_step(method, optimize, slope, own, labels, now)
-                done += 1
-                progress.advance()
-                if step + 1 < per_epoch:
-                    saved.offer(done, snapshot)
-            state = backbone_state(network)
-            sums = torch.stack([losses.sum(), *(tensor.sum() for tensor in state.values())])
-            if not bool(sums.isfinite().all()):
-                raise Diverged(epoch + 1, good)
-            found = looked_at(network, split, info, params, epoch)
-            history.append((epoch + 1, rate(epoch * per_epoch), losses.mean().item(), found))
-            for key, tensor in state.items():
-                good[key].copy_(tensor)
-            saved.offer(done, snapshot)
+    run = Epochs("squeeze", params.epochs, per_epoch, saved, state)
+    for epoch in run:
+        left = batches(crops, params.batch, params.seed, split, info, epoch, run.skip, device)
+        for views, labels in run.steps_of(left):
+            for group in optimize.param_groups:
+                group["lr"] = rate(run.done)
+            own = [view.to(memory_format=memory_format) for view in views]
+            now = Now(run.done, per_epoch, params.epochs)
+            losses[run.skip] = take_step(method, optimize, slope, own, labels, now)
+        weights = backbone_state(network)
+        sums = torch.stack([losses.sum(), *(tensor.sum() for tensor in weights.values())])
+        if not bool(sums.isfinite().all()):
+            raise Diverged(epoch + 1, last_good)
+        accuracy = knn_accuracy(network, split, info, params, epoch)
+        history.append((epoch + 1, rate(epoch * per_epoch), losses.mean().item(), accuracy))
+        for key, tensor in weights.items():
+            last_good[key].copy_(tensor)
     return history

@@ -1,4 +1,4 @@
-"""k-NN accuracy of a backbone that is being trained: a look from outside, which changes nothing.
+"""k-NN accuracy of a backbone while it is trained; it changes nothing.
 
 Cosine similarity, 20 neighbours, votes weighted by exp(similarity / 0.07) (Wu et al., arXiv
 1805.01978, section 3.4; k as in DINO, arXiv 2104.14294, section 4.1).
@@ -16,31 +16,31 @@ from scdd.views.pixels import normalise
 from scdd.views.products import exact_products
 
 NEIGHBOURS, TEMPERATURE = 20, 0.07
-MOST = 20_000  # training images looked at, a tenth of which is asked for
+MOST = 20_000  # training images that are used; a tenth of them are the queries
 BATCH = 256
 
 
 @exact_products()
-def vote(bank: Tensor, labels: Tensor, asked: Tensor, classes: int) -> Tensor:
-    """Predicted classes int64 [m] of unit vectors `asked` [m, d] by `bank` [n, d] of int64
+def vote(bank: Tensor, labels: Tensor, queries: Tensor, classes: int) -> Tensor:
+    """Predicted classes int64 [m] of unit vectors `queries` [m, d] by `bank` [n, d] of int64
     `labels` [n]."""
-    close, places = (asked @ bank.T).topk(min(NEIGHBOURS, len(bank)), dim=1)
-    votes = torch.zeros(len(asked), classes, device=bank.device)
+    close, places = (queries @ bank.T).topk(min(NEIGHBOURS, len(bank)), dim=1)
+    votes = torch.zeros(len(queries), classes, device=bank.device)
     votes.scatter_add_(1, labels[places], torch.exp(close / TEMPERATURE))
     return votes.argmax(1)
 
 
 @torch.no_grad()
 def accuracy(network: ResNet, split: Split, info: DatasetInfo, device: torch.device) -> float:
-    """Percent of held-out training images that the others classify; always the same images.
+    """Percent of held-out training images that the others classify right; always the same images.
 
-    split: of the training images, on the device. The network is left as it was.
+    split: the training images, on the device. The network stays as it is.
     """
     rows = torch.randperm(len(split), generator=generator("knn"))[:MOST]
     training = network.training
     network.eval()
     where = rows if split.pixels is None else rows.to(device)
-    seen = torch.cat(
+    features = torch.cat(
         [
             functional.normalize(network.features(normalise(images, info)), dim=1)
             for _, images in split.batches(where, BATCH, device)
@@ -48,11 +48,11 @@ def accuracy(network: ResNet, split: Split, info: DatasetInfo, device: torch.dev
     )
     network.train(training)
     labels = split.labels[rows].to(device)
-    held = max(1, len(rows) // 10)
-    found = torch.cat(
+    count = max(1, len(rows) // 10)  # of queries
+    predicted = torch.cat(
         [
-            vote(seen[held:], labels[held:], asked, len(info.classes))
-            for asked in seen[:held].split(BATCH)
+            vote(features[count:], labels[count:], queries, len(info.classes))
+            for queries in features[:count].split(BATCH)
         ]
     )
-    return 100 * (found == labels[:held]).sum().item() / held
+    return 100 * (predicted == labels[:count]).sum().item() / count

@@ -1,4 +1,4 @@
-"""BatchNorm in groups: one device does what several would, each with its own statistics."""
+"""BatchNorm in groups: one device computes what several would, each with its own statistics."""
 
 import torch
 from torch import Tensor, nn
@@ -10,8 +10,12 @@ from scdd.squeeze import processes
 
 class GroupedBatchNorm(nn.modules.batchnorm._BatchNorm):
     """Training statistics of `groups` interleaved parts of the batch (image i is in group
-    i mod groups), of [n, c] or [n, c, h, w]; the running ones are the mean of what each group
-    would have made of them."""
+    i mod groups), of [n, c] or [n, c, h, w]; the running ones are the mean of the groups'."""
+
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
+    momentum: float
 
     def __init__(self, channels: int, groups: int, affine: bool = True) -> None:
         super().__init__(channels, affine=affine)
@@ -43,15 +47,16 @@ class GroupedBatchNorm(nn.modules.batchnorm._BatchNorm):
 
 
 def group_batch_norms(network: nn.Module, groups: int) -> bool:
-    """Give every freshly initialised BatchNorm of the network this process's share of `groups`.
+    """Replace every freshly initialised BatchNorm of the network by one with this process's share
+    of `groups`.
 
-    Keys stay the same. Returns whether there is more than one: splitting a channels_last batch
-    copies it. Raises ScddError where the processes cannot share them evenly.
+    Keys stay the same. Returns whether the share is more than one group: splitting a channels_last
+    batch copies it. Raises ScddError if the processes cannot share the groups evenly.
     """
     if groups % processes.count():
         raise ScddError(
-            f"squeeze.bn_groups: {groups} do not go to {processes.count()} processes evenly; "
-            "each needs one group at least."
+            f"squeeze.bn_groups: {groups} cannot be shared evenly by {processes.count()} "
+            "processes; each needs at least one group."
         )
     groups //= processes.count()
     if groups == 1:

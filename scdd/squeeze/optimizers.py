@@ -1,5 +1,7 @@
 """The optimisers that the methods' authors use."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -51,15 +53,15 @@ def optimizer(
     weights = [weight for weight in module.parameters() if weight.requires_grad]
     if name == "lars":
         return LARS(weights, lr, momentum, weight_decay)
-    groups = [
+    groups: list[dict[str, Any]] = [
         {"params": [weight for weight in weights if weight.ndim > 1 or decay_vectors]},
         {"params": [w for w in weights if w.ndim <= 1 and not decay_vectors], "weight_decay": 0.0},
     ]
     groups = [group for group in groups if group["params"]]
     if name == "adamw":
         return torch.optim.AdamW(groups, lr=lr, weight_decay=weight_decay, fused=True)
-    made = torch.optim.SGD(groups, lr=lr, momentum=momentum, weight_decay=weight_decay, fused=True)
+    sgd = torch.optim.SGD(groups, lr=lr, momentum=momentum, weight_decay=weight_decay, fused=True)
     for weight in weights:
-        # one that is frozen at first would come to the fused step without
-        made.state[weight]["momentum_buffer"] = torch.zeros_like(weight)
-    return made
+        # the fused step needs it, also for a weight that is frozen at first
+        sgd.state[weight]["momentum_buffer"] = torch.zeros_like(weight)
+    return sgd

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, distributed
 
-from scdd.jobs.saved import Snapshot, Stopped, Unsaved
+from scdd.jobs.saved import JobState, Snapshot, Stopped
 
 
 @contextlib.contextmanager
@@ -31,6 +31,7 @@ def joined() -> Iterator[None]:
 
 
 def count() -> int:
+    """How many processes train the network."""
     return distributed.get_world_size() if distributed.is_initialized() else 1
 
 
@@ -67,19 +68,20 @@ def average(tensors: Sequence[Tensor]) -> None:
         tensor.copy_(part.view(tensor.shape))
 
 
-class Together(Unsaved):
-    """What the first process has saved, told to all; they leave after the same step."""
+class SharedState(JobState):
+    """The state of a job that several processes share: the first one's, broadcast to all. They
+    leave after the same step."""
 
-    def __init__(self, saved: Unsaved) -> None:
+    def __init__(self, saved: JobState) -> None:
         self.saved = saved
-        told: list[Any] = [saved.content]
-        distributed.broadcast_object_list(told)
-        self.content = told[0]
+        contents: list[Any] = [saved.content]
+        distributed.broadcast_object_list(contents)
+        self.content = contents[0]
 
     def offer(self, step: int, snapshot: Callable[[], Snapshot]) -> None:
         leaving = torch.tensor(self.saved.leaving)
         distributed.broadcast(leaving, 0)
-        # who is asked to leave meanwhile leaves with the others, next time
+        # if the first is asked after the broadcast, all leave at the next step
         if leaving or not self.saved.leaving:
             self.saved.offer(step, snapshot)
         if leaving:

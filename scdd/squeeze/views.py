@@ -84,9 +84,9 @@ class Draws:
             sigmas = draw_sigmas(crop.blur_p, n, draw)[rows].to(device)
         if crop.solarise_p > 0:
             solarised = (torch.rand(n, generator=draw) < crop.solarise_p)[rows].to(device)
-        kept = (numbers[rows].to(device) for numbers in (boxes, flips, factors))
+        boxes, flips, factors = (numbers[rows].to(device) for numbers in (boxes, flips, factors))
         chances = None if chances is None else chances[rows]
-        return cls(crop, *kept, sigmas, solarised, chances)
+        return cls(crop, boxes, flips, factors, sigmas, solarised, chances)
 
     def apply(self, images: Tensor, rows: slice, order: list[int]) -> Tensor:
         """Views in [0, 1] of float `images` in [0, 1], which are the draws' `rows`."""
@@ -125,14 +125,15 @@ def batches(
     labels = split.labels[order].to(device)
     mean, std = torch.tensor([info.mean, info.std], device=device)[:, :, None, None]
     order = order[skip * size :]
-    if split.pixels is None and all(one.chances is not None for one in draws):
+    chances = [of_view.chances for of_view in draws if of_view.chances is not None]
+    if split.pixels is None and len(chances) == len(draws):
         whole = [whole_boxes(len(labels), crop.size).to(device) for crop in crops]
-        chances = torch.stack([one.chances[skip * size :] for one in draws], dim=1)
-        draws = [replace(one, boxes=boxes) for one, boxes in zip(draws, whole, strict=True)]
+        chances_left = torch.stack(chances, dim=1)[skip * size :]
+        draws = [replace(each, boxes=boxes) for each, boxes in zip(draws, whole, strict=True)]
         sizes = [crop.size for crop in crops]
         read = (
             [view.float() / 255 for view in views]
-            for views in split.crops(order, size, sizes, chances, device)
+            for views in split.crops(order, size, sizes, chances_left, device)
         )
     else:
         # pixels on the device are indexed there, files on the CPU
@@ -143,5 +144,5 @@ def batches(
     for step, seen in enumerate(read, skip):
         rows = slice(step * size, (step + 1) * size)
         pairs = zip(draws, seen, strict=True)
-        views = [one.apply(x, rows, draw_order(one.crop.jitter, draw)) for one, x in pairs]
+        views = [each.apply(x, rows, draw_order(each.crop.jitter, draw)) for each, x in pairs]
         yield [(view - mean) / std for view in views], labels[rows]

@@ -1,1 +1,1 @@
-"""Augmentation: tensors in, tensors out. Nothing here reads a file or knows a dataset."""
+"""Augmentation: tensors in, tensors out. Nothing here reads files or knows datasets."""

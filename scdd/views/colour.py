@@ -1,8 +1,8 @@
-"""Colour jitter, grey, blur and solarising of whole batches on the device, by image.
+"""Colour jitter, grey, blur and solarising of whole batches on the device, image by image.
 
-Drawing and applying are apart: factors are drawn on the CPU for as many images as one likes (the
-squeeze draws an epoch at once), applying them is arithmetic without a branch on their values.
-torchvision draws the order of the operations for each image; here it is one order a batch.
+Drawing and applying are separate. Factors are drawn on the CPU for any number of images (the
+squeeze draws an epoch at once); applying them is arithmetic without a branch on their values.
+torchvision draws the order of the operations for each image; here a batch shares one order.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from scdd.views.products import exact_products
 
 BRIGHTNESS, CONTRAST, SATURATION, HUE, GREY = range(5)
 SIGMAS = (0.1, 2.0)  # of the blur, in pixels: SimCLR, arXiv 2002.05709, appendix A
-REACH = 6  # pixels to each side that the blur looks at: three of its largest sigmas
+REACH = 6  # pixels that the blur covers to each side: three of its largest sigmas
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Jitter:
 
 def draw_factors(jitter: Jitter, n: int, draw: torch.Generator) -> Tensor:
     """float32 [n, 5]: factors of brightness, contrast and saturation, shift of hue (a share of the
-    circle), grey (0 or 1). An image that the jitter spares has factors 1, 1, 1 and shift 0."""
+    circle), grey (0 or 1). An image without jitter has factors 1, 1, 1 and shift 0."""
     strengths = torch.tensor(jitter.strengths)
     neutral = torch.tensor([1.0, 1.0, 1.0, 0.0])
     low = torch.maximum(neutral - strengths, torch.tensor([0.0, 0.0, 0.0, -0.5]))
@@ -45,14 +45,14 @@ def draw_factors(jitter: Jitter, n: int, draw: torch.Generator) -> Tensor:
 
 
 def draw_order(jitter: Jitter, draw: torch.Generator) -> list[int]:
-    """The operations to apply to a batch, in a random order; grey, if any, comes last."""
+    """The operations (BRIGHTNESS, ...) to apply to a batch, in random order; GREY, if any, last."""
     order = torch.randperm(4, generator=draw).tolist()
-    order = [one for one in order if jitter.p > 0 and jitter.strengths[one] > 0]
+    order = [number for number in order if jitter.p > 0 and jitter.strengths[number] > 0]
     return [*order, GREY] if jitter.grey_p > 0 else order
 
 
 def luminance(images: Tensor) -> Tensor:
-    """[n, 1, H, W], with torchvision's weights (ITU-R 601-2)."""
+    """Grey [n, 1, H, W] of [n, 3, H, W], with torchvision's weights (ITU-R 601-2)."""
     red, green, blue = images.split(1, dim=1)
     return 0.2989 * red + 0.587 * green + 0.114 * blue
 
@@ -66,7 +66,7 @@ def shift_hue(images: Tensor, shift: Tensor) -> Tensor:
     sector = torch.where(is_red, green - blue, torch.where(is_green, blue - red, red - green))
     sector = sector / torch.where(chroma == 0, 1.0, chroma)
     sector = sector + torch.where(is_red, 0.0, torch.where(is_green, 2.0, 4.0))
-    # 5, 3, 1, counted on the device: a list would be copied there, and waited for
+    # 5, 3, 1, made on the device: a list would have to be copied there
     offsets = torch.arange(5.0, 0.0, -2.0, device=images.device)[:, None, None]
     turned = offsets + sector + 6 * shift[:, None, None, None]
     turned = turned - 6 * (turned / 6).floor()  # the remainder, but faster
@@ -74,9 +74,8 @@ def shift_hue(images: Tensor, shift: Tensor) -> Tensor:
 
 
 def colour(images: Tensor, factors: Tensor, order: list[int]) -> Tensor:
-    """Apply `order`'s operations with each image's `factors` (of `draw_factors`, on the device).
-
-    images: float [n, 3, H, W] in [0, 1], as is what comes back.
+    """Apply the operations in `order` with each image's `factors` (of `draw_factors`, on the
+    device) to float [n, 3, H, W] in [0, 1]; the same range is returned.
     """
     for operation in order:
         factor = factors[:, operation, None, None, None]
@@ -102,8 +101,8 @@ def draw_sigmas(p: float, n: int, draw: torch.Generator) -> Tensor:
 
 @cache
 def _neighbours(size: int, device: torch.device) -> Tensor:
-    """float32 [2 reach + 1, size * size]: 1 at (d, i * size + j) where the pixel at i + d - reach
-    is j, mirrored at the edges without repeating them; else 0."""
+    """float32 [2 reach + 1, size * size]: 1 at (d, i * size + j) where pixel i + d - reach is
+    pixel j, mirrored at the edges without repeating them; else 0."""
     reach = min(REACH, size - 1)
     places = (torch.arange(-reach, reach + 1)[:, None] + torch.arange(size)).abs()
     places = size - 1 - (size - 1 - places).abs()
@@ -112,10 +111,10 @@ def _neighbours(size: int, device: torch.device) -> Tensor:
 
 @exact_products()
 def blur(images: Tensor, sigmas: Tensor) -> Tensor:
-    """Gaussian blur of float [n, 3, R, R], each with its own sigma [n] (0: as it was).
+    """Gaussian blur of float [n, 3, R, R], each image with its own sigma [n] (0: unchanged).
 
-    Equals torchvision's `gaussian_blur` with a kernel of 2 min(REACH, R - 1) + 1. An axis is one
-    small matrix an image, as in `crop_resize`.
+    Equals torchvision's `gaussian_blur` with a kernel of 2 min(REACH, R - 1) + 1. Each axis of an
+    image is a product with one small matrix, as in `crop_resize`.
     """
     size = images.shape[-1]
     neighbours = _neighbours(size, images.device)
@@ -128,6 +127,7 @@ def blur(images: Tensor, sigmas: Tensor) -> Tensor:
 
 
 def solarise(images: Tensor, chosen: Tensor) -> Tensor:
-    """Invert the pixels from 1/2 on of float [n, 3, H, W] in [0, 1] where bool [n] `chosen`."""
+    """Invert the pixels of at least 1/2 in the images (float [n, 3, H, W] in [0, 1]) that bool [n]
+    `chosen` marks."""
     inverted = (images >= 0.5) & chosen[:, None, None, None]
     return torch.where(inverted, 1 - images, images)

@@ -1,8 +1,8 @@
 """Differentiable Siamese augmentation (DSA, arXiv 2102.08259) with its code's default strengths.
 
-The classic methods' students are trained with it. For each batch one of six strategies is drawn,
-for each image its strength. As in the code it works on normalised pixels, so that what comes from
-outside an image is its dataset's mean.
+The classic methods train their students with it. Each batch draws one of six strategies, each image
+its strength. As in the authors' code it works on normalised pixels, so that pixels from outside an
+image have the dataset's mean.
 """
 
 import math
@@ -17,18 +17,18 @@ from scdd.views.products import exact_products
 STRATEGIES = ("color", "crop", "cutout", "flip", "scale", "rotate")
 BRIGHTNESS, SATURATION, CONTRAST = 1.0, 2.0, 0.5
 CROP, CUTOUT = 0.125, 0.5  # shares of a side: the largest shift, the hole
-SCALE, ROTATE = 1.2, 15.0  # the largest factor; degrees
-NUMBERS = 3  # an image needs at most
+SCALE, ROTATE = 1.2, 15.0  # the largest factor; the largest angle in degrees
+NUMBERS = 3  # random numbers that an image needs at most
 
 
 def draw_dsa(n: int, draw: torch.Generator) -> tuple[str, Tensor]:
-    """A batch's strategy, and float32 [n, NUMBERS] in [0, 1), the chances of each image."""
+    """A batch's strategy, and each image's random numbers, float32 [n, NUMBERS] in [0, 1)."""
     strategy = STRATEGIES[int(torch.randint(len(STRATEGIES), (), generator=draw))]
     return strategy, torch.rand(n, NUMBERS, generator=draw)
 
 
 def dsa(images: Tensor, strategy: str, chances: Tensor) -> Tensor:
-    """`images` (normalised float [n, 3, R, R]) augmented as `draw_dsa` (on the device) says."""
+    """Normalised float [n, 3, R, R] augmented by what `draw_dsa` drew (chances on the device)."""
     match strategy:
         case "color":
             return _coloured(images, chances)
@@ -76,7 +76,7 @@ def _with_hole(images: Tensor, chances: Tensor) -> Tensor:
 
 @exact_products()
 def _resampled(images: Tensor, matrix: Tensor) -> Tensor:
-    """Bilinear samples at `matrix` [n, 2, 2] times each pixel's place around the centre."""
+    """Bilinear samples at `matrix` [n, 2, 2] times each pixel's place relative to the centre."""
     theta = functional.pad(matrix, (0, 1))
     grid = functional.affine_grid(theta, list(images.shape), align_corners=False)
     return functional.grid_sample(images, grid, align_corners=False)

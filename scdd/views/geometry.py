@@ -1,7 +1,8 @@
 """Crop, resize and flip of whole batches on the device, each image with its own box.
 
-A bilinear resize is a product with one small matrix an axis, so a batch of different crops is
-two batched matrix products: no Python loop, no per-image kernels, the same code on every device.
+A bilinear resize is a product with one small matrix for each axis, so that a batch of different
+crops is two batched matrix products: no Python loop, no kernels for single images, the same code on
+every device.
 """
 
 import math
@@ -24,7 +25,7 @@ def _axis_weights(start: Tensor, length: Tensor, extent: int, size: int, antiali
     support = scale.clamp(min=1.0) if antialias else torch.ones_like(scale)
     out = torch.arange(size, device=start.device)[None, :, None] + 0.5
     pixel = torch.arange(extent, device=start.device)[None, None, :] + 0.5
-    # without antialiasing the sample point is clamped to the crop, as torch's interpolate does
+    # without antialiasing the sample point is clamped to the crop, as in torch's interpolate
     centre = start + (out * scale)
     if not antialias:
         centre = torch.minimum(torch.maximum(centre, start + 0.5), start + length - 0.5)
@@ -42,7 +43,7 @@ def crop_resize(
     *,
     antialias: bool = True,
 ) -> Tensor:
-    """Crop each image to its own box, resize it to `size` x `size`, mirror where `flip` says so.
+    """Crop each image to its own box, resize it to `size` x `size`, and mirror it where `flip`.
 
     images: float [n, c, H, W]; boxes: integer [n, 4] = (top, left, height, width) in pixels;
     flip: bool [n]. Returns float [n, c, size, size]. Equals torchvision's `resized_crop`
@@ -71,16 +72,20 @@ def padded_crop_boxes(n: int, resolution: int, pad: int, draw: torch.Generator) 
 
 
 def draw_chances(n: int, scale: tuple[float, float], draw: torch.Generator) -> Tensor:
-    """What `fit_boxes` needs to place random resized crops in images whose size is not yet known:
-    float32 [n, 2 TRIES + 2], each try's share of the area and width / height, then the place."""
+    """Random numbers from which `fit_boxes` places random resized crops in images of any size.
+
+    float32 [n, 2 TRIES + 2]: the share of the area of each try, its width / height, then the place.
+    scale: the range of the share.
+    """
     share = torch.empty(n, TRIES).uniform_(*scale, generator=draw)
     aspect = torch.empty(n, TRIES).uniform_(*map(math.log, RATIO), generator=draw).exp()
     return torch.cat([share, aspect, torch.rand(2, n, generator=draw).T], dim=1)
 
 
 def fit_boxes(chances: Tensor, height: int, width: int) -> Tensor:
-    """Boxes int64 [n, 4] as torchvision's RandomResizedCrop makes them of `chances` in an image of
-    this size: the first try that fits; where none does, the largest centred box of that range."""
+    """Boxes int64 [n, 4] (top, left, height, width) in images of `height` x `width` pixels, made of
+    `chances` as torchvision's RandomResizedCrop does: the first try that fits; where none does, the
+    largest centred box within RATIO."""
     area, aspect, place = chances.split([TRIES, TRIES, 2], dim=1)
     area = height * width * area
     wide, high = (area * aspect).sqrt().round().long(), (area / aspect).sqrt().round().long()
@@ -98,8 +103,8 @@ def fit_boxes(chances: Tensor, height: int, width: int) -> Tensor:
 def draw_views(
     view: View, n: int, resolution: int, draw: torch.Generator
 ) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Boxes int64 [n, 4] and flips bool [n] (CPU) for `n` square images, ready for `crop_resize`;
-    and of resized crops the chances that the boxes were made of."""
+    """Boxes int64 [n, 4] and flips bool [n] (CPU) of `n` square images for `crop_resize`; for
+    resized crops also the chances from which the boxes were made, else None."""
     chances = None
     match view.crop:
         case "padded":

@@ -1,8 +1,8 @@
-"""Mixed views of whole batches on the device: drawn per epoch, stored, and replayed bit for bit.
+"""Mixed views of whole batches on the device: drawn by epoch, stored, and replayed bit for bit.
 
 The teacher that labels an epoch and the student that trains on it both take their pixels from
-`views`. On the CPU the bits do not depend on the batch size (tests/labels/test_relabel.py); on a
-GPU that is certain for crops without resizing, where every sum has one term, and a resized crop may
+`mixed`. On the CPU the bits do not depend on the batch size (tests/labels/test_relabel.py). On a
+GPU that is certain for crops without resizing, where every sum has one term; a resized crop may
 round differently in another batch size.
 """
 
@@ -22,13 +22,13 @@ from scdd.views.randaugment import draw_operations, randaugment
 
 @dataclass(frozen=True)
 class Draws:
-    """What one epoch's views of `n` images drew, in the types the label store keeps.
+    """The random draws of one epoch's views of `n` images, in the types that the label store has.
 
-    crop: int16 [n, 4] and box: int16 [n, 4] (the pixels CutMix takes from the partner), both
+    crop: int16 [n, 4] and box: int16 [n, 4] (the pixels that CutMix takes from the partner), both
     (top, left, height, width); flip: bool [n]; partner: int32 [n], an index into the whole set;
     lam: float32 [n], the image's own share in (0, 1]. Only where the transform has them: patches,
-    uint8 [n, 2, patches a side], and ops, int8 [n, k], with bins, uint8 [n, k], the magnitudes of
-    RandAugment. chances: what the crops were made of, kept on the CPU for images that are files
+    uint8 [n, 2, patches a side], and RandAugment's ops, int8 [n, k], and their magnitudes bins,
+    uint8 [n, k]. chances: the numbers from which the crops were made, on the CPU, for image files
     of any shape; not stored.
     """
 
@@ -43,10 +43,10 @@ class Draws:
     chances: Tensor | None = None
 
     def stored(self) -> dict[str, Tensor]:
-        """By name, what the label store keeps."""
+        """The tensors that the label store holds, by name."""
         names = [field.name for field in fields(self) if field.name != "chances"]
-        held = {name: getattr(self, name) for name in names}
-        return {name: tensor for name, tensor in held.items() if tensor is not None}
+        tensors = {name: getattr(self, name) for name in names}
+        return {name: tensor for name, tensor in tensors.items() if tensor is not None}
 
     def to(self, device: torch.device) -> "Draws":
         moved = {name: t.to(device, non_blocking=True) for name, t in self.stored().items()}
@@ -54,8 +54,8 @@ class Draws:
 
 
 def cutmix_boxes(lam: Tensor, resolution: int, draw: torch.Generator) -> Tensor:
-    """Boxes int64 [n, 4] of share 1 - lam around a uniform centre, cut at the image's edges
-    (CutMix, arXiv 1905.04899, section 3.1 and its code's rounding)."""
+    """Boxes int64 [n, 4] with a share 1 - lam of the area around a uniform centre, cut at the
+    image's edges (CutMix, arXiv 1905.04899, section 3.1, with the rounding of its code)."""
     half = (resolution * (1 - lam).sqrt()).long() // 2
     centre = torch.randint(resolution, (2, len(lam)), generator=draw)
     low, high = (centre - half).clamp(min=0), (centre + half).clamp(max=resolution)
@@ -63,8 +63,10 @@ def cutmix_boxes(lam: Tensor, resolution: int, draw: torch.Generator) -> Tensor:
 
 
 def draw_epoch(transform: Transform, n: int, resolution: int, seed: int, epoch: int) -> Draws:
-    """The draws (CPU) of one epoch, a function of the arguments alone: any epoch can be made by
-    itself. The partners are a permutation of the whole set."""
+    """The draws (CPU) of one epoch of `n` images, a function of the arguments alone.
+
+    The partners are a permutation of the whole set.
+    """
     draw = generator(seed, "views", epoch)
     crop, flip, chances = draw_views(transform.view, n, resolution, draw)
     partner, lam, box = torch.arange(n), torch.ones(n), torch.zeros(n, 4)
@@ -87,10 +89,10 @@ def draw_epoch(transform: Transform, n: int, resolution: int, seed: int, epoch: 
 
 
 def mixed(images: Tensor, pick: Tensor, draws: Draws, mix: str, scale: Scale) -> Tensor:
-    """Normalised float32 [b, 3, R, R] of uint8 `images`, which are those of index `pick`.
+    """Normalised views float32 [b, 3, R, R] of uint8 `images`, those of the indices `pick`.
 
-    pick: int64 [b], or with mixing [2b]: the images, then the partner of each. Do not call this
-    under autocast, which would round the pixels.
+    pick: int64 [b], or with mixing [2b]: the images, then the partner of each. mix: 'none', 'mixup'
+    or 'cutmix'. Do not call this under autocast, which would round the pixels.
     """
     views = images.float() / 255
     if draws.patches is not None:

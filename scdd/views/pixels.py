@@ -1,4 +1,4 @@
-"""Pixels: uint8 as they are kept, and float32 as networks see them."""
+"""Pixels: uint8 as they are stored, and float32 as networks see them."""
 
 from functools import cache
 from io import BytesIO
@@ -13,7 +13,7 @@ QUALITY = 75  # of JPEG: Pillow's default, which the released code uses
 
 
 class Scale(Protocol):
-    """What pixels in [0, 1] are normalised by, by channel: a dataset's `DatasetInfo`, say."""
+    """Mean and std by channel, by which pixels in [0, 1] are normalised; `DatasetInfo` has them."""
 
     @property
     def mean(self) -> tuple[float, ...]: ...
@@ -26,8 +26,9 @@ class Scale(Protocol):
 def _columns(
     mean: tuple[float, ...], std: tuple[float, ...], device: torch.device
 ) -> tuple[Tensor, Tensor]:
-    """Kept on the device: making them for each batch would wait for a copy."""
-    with torch.inference_mode(False):  # whoever asks first
+    """Mean and std, float32 [3, 1, 1] each, cached on the device: making them for each batch would
+    wait for a copy."""
+    with torch.inference_mode(False):  # cached tensors must serve training too
         columns = torch.tensor([mean, std], device=device)[:, :, None, None]
     return columns[0], columns[1]
 
@@ -44,35 +45,35 @@ def normalise(images: Tensor, scale: Scale) -> Tensor:
 
 
 def denormalise(images: Tensor, scale: Scale) -> Tensor:
-    """The inverse of `normalise`: clamped to valid pixels and rounded to uint8."""
+    """The inverse of `normalise`, clamped to [0, 1] and rounded: uint8 [..., 3, H, W]."""
     mean = torch.tensor(scale.mean, device=images.device)[:, None, None]
     std = torch.tensor(scale.std, device=images.device)[:, None, None]
     return ((images.float() * std + mean).clamp(0, 1) * 255).round().to(torch.uint8)
 
 
 def valid_range(scale: Scale, device: torch.device) -> tuple[Tensor, Tensor]:
-    """The normalised values of black and of white, float32 [3, 1, 1] each."""
+    """The normalised values of black and white, float32 [3, 1, 1] each."""
     mean = torch.tensor(scale.mean, device=device)[:, None, None]
     std = torch.tensor(scale.std, device=device)[:, None, None]
     return (0 - mean) / std, (1 - mean) / std
 
 
 def stored(images: Tensor, scale: Scale, storage: str) -> Tensor:
-    """Normalised float32 [..., 3, R, R] on the CPU as the uint8 pixels that are kept.
+    """Normalised float32 [..., 3, R, R] (CPU) as the uint8 pixels that are stored.
 
-    'lossless': rounded. 'jpeg': as the released code of SC-DD and SRe2L has them when it reads its
-    files: truncated, then through JPEG with half the colour resolution.
+    storage: 'lossless', rounded; 'jpeg', as the released code of SC-DD and SRe2L reads them from
+    its files: truncated, then encoded as JPEG with half the colour resolution.
     """
     if storage == "lossless":
         return denormalise(images, scale)
-    mean, std = (torch.tensor(one)[:, None, None] for one in (scale.mean, scale.std))
+    mean, std = (torch.tensor(values)[:, None, None] for values in (scale.mean, scale.std))
     pixels = ((images * std + mean).clamp(0, 1) * 255).byte()
-    kept = [_through_jpeg(image) for image in pixels.flatten(0, -4)]
-    return torch.stack(kept).view_as(pixels)
+    decoded = [_through_jpeg(image) for image in pixels.flatten(0, -4)]
+    return torch.stack(decoded).view_as(pixels)
 
 
 def _through_jpeg(image: Tensor) -> Tensor:
-    """uint8 [3, R, R] after it was encoded and decoded once."""
+    """uint8 [3, R, R], encoded as JPEG and decoded again."""
     file = BytesIO()
     Image.fromarray(image.permute(1, 2, 0).numpy()).save(file, "JPEG", quality=QUALITY)
     with Image.open(file) as decoded:

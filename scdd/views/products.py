@@ -1,4 +1,4 @@
-"""Matrix products that must not be in TF32."""
+"""Matrix products that must not use TF32."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,12 +8,12 @@ import torch
 
 @contextmanager
 def exact_products() -> Iterator[None]:
-    """Within, float32 matrix products are in float32 on a GPU too.
+    """Inside this context, matrix products are in full float32 on a GPU too.
 
-    Elsewhere they are in TF32 there (`scdd.jobs.runtime.pick_device`), which rounds what is
-    multiplied to 11 bits: less than a network's convolutions do to its logits, features and
-    gradients, but too much for what copies or resamples pixels, or measures. The backward pass of
-    what is within is not within.
+    Outside they use TF32 there (`scdd.jobs.devices.pick_device`), which rounds the factors to 11
+    bits. That is less than convolutions do to a network's logits, features and gradients, but too
+    much for copying or resampling pixels, and for measuring. A backward pass that runs later, out
+    of the context, uses TF32.
     """
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("highest")

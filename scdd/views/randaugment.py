@@ -1,7 +1,7 @@
 """RandAugment (arXiv 1909.13719) of whole batches on the device, as torchvision's on float tensors.
 
-Every kind of operation is worked out for the whole batch and kept where an image drew it: what an
-image drew is known on the device alone, and asking for it would wait there.
+Every operation is computed for the whole batch and selected for the images that drew it. Only the
+device knows what an image drew; reading that back would make the CPU wait.
 """
 
 import math
@@ -53,8 +53,8 @@ BINS = 31  # magnitudes are 0 to 30
 def draw_operations(
     n: int, operations: int, magnitude: int, draw: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """int8 [n, operations]: places in OPERATIONS, negative where the magnitude is; and uint8 of the
-    same shape: the bins of the magnitudes, all `magnitude`."""
+    """int8 [n, operations]: indices into OPERATIONS, negative where the magnitude is; and uint8 of
+    the same shape: the magnitudes, 0 to 30, all equal to `magnitude`."""
     ops = torch.randint(len(OPERATIONS), (n, operations), generator=draw)
     negative = torch.rand(n, operations, generator=draw) < 0.5
     negative &= (ops >= SIGNED[0]) & (ops <= SIGNED[-1])
@@ -64,7 +64,7 @@ def draw_operations(
 
 @cache
 def _strengths(height: int, width: int, device: torch.device) -> Tensor:
-    """float32 [operations, BINS]: what a bin stands for, as in torchvision's RandAugment."""
+    """float32 [operations, BINS]: strengths by magnitude, as in torchvision's RandAugment."""
     table = torch.zeros(len(OPERATIONS), BINS)
     table[[SHEAR_X, SHEAR_Y]] = torch.linspace(0.0, 0.3, BINS)
     table[TRANSLATE_X] = torch.linspace(0.0, 150 / 331 * width, BINS).trunc()
@@ -79,8 +79,8 @@ def _strengths(height: int, width: int, device: torch.device) -> Tensor:
 def randaugment(images: Tensor, ops: Tensor, bins: Tensor) -> Tensor:
     """Apply each image's operations, one after the other.
 
-    images: float [n, 3, H, W] in [0, 1], as is what comes back; ops, bins: [n, operations], of
-    `draw_operations`, on the device. Pixels from outside are 0, geometry takes the nearest pixel.
+    images: float [n, 3, H, W] in [0, 1]; the result too. ops, bins: [n, operations], of
+    `draw_operations`, on the device. Geometry takes the nearest pixel, 0 outside the image.
     """
     table = _strengths(images.shape[2], images.shape[3], images.device)
     for place in range(ops.shape[1]):
@@ -98,7 +98,7 @@ def _column(values: Tensor) -> Tensor:
 
 
 def _moved(images: Tensor, op: Tensor, strength: Tensor) -> Tensor:
-    """Shears, translations and rotations; an image without one keeps its bits."""
+    """Shears, translations and rotations; all other images keep their bits."""
     height, width = images.shape[2:]
 
     def only(which: int) -> Tensor:
@@ -107,8 +107,8 @@ def _moved(images: Tensor, op: Tensor, strength: Tensor) -> Tensor:
     y = torch.arange(height, device=images.device)[:, None] - (height - 1) / 2
     x = torch.arange(width, device=images.device) - (width - 1) / 2
     angle = only(ROTATE) * (math.pi / 180)
-    # where each pixel comes from; shears hold the top left corner, rotations the centre. No matrix
-    # product: its rounding, and so the nearest pixel, would depend on the batch size
+    # where each pixel comes from; shears fix the top left corner, rotations the centre. Not a
+    # matrix product: its rounding, and so the nearest pixel, would depend on the batch size
     from_x = angle.cos() * x - angle.sin() * y
     from_x = from_x + only(SHEAR_X) * (y + height / 2) - only(TRANSLATE_X)
     from_y = angle.sin() * x + angle.cos() * y
@@ -121,14 +121,14 @@ def _moved(images: Tensor, op: Tensor, strength: Tensor) -> Tensor:
 
 
 def _blended(images: Tensor, op: Tensor, strength: Tensor) -> Tensor:
-    """Brightness, colour, contrast and sharpness: towards or away from a poorer image."""
+    """Brightness, colour, contrast and sharpness: blends of an image and a poorer one."""
     grey = luminance(images)
     poorer = torch.where(_column(op == COLOR), grey, 0.0)
-    # in float64: a GPU sums in another order for another batch size, which must not show
+    # in float64: a GPU's order of summation depends on the batch size, which must not show
     level = grey.double().mean((1, 2, 3), keepdim=True).to(grey)
     poorer = torch.where(_column(op == CONTRAST), level, poorer)
     if min(images.shape[2:]) > 2:
-        smooth = images.clone()  # at the edges the image itself
+        smooth = images.clone()  # the edges stay as they are
         inner = smooth[:, :, 1:-1, 1:-1]
         inner.mul_(4 / 13).add_(functional.avg_pool2d(images, 3, 1), alpha=9 / 13)
     else:
@@ -151,7 +151,7 @@ def _toned(images: Tensor, op: Tensor, strength: Tensor) -> Tensor:
 
 
 def _stretched(images: Tensor) -> Tensor:
-    """Each channel from 0 to 1; one that is all the same stays."""
+    """Each channel stretched to 0 to 1; a constant channel stays as it is."""
     low, high = images.amin((2, 3), keepdim=True), images.amax((2, 3), keepdim=True)
     flat = low == high
     span = torch.where(flat, 1.0, high - low)
@@ -159,7 +159,7 @@ def _stretched(images: Tensor) -> Tensor:
 
 
 def _equalised(images: Tensor) -> Tensor:
-    """Each channel's histogram of 256 levels made even, with Pillow's rounding."""
+    """Each channel with its histogram of 256 levels equalised, with Pillow's rounding."""
     levels = (images * 255.999).long().flatten(2)  # torchvision's rounding to 256 levels
     counts = torch.zeros(*levels.shape[:2], 256, dtype=torch.int64, device=images.device)
     counts.scatter_add_(2, levels, torch.ones_like(levels))

@@ -164,7 +164,7 @@ def test_the_config_of_another_stage_is_refused(tmp_path: Path) -> None:
     write_json(path, {**content, "params": {}, "parents": {}})
     assert "of stage 'probe', not of 'recover'" in refusal(path, read_frozen, stage="recover")
     path.write_text(json.dumps(content))
-    assert "is no frozen config" in refusal(path, read_frozen, stage="probe")
+    assert "is not a frozen config" in refusal(path, read_frozen, stage="probe")
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ from scdd.artifacts.images import (
     make_set,
     map_set,
     open_set,
-    save_shard,
 )
+from scdd.artifacts.shards import save_shard
 from scdd.artifacts.slots import slot_ranges
 from scdd.errors import ScddError
 
@@ -39,7 +39,7 @@ def write_shards(folder, classes=CLASSES, ipc=IPC, exist=1000):
 
 def make(folder, **changes):
     arguments = {"ipc": IPC, "resolution": SIZE, "method": "SC-DD", "digest": "set1"}
-    arguments |= {"made_by": ["made1"], "mean": (0.5,) * 3, "std": (0.2,) * 3, **changes}
+    arguments |= {"sources": ["made1"], "mean": (0.5,) * 3, "std": (0.2,) * 3, **changes}
     return make_set(folder / "set" / "set.json", folder / "made", CLASSES, **arguments)
 
 
@@ -78,7 +78,7 @@ def test_a_mapped_set_has_the_same_images_in_the_same_order(folder, ipc):
 def test_a_mapped_set_of_another_class_order_or_artifact_is_refused(folder):
     with pytest.raises(ScddError, match=r"set\.json.*dataset\.json"):
         map_set(folder / "set" / "set.json", ("ant", "cat", "bee"), "dataset.json")
-    with pytest.raises(ScddError, match="is of artifact set1, not of set2"):
+    with pytest.raises(ScddError, match=r"is of artifact set1, but .* for artifact set2"):
         map_set(folder / "set" / "set.json", digest="set2")
 
 
@@ -153,7 +153,7 @@ def test_shards_of_another_class_order_are_refused(folder):
 
 def test_shards_of_another_artifact_are_refused(folder):
     with pytest.raises(ScddError, match="made1"):
-        make(folder, made_by=["made2"])
+        make(folder, sources=["made2"])
 
 
 def test_shards_of_another_resolution_are_refused(folder):
@@ -187,6 +187,12 @@ def test_a_set_with_an_edited_class_list_is_refused(folder):
         open_set(path)
 
 
+def test_a_set_with_pixels_of_another_kind_is_refused(folder):
+    make(folder, pixels="float32")
+    with pytest.raises(ScddError, match="its pixels are 'float32', which this version"):
+        load_set(folder / "set" / "set.json")
+
+
 def test_a_set_that_lost_a_shards_entry_is_refused(folder):
     path = folder / "set" / "set.json"
     content = json.loads(path.read_text())
@@ -211,7 +217,7 @@ def test_program_makes_the_set(folder):
         "version": 1,
         "label": "sc-dd",
         "digest": "set1",
-        "params": {"method": "SC-DD", "ipc": IPC},
+        "params": {"method": "SC-DD", "ipc": IPC, "pixels": "uint8"},
         "parents": {"recover": "made1"},
     }
     (folder / "config.json").write_text(json.dumps(config))

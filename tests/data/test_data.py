@@ -267,7 +267,7 @@ def test_an_unreadable_image_is_named(
     bad = photos / "train" / "cat" / "1.png"
     bad.write_bytes(content)
     assert make(tmp_path / "a", photos, name="imagefolder", resolution=8) == 1
-    assert f"{bad} is no readable image" in (printed := capsys.readouterr().err)
+    assert f"{bad} is not a readable image" in (printed := capsys.readouterr().err)
     assert "Traceback" not in printed
 
 

@@ -12,7 +12,7 @@ from toy import CLASSES, command, freeze, info, write
 
 from scdd.artifacts.dataset import load_info
 from scdd.data import placement
-from scdd.data.placement import hold, open_images, room
+from scdd.data.placement import capacity, load_if_room, open_images
 from scdd.data.source import Split
 from scdd.errors import ScddError
 from scdd.labels import relabel
@@ -27,7 +27,7 @@ def opened(at: Path) -> Split:
 
 @pytest.fixture
 def no_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(placement, "ON_CPU", 0)
+    monkeypatch.setattr(placement, "CPU_BYTES", 0)
 
 
 def test_a_set_is_held_up_to_the_room_there_is(
@@ -36,14 +36,14 @@ def test_a_set_is_held_up_to_the_room_there_is(
     write(tmp_path, ipc=10)
     bytes_of_set = 30 * 3 * 8 * 8
     for most, streams in ((bytes_of_set, False), (bytes_of_set - 1, True)):
-        monkeypatch.setattr(placement, "ON_CPU", most)
+        monkeypatch.setattr(placement, "CPU_BYTES", most)
         split = opened(tmp_path)
         assert (split.mapped is not None, split.pixels is None) == (streams, streams)
 
 
 def test_a_gpus_room_is_a_third_of_what_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (3000, 10_000))
-    assert room(torch.device("cuda", 0)) == 1000
+    assert capacity(torch.device("cuda", 0)) == 1000
 
 
 @pytest.mark.parametrize("size", [1, 4, 7, 100])
@@ -52,7 +52,7 @@ def test_a_streaming_set_has_the_batches_of_a_held_one(
 ) -> None:
     write(tmp_path, ipc=10)
     whole = opened(tmp_path)
-    monkeypatch.setattr(placement, "ON_CPU", 0)
+    monkeypatch.setattr(placement, "CPU_BYTES", 0)
     streaming = opened(tmp_path)
     assert streaming.labels.equal(whole.labels)
     order = torch.randperm(30, generator=torch.Generator().manual_seed(0))
@@ -71,7 +71,7 @@ def test_a_student_of_a_streaming_set_has_the_same_bits(
 ) -> None:
     inputs = {"images": folder / "images" / "set.json", "labels": folder / "labels"}
     assert run(folder, "held", {**PARAMS, "labels": "soft"}, **inputs) == 0
-    monkeypatch.setattr(placement, "ON_CPU", 0)
+    monkeypatch.setattr(placement, "CPU_BYTES", 0)
     assert run(folder, "streaming", {**PARAMS, "labels": "soft"}, **inputs) == 0
     for file in ("metrics.json", "history.csv"):
         assert (folder / "held" / file).read_bytes() == (folder / "streaming" / file).read_bytes()
@@ -88,7 +88,7 @@ def test_labels_of_a_streaming_set_have_the_same_bits(
     made = []
     for most in (2**30, 0):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(placement, "ON_CPU", most)
+            patch.setattr(placement, "CPU_BYTES", most)
             out = folder / str(most) / "epochs_0000-0001.safetensors"
             options = {"teacher": folder / "probe.safetensors", "epochs": "0:2", "out": out}
             options["images"] = folder / "images" / "set.json"
@@ -112,9 +112,9 @@ def test_photos_are_decoded_once_where_there_is_room(
     for number, file in enumerate(files):
         Image.fromarray(np.full((9, 12, 3), number, dtype=np.uint8)).save(file)
     photos = Split(torch.arange(5), None, files, 6, short=8)
-    whole = hold(photos, CPU)
+    whole = load_if_room(photos, CPU)
     assert whole.pixels is not None
     assert whole.pixels[:, 0, 0, 0].tolist() == [0, 1, 2, 3, 4]
     assert whole.labels is photos.labels
-    monkeypatch.setattr(placement, "ON_CPU", 5 * 3 * 6 * 6 - 1)
-    assert hold(photos, CPU) is photos
+    monkeypatch.setattr(placement, "CPU_BYTES", 5 * 3 * 6 * 6 - 1)
+    assert load_if_room(photos, CPU) is photos

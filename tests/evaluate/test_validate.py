@@ -18,7 +18,7 @@ from toy import CLASSES, TEACHER, VIEW, command, freeze, image_set, info, write
 from scdd.artifacts.classes import class_hash
 from scdd.artifacts.labels import Origin, read_shard_header, save_shard
 from scdd.errors import ScddError
-from scdd.evaluate import validate
+from scdd.evaluate import feeds, train, validate
 from scdd.labels import relabel
 from scdd.labels.labelling import Labelling
 from scdd.networks.resnet import build
@@ -50,10 +50,10 @@ def training(**changes: Any) -> Student:
 
 
 def test_learning_rate_follows_the_cosine() -> None:
-    rates = [validate.learning_rate(training(epochs=10, lr=2.0), e) for e in range(10)]
+    rates = [train.learning_rate(training(epochs=10, lr=2.0), e) for e in range(10)]
     assert rates == pytest.approx([1 + math.cos(math.pi * e / 10) for e in range(10)])
     slow = training(epochs=200, lr=1.0, eta=2.0)
-    assert validate.learning_rate(slow, 100) == pytest.approx(0.5 * (1 + math.cos(math.pi / 4)))
+    assert train.learning_rate(slow, 100) == pytest.approx(0.5 * (1 + math.cos(math.pi / 4)))
 
 
 def test_the_learning_rate_falls_steeply_in_the_end_as_edcs_does() -> None:
@@ -64,12 +64,12 @@ def test_the_learning_rate_falls_steeply_in_the_end_as_edcs_does() -> None:
         expected = 0.5 * (1 + math.cos(math.pi * epoch / (2 * 60)))
         if epoch > 50:
             expected = there * (6 * 60 - 6 * epoch) / (6 * 60)
-        assert validate.learning_rate(recipe, epoch) == pytest.approx(expected)
+        assert train.learning_rate(recipe, epoch) == pytest.approx(expected)
 
 
 def test_milestones_divide_the_learning_rate_by_ten() -> None:
     recipe = training(epochs=10, lr=1.0, milestones=(0.5, 0.8))
-    rates = [validate.learning_rate(recipe, epoch) for epoch in range(10)]
+    rates = [train.learning_rate(recipe, epoch) for epoch in range(10)]
     assert rates == pytest.approx([1.0] * 5 + [0.1] * 3 + [0.01] * 2)
 
 
@@ -78,7 +78,7 @@ def test_vectors_are_spared_the_decay_where_it_is_asked() -> None:
     network = nn.Sequential(nn.Conv2d(3, 2, 1), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(2, 3))
     recipe = training(optimizer="sgd", lr=0.5, weight_decay=0.1, decay_vectors=False)
     before = {name: weight.detach().clone() for name, weight in network.named_parameters()}
-    groups = validate.parameter_groups(network, recipe)
+    groups = train.parameter_groups(network, recipe)
     optimizer = torch.optim.SGD(groups, recipe.lr, weight_decay=recipe.weight_decay)
     for weight in network.parameters():
         weight.grad = torch.zeros_like(weight)
@@ -86,19 +86,19 @@ def test_vectors_are_spared_the_decay_where_it_is_asked() -> None:
     for name, weight in network.named_parameters():
         decayed = name in ("0.weight", "3.weight")
         torch.testing.assert_close(weight.detach(), before[name] * (0.95 if decayed else 1.0))
-    (whole,) = validate.parameter_groups(network, TRAINING)
+    (whole,) = train.parameter_groups(network, TRAINING)
     assert len(whole["params"]) == 6
 
 
 def test_warm_up_rises_linearly_to_the_peak() -> None:
-    rates = [validate.learning_rate(training(lr=1.0, warmup_epochs=4), e) for e in range(12)]
+    rates = [train.learning_rate(training(lr=1.0, warmup_epochs=4), e) for e in range(12)]
     assert rates[:5] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
     assert rates[5:] == pytest.approx([0.5 * (1 + math.cos(math.pi * e / 8)) for e in range(1, 8)])
 
 
 @pytest.mark.parametrize("epochs", [1, 7, 20, 300, 333])
 def test_some_twenty_even_epochs_are_evaluated_and_the_last(epochs: int) -> None:
-    watched = sorted(validate.evaluation_epochs(epochs))
+    watched = sorted(train.evaluation_epochs(epochs))
     assert watched[-1] == epochs - 1
     assert len(watched) == min(epochs, 20)
     gaps = {b - a for a, b in zip([-1, *watched], watched, strict=False)}
@@ -122,17 +122,17 @@ def test_accuracy_counts_every_image_once() -> None:
     split = image_set(700, 8)  # more than one batch
     logits = torch.rand(700, 6, generator=torch.Generator().manual_seed(0))
     six = info(8).__class__(**{**vars(info(8)), "classes": tuple("abcdef")})
-    top1, top5 = validate.accuracy(Fixed(logits), split, six, CPU)
+    top1, top5 = train.accuracy(Fixed(logits), split, six, CPU)
     ranks = (logits.argsort(1, descending=True) == split.labels[:, None]).float().argmax(1)
     assert top1 == pytest.approx(100 * (ranks == 0).float().mean().item())
     assert top5 == pytest.approx(100 * (ranks < 5).float().mean().item())
-    assert validate.accuracy(Fixed(logits[:, :3]), split, info(8), CPU)[1] is None
+    assert train.accuracy(Fixed(logits[:, :3]), split, info(8), CPU)[1] is None
 
 
 def test_hard_targets_share_the_classes_of_image_and_partner() -> None:
     split = image_set(7, 8)
     transform = Transform(Transform.of(NO_VIEW).view, "mixup", 1.0)
-    feed = validate.hard_feed(split, Labelling(transform, 0), training(batch=4), info(8), CPU)
+    feed = feeds.hard_feed(split, Labelling(transform, 0), training(batch=4), info(8), CPU)
     targets = torch.cat([target for _, target in feed(3, 0)])
     draws = draw_epoch(transform, 7, 8, seed=0, epoch=3)
     order = torch.randperm(7, generator=generator(0, "order", 3))
@@ -150,7 +150,7 @@ def test_hard_labels_mixed_by_batch_have_partners_and_one_share_in_each_batch() 
     one_hot = torch.eye(11)
     info_11 = replace(info(8), classes=tuple("abcdefghijk"))
     split = replace(image_set(11, 8), labels=torch.arange(11))  # a class of its own for each image
-    feed = validate.hard_feed(split, labelling, training(batch=4), info_11, CPU)
+    feed = feeds.hard_feed(split, labelling, training(batch=4), info_11, CPU)
     order = labelling.order(11, 3)
     assert order is not None
     for batch, (_, targets) in zip(order.split(4), feed(3, 0), strict=True):
@@ -163,8 +163,8 @@ def test_hard_labels_mixed_by_batch_have_partners_and_one_share_in_each_batch() 
 
 def test_dsa_follows_the_views_and_is_the_batchs_own() -> None:
     recipe, split = training(batch=4), image_set(11, 8)
-    plain = list(validate.hard_feed(split, PLAIN, recipe, info(8), CPU)(2, 0))
-    feed = validate.hard_feed(split, PLAIN, recipe, info(8), CPU, siamese=True)
+    plain = list(feeds.hard_feed(split, PLAIN, recipe, info(8), CPU)(2, 0))
+    feed = feeds.hard_feed(split, PLAIN, recipe, info(8), CPU, siamese=True)
     made = list(feed(2, 0))
     for number, ((inputs, targets), (seen, same)) in enumerate(zip(made, plain, strict=True)):
         drawn = draw_dsa(len(seen), generator(0, "dsa", 2, number))
@@ -178,13 +178,13 @@ def test_hard_labels_learn_the_toy_problem(optimizer: str, lr: float) -> None:
     split, test = image_set(30, 8), image_set(60, 8, seed=1)
     network = build(TEACHER, 3, generator(0))
     recipe = training(optimizer=optimizer, lr=lr)
-    feed = validate.hard_feed(split, PLAIN, recipe, info(8), CPU)
-    history = validate.fit(
+    feed = feeds.hard_feed(split, PLAIN, recipe, info(8), CPU)
+    history = train.fit(
         network,
         feed,
         nn.functional.cross_entropy,
         recipe,
-        lambda: validate.accuracy(network, test, info(8), CPU),
+        lambda: train.accuracy(network, test, info(8), CPU),
         30,
         CPU,
     )
@@ -199,8 +199,8 @@ def test_a_compiled_student_is_the_same_but_for_rounding(monkeypatch: pytest.Mon
     recipe = training(epochs=2)
     losses = []
     for compiled in ("none", "full"):
-        feed = validate.hard_feed(image_set(20, 8), PLAIN, recipe, info(8), CPU)
-        history = validate.fit(
+        feed = feeds.hard_feed(image_set(20, 8), PLAIN, recipe, info(8), CPU)
+        history = train.fit(
             build(TEACHER, 3, generator(0)),
             feed,
             nn.functional.cross_entropy,
@@ -216,7 +216,7 @@ def test_a_compiled_student_is_the_same_but_for_rounding(monkeypatch: pytest.Mon
 
 def test_a_batch_beyond_the_set_takes_the_whole_set_as_one() -> None:
     recipe = training(batch=100)
-    feed = validate.hard_feed(image_set(30, 8), PLAIN, recipe, info(8), CPU)
+    feed = feeds.hard_feed(image_set(30, 8), PLAIN, recipe, info(8), CPU)
     assert [len(inputs) for inputs, _ in feed(0, 0)] == [30]
 
 
@@ -227,9 +227,7 @@ def test_a_loss_that_is_not_finite_stops_naming_the_epoch() -> None:
 
     network = nn.Linear(3, 3)
     with pytest.raises(ScddError, match=r"nan in epoch 2 .*lr"):
-        validate.fit(
-            network, feed, nn.functional.cross_entropy, TRAINING, lambda: (0.0, None), 2, CPU
-        )
+        train.fit(network, feed, nn.functional.cross_entropy, TRAINING, lambda: (0.0, None), 2, CPU)
 
 
 PARAMS = {**vars(TRAINING), "epochs": 6, "temperature": 4.0, "student": vars(TEACHER)}

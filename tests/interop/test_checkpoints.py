@@ -20,7 +20,7 @@ from scdd.errors import ScddError
 from scdd.interop import checkpoints
 from scdd.networks.resnet import build, load_backbone
 from scdd.params.network import Network
-from scdd.plan import schema
+from scdd.params.squeeze import LAYOUTS
 
 TEN = Network("resnet10", 1.0, "imagenet")
 
@@ -71,7 +71,7 @@ def mlp() -> nn.Sequential:
 
 
 def other() -> ResNet:
-    """What stands beside the backbone and must not be taken for it."""
+    """What a checkpoint has beside the backbone and must not be taken for it."""
     network = resnet10()
     nn.init.zeros_(network.conv1.weight)
     return network
@@ -285,8 +285,8 @@ def test_files_from_before_bn_counted_its_batches_are_whole(path: Path) -> None:
     assert imported(path)["bn1.num_batches_tracked"] == 0
 
 
-def test_the_schema_knows_the_layouts_that_can_be_read() -> None:
-    assert set(schema.LAYOUTS) == {"auto", *checkpoints.NAMES}
+def test_the_parameters_know_the_layouts_that_can_be_read() -> None:
+    assert set(LAYOUTS) == {"auto", *checkpoints.NAMES}
 
 
 # ---- damage ------------------------------------------------------------------------------------
@@ -313,7 +313,7 @@ def test_any_missing_key_is_named(key: str, path: Path) -> None:
 def test_left_over_keys_are_listed(path: Path) -> None:
     extra = {"module.encoder_q.layer3.0.se.weight": torch.ones(3)}
     damaged(path, lambda state: state.update(extra))
-    assert "has left over layer3.0.se.weight." in refusal(path)
+    assert "has unknown keys layer3.0.se.weight." in refusal(path)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -365,23 +365,23 @@ def test_a_layout_that_the_file_has_not_is_refused(path: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"<!DOCTYPE html>", b"\x89PNG\r\n\x1a\n", b"PK\x03\x04"])
 def test_what_is_no_checkpoint_is_refused(content: bytes, path: Path) -> None:
     path.write_bytes(content)
-    assert "is no checkpoint" in refusal(path)
+    assert "is not a file of torch.save" in refusal(path)
 
 
 def test_a_truncated_file_is_refused(path: Path) -> None:
     torch.save(torchvision(resnet10()), path)
     path.write_bytes(path.read_bytes()[:-1000])
-    assert "is no checkpoint" in refusal(path)
+    assert "is not a file of torch.save" in refusal(path)
 
 
 def test_a_truncated_safetensors_file_is_refused(tmp_path: Path) -> None:
     save_file(resnet10().state_dict(), file := tmp_path / "model.safetensors")
     file.write_bytes(file.read_bytes()[:-1000])
-    assert "truncated or no safetensors file" in refusal(file)
+    assert "truncated or not a safetensors file" in refusal(file)
 
 
 def test_a_missing_file_and_a_tensor_alone_are_refused(path: Path) -> None:
-    assert "is no file" in refusal(path)
+    assert "is not a file" in refusal(path)
     torch.save(torch.ones(3), path)
     assert "holds a Tensor" in refusal(path)
 
@@ -427,7 +427,7 @@ def test_code_in_a_pickle_is_refused_and_never_run(
     else:
         torch.save(content, path, _use_new_zipfile_serialization=form == "zip")
     message = refusal(path)
-    assert "is refused, and nothing of it was run" in message
+    assert "is refused, and nothing in it was run" in message
     assert not mark.exists()
     with path.open("rb") as file:  # the bomb is live
         (torch.load(file, weights_only=False) if form != "pickle" else pickle.load(file))

@@ -18,7 +18,7 @@ from scdd.artifacts.slots import Range
 from scdd.data.folders import set_files
 from scdd.errors import ScddError
 from scdd.interop import import_images
-from scdd.interop.distilled_sets import make
+from scdd.interop.distilled_sets import class_images
 from scdd.interop.exports import export_set
 from scdd.plan.code import print_path
 from scdd.plan.load import plan_of
@@ -57,7 +57,7 @@ def tensors(count: int = 2) -> tuple[Tensor, Tensor, Tensor]:
 
 def made(path: Path, slots: Range = (0, 10), **more: Any) -> list[Tensor]:
     colours: dict[str, Any] = {"mean": None, "std": None, **more}
-    return list(make(path, toy.info(SIZE), slots, **colours))
+    return list(class_images(path, toy.info(SIZE), slots, **colours))
 
 
 def refusal(path: Path, slots: Range = (0, 1)) -> str:
@@ -101,9 +101,9 @@ def test_jpegs_are_taken_as_pillow_decodes_them(tmp_path: Path) -> None:
     ("names", "message"),
     [
         (["a", "b"], "has 2 class folders, but the dataset has 3 classes"),
-        (["a", "b", "d"], "d is no class of the dataset"),
-        (["new000", "new001", "new003"], "new000 is no class of the dataset"),
-        (["0", "1", "10"], "0 is no class of the dataset"),
+        (["a", "b", "d"], "d is not a class of the dataset"),
+        (["new000", "new001", "new003"], "new000 is not a class of the dataset"),
+        (["0", "1", "10"], "0 is not a class of the dataset"),
         (["0_a", "1_c", "2_b"], "1_c should be class 1, which is 'b'"),
     ],
 )
@@ -129,7 +129,7 @@ def test_images_of_another_size_are_refused_not_resized(tmp_path: Path) -> None:
 def test_a_damaged_image_is_named(tmp_path: Path) -> None:
     path = folder_of(tmp_path / "set", NEW)
     (path / "new001" / "class001_id000.png").write_bytes(b"no image")
-    assert "class001_id000.png is no readable image" in refusal(path)
+    assert "class001_id000.png is not a readable image" in refusal(path)
 
 
 # ---- tensors -----------------------------------------------------------------------------------
@@ -162,7 +162,7 @@ def test_learned_labels_give_the_class_alone(
     torch.save(normalised, tmp_path / "images_5.pt")
     torch.save(torch.nn.functional.one_hot(labels, 3) + 0.1, tmp_path / "labels_5.pt")
     assert torch.equal(made(tmp_path / "images_5.pt")[2], pixels[labels == 2])
-    assert "learned labels are left out" in capsys.readouterr().err
+    assert "learned labels are not used" in capsys.readouterr().err
 
 
 def test_pixels_are_denormalised_clamped_and_rounded(tmp_path: Path) -> None:
@@ -187,7 +187,7 @@ def test_pixels_are_denormalised_clamped_and_rounded(tmp_path: Path) -> None:
         (torch.zeros(3, 3, 8, 8), torch.eye(3)[[0, 1, 1]], "x.pt: class 'c' has no images."),
         (torch.zeros(3, 3, 8, 8) / 0, torch.arange(3), "not finite"),
         (torch.zeros(3, 3, 8, 8), torch.tensor([0, 1, 1]), "images of 2 classes, 0 to 1"),
-        (torch.zeros(3, 3, 8, 8), torch.tensor([0.0, 1.5, 2]), "are no class indices"),
+        (torch.zeros(3, 3, 8, 8), torch.tensor([0.0, 1.5, 2]), "are not class indices"),
         (torch.zeros(3, 3, 8, 8), torch.zeros(3, 10), "labels of 10 classes, but the dataset"),
         (torch.zeros(3, 3, 8, 8), [0, 1, 2], "images and labels must be tensors"),
     ],
@@ -201,11 +201,9 @@ def test_tensors_that_do_not_fit_are_refused(
 
 def test_what_is_no_distilled_set_is_refused(tmp_path: Path) -> None:
     torch.save({"state_dict": {}}, tmp_path / "x.pt")
-    assert "holds no distilled set that is known" in refusal(tmp_path / "x.pt")
+    assert "is not a known form of distilled set" in refusal(tmp_path / "x.pt")
     (tmp_path / "y.pt").write_bytes(b"nothing")
-    assert "y.pt is no checkpoint or other file of torch's, or is damaged" in refusal(
-        tmp_path / "y.pt"
-    )
+    assert "y.pt is not a file of torch.save, or is damaged" in refusal(tmp_path / "y.pt")
     (tmp_path / "images_best.pt").write_bytes(b"nothing")
     assert "has no labels_best.pt beside it" in refusal(tmp_path / "images_best.pt")
     assert "there is no file or folder" in refusal(tmp_path / "gone")
@@ -245,7 +243,7 @@ def test_files_that_changed_after_the_plan_are_refused(
     given = {"source": "theirs", "data": "data/dataset.json", "config": "import_images.json"}
     call = [f"--{key}={tmp_path / name}" for key, name in given.items()]
     assert import_images.main([*call, "--slots=0:1", f"--out={tmp_path / 'made'}"]) == 1
-    assert "theirs is not what it was when this run was planned" in capsys.readouterr().err
+    assert "theirs has changed since this run was planned" in capsys.readouterr().err
 
 
 # ---- the plan ----------------------------------------------------------------------------------

@@ -15,7 +15,8 @@ from torch import Tensor
 from torchvision.datasets import ImageFolder
 
 from scdd import cli
-from scdd.artifacts.images import load_set, make_set, save_shard
+from scdd.artifacts.images import load_set, make_set
+from scdd.artifacts.shards import save_shard
 from scdd.errors import ScddError
 from scdd.interop import exports
 
@@ -40,7 +41,7 @@ def write_set(folder: Path, classes: tuple[str, ...]) -> Path:
         resolution=8,
         method="toy",
         digest="s1",
-        made_by={"r1"},
+        sources={"r1"},
         mean=toy.MEAN,
         std=toy.STD,
     )

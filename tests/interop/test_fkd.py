@@ -25,9 +25,10 @@ import scdd
 from scdd import cli
 from scdd.artifacts.dataset import save_info
 from scdd.artifacts.files import sha256_of
-from scdd.artifacts.images import make_set, open_set, save_shard
+from scdd.artifacts.images import make_set, open_set
 from scdd.artifacts.labels import Origin, open_store
 from scdd.artifacts.labels import save_shard as save_labels
+from scdd.artifacts.shards import save_shard
 from scdd.errors import ScddError
 from scdd.interop import import_labels
 from scdd.interop.fkd import to_draws
@@ -116,7 +117,7 @@ def folder(tmp_path: Path) -> Path:
         resolution=SIZE,
         method="toy",
         digest="s1",
-        made_by={"r1"},
+        sources={"r1"},
         mean=toy.MEAN,
         std=toy.STD,
     )
@@ -226,27 +227,27 @@ def cut(content: list[Any]) -> None:
 @pytest.mark.parametrize(
     ("work", "message"),
     [
-        (cut, "batch_0.tar has 3 images, but 4 are due: 9 images in batches of 4"),
-        (put(0, torch.rand(4, 4)), "crops are no whole pixels of images of 32 pixels a side"),
+        (cut, "batch_0.tar has 3 images, but must have 4: 9 images in batches of 4"),
+        (put(0, torch.rand(4, 4)), "crops are not whole pixels of images of 32 pixels a side"),
         (put(0, torch.tensor([[0, 0, 0, 0.5]]).repeat(4, 1)), "crops that are empty, or outside"),
         (put(0, torch.tensor([[0, 1, 0.5, 0.5]]).repeat(4, 1)), "crops that are empty, or outside"),
         (put(0, torch.tensor([[-1, 0, 1, 1.0]]).repeat(4, 1)), "crops that are empty, or outside"),
-        (put(2, torch.tensor([0, 0, 1, 2])), "mix_index is no permutation of its 4 images"),
+        (put(2, torch.tensor([0, 0, 1, 2])), "mix_index is not a permutation of its 4 images"),
         (put(2, None), "is mixed in several ways: cutmix in"),
-        (put(3, None), "mix_lam is no number"),
-        (put(3, 1.5), "mix_lam is no number from 0 to 1"),
-        (put(3, float("nan")), "mix_lam is no number from 0 to 1"),
+        (put(3, None), "mix_lam is not a number"),
+        (put(3, 1.5), "mix_lam is not a number from 0 to 1"),
+        (put(3, float("nan")), "mix_lam is not a number from 0 to 1"),
         (of_smaller, "a side of 10 pixels, but mix_lam 0.5 makes 22 in images of 32 pixels"),
         (put(3, 0.99), "pixels, but mix_lam 0.99 makes 2 in images of 32 pixels"),
-        (put(4, [0, 0, 33, 4]), "mix_bbox is no box in images of 32 pixels a side"),
-        (put(4, [0, 0]), "mix_bbox is no list of 4 numbers"),
-        (put(4, [0, None, 4, 4]), "mix_bbox is no list of 4 numbers"),
-        (put(4, [0, float("nan"), 4, 4]), "mix_bbox is no list of 4 numbers"),
+        (put(4, [0, 0, 33, 4]), "mix_bbox is not a box in images of 32 pixels a side"),
+        (put(4, [0, 0]), "mix_bbox is not a list of 4 numbers"),
+        (put(4, [0, None, 4, 4]), "mix_bbox is not a list of 4 numbers"),
+        (put(4, [0, float("nan"), 4, 4]), "mix_bbox is not a list of 4 numbers"),
         (put(5, torch.zeros(4, 10)), "has logits of 10 classes, but the images have 3"),
         (put(5, torch.full((4, 3), 1e6)), "has logits that are not finite in float16"),
-        (put(1, None), "flip is no tensor of 1 dimensions"),
-        (put(1, torch.ones(3)), "its tensors are of [3, 4] images"),
-        (list.pop, "is no FKD file: it does not hold a list of coords, flip"),
+        (put(1, None), "flip is not a tensor of 1 dimensions"),
+        (put(1, torch.ones(3)), "its tensors are for [3, 4] images"),
+        (list.pop, "is not an FKD file: it does not hold a list of coords, flip"),
     ],
 )
 def test_files_that_do_not_fit_are_refused_by_name(
@@ -316,11 +317,11 @@ def test_files_that_changed_after_the_plan_are_refused(
     before = hashes(folder / "fkd")
     change(folder, put(5, torch.zeros(4, 3)))
     assert convert(folder, sha256=before) == 1
-    told = "epoch_1 is not what it was when this run was planned. Run snakemake again."
+    told = "epoch_1 has changed since this run was planned. Run snakemake again."
     assert told in capsys.readouterr().err
     check_labels("labels", folder / "fkd", COUNT, batch=BATCH, epochs=EPOCHS)  # as a plan does
     assert convert(folder, sha256=before) == 1
-    (kept,) = re.findall("planned. Delete (.+), the hash kept of it", capsys.readouterr().err)
+    (kept,) = re.findall("planned. Delete (.+), its stored hash", capsys.readouterr().err)
     assert Path(kept).read_text().strip() == hashes(folder / "fkd")[1]
 
 
@@ -451,7 +452,7 @@ def test_a_last_image_that_joined_the_batch_before_has_no_file(
 
 def test_a_batch_of_none_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert export(folder, batch=0) == 1
-    assert "--batch: 0 images are no batch" in capsys.readouterr().err
+    assert "--batch 0: a batch must have at least 1 image" in capsys.readouterr().err
 
 
 def test_the_order_is_that_of_a_dataloader_over_the_whole_run() -> None:
@@ -575,7 +576,7 @@ def test_fewer_label_epochs_are_used_over_and_over(config: dict[str, Any]) -> No
         ({}, {"batch": 3}, "epoch_0 has 2 files, but 3 images in batches of 3 are 1"),
         ({}, {"epochs": 3}, "fkd has 2 epochs, but the protocol trains for 3"),
         ({"labels": "gone"}, {}, "methods.theirs.labels: there is no folder gone"),
-        ({"labels": "theirs"}, {}, "holds no epoch_0: it is no FKD folder"),
+        ({"labels": "theirs"}, {}, "has no epoch_0: it is not an FKD folder"),
         ({"teacher": "scdd"}, {}, "methods.theirs.teacher: this method has no use for it"),
         ({"ipc": [1, 2]}, {}, "methods.theirs.labels: they are of all images"),
         ({"name": "random", "import": None}, {}, "methods.random.labels: they belong to images"),

@@ -90,7 +90,7 @@ def test_workers_give_the_epoch_that_was_set(folder: Path) -> None:
 
 @pytest.mark.parametrize("epoch", [-1, EPOCHS])
 def test_an_epoch_that_is_not_there_is_refused(folder: Path, epoch: int) -> None:
-    with pytest.raises(ScddError, match=f"epoch {epoch} is asked for, but .* labels of 3"):
+    with pytest.raises(ScddError, match=f"epoch {epoch} has no labels: choose one of 0 to 2"):
         labelled(folder).set_epoch(epoch)
 
 
@@ -99,7 +99,7 @@ def test_what_a_spawned_worker_gets_has_the_epoch_but_cannot_change_it(folder: P
     dataset.set_epoch(1)
     copy = pickle.loads(pickle.dumps(dataset))
     assert torch.equal(copy[5][0], dataset[5][0])
-    with pytest.raises(ScddError, match="not for workers"):
+    with pytest.raises(ScddError, match="not in a worker"):
         copy.set_epoch(1)
 
 
@@ -119,13 +119,13 @@ def test_a_set_that_does_not_tell_its_colours_gives_images_but_no_views(folder: 
     fields = json.loads(path.read_text())
     path.write_text(json.dumps({k: v for k, v in fields.items() if k not in ("mean", "std")}))
     assert len(scdd.load(path)) == 9
-    with pytest.raises(ScddError, match="does not tell mean and std"):
+    with pytest.raises(ScddError, match="does not state mean and std"):
         labelled(folder)
 
 
 def test_a_file_that_is_no_set_json_is_not_to_be_deleted(folder: Path) -> None:
     (folder / "README.md").write_text("mine")
-    with pytest.raises(ScddError, match=r"README.md is no set.json") as caught:
+    with pytest.raises(ScddError, match=r"README.md is not a set.json") as caught:
         scdd.load(folder / "README.md")
     assert "Delete" not in str(caught.value)
 

@@ -1,4 +1,4 @@
-"""Steps captured as CUDA graphs, which are pretended: they do what plain steps do."""
+"""Steps captured as CUDA graphs, which are fakes: they do what plain steps do."""
 
 from dataclasses import replace
 from functools import partial
@@ -9,7 +9,8 @@ import torch
 from pretended import GPU
 from toy import CLASSES, TEACHER, image_set, info
 
-from scdd.evaluate.validate import fit, hard_feed
+from scdd.evaluate.feeds import hard_feed
+from scdd.evaluate.train import fit
 from scdd.jobs.capture import WARM_UP, captured
 from scdd.labels.labelling import Labelling
 from scdd.labels.relabel import PASS, label, use_batch_statistics
@@ -18,7 +19,7 @@ from scdd.params import squeeze
 from scdd.params.protocol import Student
 from scdd.params.recover import Recover
 from scdd.params.views import Transform, View
-from scdd.recover.engine import recover_units
+from scdd.recover.engine import Units, recover_units
 from scdd.recover.units import draw_unit
 from scdd.squeeze import engine as squeezing
 from scdd.squeeze.methods import module
@@ -209,8 +210,10 @@ def test_a_student_of_captured_steps_is_the_plain_one_but_for_the_rates_rounding
         )
         results.append([(row.loss, row.top1) for row in history])
     assert len(graphs) == 2
+    # AdamW divides by roots of small numbers, which magnifies the rounding
+    rel = 1e-4 if optimizer == "sgd" else 1e-3
     for plain, other in zip(*results, strict=True):
-        assert other == pytest.approx(plain, rel=1e-4)
+        assert other == pytest.approx(plain, rel=rel)
 
 
 def recovered(compiled, monkeypatch):
@@ -222,13 +225,14 @@ def recovered(compiled, monkeypatch):
         build(TEACHER, len(CLASSES), torch.Generator().manual_seed(seed)).to(GPU) for seed in (0, 1)
     ]
     return recover_units(
-        networks[0],
-        len(CLASSES),
-        lambda slot: draw_unit(settings, labels, SIZE, seed=0, block=0, slot=slot),
-        [0, 1, 2],
+        networks,
+        Units(
+            [0, 1, 2],
+            len(CLASSES),
+            lambda slot: draw_unit(settings, labels, SIZE, seed=0, block=0, slot=slot),
+        ),
         settings,
         valid_range(info(SIZE), GPU),
-        committee=networks[1:],
         width=2,
         compiled=compiled,
     )

@@ -57,5 +57,5 @@ def test_seconds_that_are_no_time_are_refused(tmp_path: Path, seconds: str) -> N
     path = tmp_path / "squeeze.json"
     save_cost(path, COST)
     path.write_text(path.read_text().replace("12.5", seconds))
-    with pytest.raises(ScddError, match="does not tell what a job took"):
+    with pytest.raises(ScddError, match="does not say what a job took"):
         load_cost(path)

@@ -1,4 +1,4 @@
-"""Jobs on devices, without a scheduler that hands them out. The devices are pretended."""
+"""Jobs on devices, without a scheduler that assigns them. The devices are fakes."""
 
 import os
 import signal
@@ -15,12 +15,12 @@ import torch
 from conftest import ROOT
 
 from scdd.data import placement
-from scdd.jobs import gpus, runtime
+from scdd.jobs import devices, gpus, runtime
 
 BODY = """
 import sys, time
 from pathlib import Path
-from scdd import gpus
+from scdd.jobs import gpus
 gpus.folder = lambda: Path({folder!r})
 device = gpus.take(gpus.visible({devices}), {jobs})
 """
@@ -156,9 +156,9 @@ def test_jobs_that_share_a_gpu_fill_a_part_of_its_memory(
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (9_000, 12_000))
     gpu = torch.device("cuda", 0)
     gpus.take(["0"])
-    assert placement.room(gpu) == 9_000 // placement.PART_OF_GPU
+    assert placement.capacity(gpu) == 9_000 // placement.GPU_DIVISOR
     gpus.take(["0"], 4)
-    assert placement.room(gpu) == 3_000 // placement.PART_OF_GPU
+    assert placement.capacity(gpu) == 3_000 // placement.GPU_DIVISOR
     gpus.take(["0"])
 
 
@@ -191,7 +191,7 @@ def test_a_device_of_the_users_choice_is_torchs_own_too(monkeypatch: pytest.Monk
     chosen: list[torch.device] = []
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
-    assert [runtime.pick_device("cuda:1")] == chosen == [torch.device("cuda", 1)]
+    assert [devices.pick_device("cuda:1")] == chosen == [torch.device("cuda", 1)]
 
 
 @pytest.mark.usefixtures("torch_stays")
@@ -209,5 +209,5 @@ def test_products_in_tf32_and_cudnns_trials_are_for_gpus_alone(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus_there)
     monkeypatch.setattr(torch.cuda, "set_device", lambda _: None)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "a GPU")
-    environment = runtime.environment(runtime.pick_device(name))
+    environment = runtime.environment(devices.pick_device(name))
     assert (environment["float32_matmul_precision"], environment["cudnn_benchmark"]) == told

@@ -23,7 +23,7 @@ def process(folder: Path, body: str) -> subprocess.Popen[str]:
     code = f"""
         import time
         from pathlib import Path
-        from scdd.artifacts.lock import Lock
+        from scdd.jobs.lock import Lock
         folder = Path({str(folder)!r})
         lock = Lock(folder)
         lock.acquire()
@@ -58,7 +58,7 @@ def elsewhere() -> Owner:
 def test_a_second_process_is_refused_by_name(tmp_path: Path) -> None:
     first = process(tmp_path, "time.sleep(60)")
     wait_for_it(first)
-    with pytest.raises(ScddError, match=rf"process {first.pid} on .*is at work on this already"):
+    with pytest.raises(ScddError, match=rf"process {first.pid} on .*already works on this"):
         Lock(tmp_path).acquire(patience=0.1)
     first.send_signal(signal.SIGKILL)
     first.wait()

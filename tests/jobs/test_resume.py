@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from toy import TEACHER, image_set, info
 
 from scdd import probe
-from scdd.evaluate import validate
-from scdd.jobs.saved import Saved, Snapshot, Stopped, Unsaved
+from scdd.evaluate import feeds, train
+from scdd.jobs.saved import JobState, SavedState, Snapshot, Stopped
 from scdd.labels import relabel
 from scdd.labels.labelling import Labelling
 from scdd.networks.resnet import build
@@ -22,7 +22,7 @@ from scdd.params.probe import Probe
 from scdd.params.recover import Recover
 from scdd.params.select import Forgetting
 from scdd.params.views import Transform, View
-from scdd.recover.engine import recover_units
+from scdd.recover.engine import FramePlan, Units, recover_units
 from scdd.recover.units import draw_unit
 from scdd.rng import generator
 from scdd.select import coreset, forgetting
@@ -65,7 +65,7 @@ SQUEEZES: dict[str, dict[str, Any]] = {
 }
 
 
-def squeezed(kind: str, saved: Unsaved) -> Result:
+def squeezed(kind: str, saved: JobState) -> Result:
     """24 images in batches of 8: three steps an epoch. kind: the method and the optimiser."""
     name, optimizer = kind.split()
     view, jitter = View("resized", 0, (0.5, 1.0), True), Jitter((0.2, 0.2, 0.2, 0.1), 0.8, 0.2)
@@ -83,7 +83,7 @@ def squeezed(kind: str, saved: Unsaved) -> Result:
     return [*history, *(state[key] for key in sorted(state))]
 
 
-def probed(features: str, saved: Unsaved) -> Result:
+def probed(features: str, saved: JobState) -> Result:
     """17 images in batches of 8, of which the last one holds one image."""
     recipe = Probe(
         features=features,
@@ -101,7 +101,7 @@ def probed(features: str, saved: Unsaved) -> Result:
     return dict(network.state_dict())
 
 
-def recovered(how: str, saved: Unsaved) -> Result:
+def recovered(how: str, saved: JobState) -> Result:
     """Three units of four iterations."""
     precision, width = how.split()
     settings = Recover(
@@ -118,20 +118,22 @@ def recovered(how: str, saved: Unsaved) -> Result:
         precision=precision,
     )
     made = recover_units(
-        build(TEACHER, 3, generator(0)),
-        3,
-        lambda slot: draw_unit(settings, torch.arange(3), 8, seed=0, block=0, slot=slot),
-        range(1, 4),
+        [build(TEACHER, 3, generator(0))],
+        Units(
+            range(1, 4),
+            3,
+            lambda slot: draw_unit(settings, torch.arange(3), 8, seed=0, block=0, slot=slot),
+        ),
         settings,
         valid_range(INFO, CPU),
+        frames=FramePlan((0, 2, 4)),
         width=int(width),
-        frames=(0, 2, 4),
         saved=saved,
     )
     return [made.images, made.losses, made.frames, torch.tensor(made.widths)]
 
 
-def relabelled(how: str, saved: Unsaved) -> Result:
+def relabelled(how: str, saved: JobState) -> Result:
     """Three epochs of three passes each. how: mixing, form of the logits, scope of it all."""
     mix, form, scope = how.split()
     teacher = build(TEACHER, 3, generator(0)).eval()
@@ -143,7 +145,7 @@ def relabelled(how: str, saved: Unsaved) -> Result:
     return relabel.label(teacher, image_set(n, 8), labelling, form, 20.0, (2, 5), INFO, CPU, saved)
 
 
-def forgotten(precision: str, saved: Unsaved) -> Result:
+def forgotten(precision: str, saved: JobState) -> Result:
     """17 images in batches of 8: two an epoch, since a last one of one image joins the other."""
     recipe = Forgetting(
         view=View("padded", 1, (1.0, 1.0), True),
@@ -162,13 +164,13 @@ def forgotten(precision: str, saved: Unsaved) -> Result:
     return [counts, *network.state_dict().values()]
 
 
-def ordered(_: str, saved: Unsaved) -> Result:
+def ordered(_: str, saved: JobState) -> Result:
     """Three classes."""
     network = build(TEACHER, 3, generator(0))
     return [coreset.ranks(herding, network, image_set(17, 8), INFO, CPU, saved)]
 
 
-def validated(how: str, saved: Unsaved) -> Result:
+def validated(how: str, saved: JobState) -> Result:
     """17 images in batches of 8: two a epoch, since a last one of one image joins the other. how:
     the optimiser; with a moving average of the weights, DSA or dropout."""
     network = build(TEACHER, 3, generator(0)).to(memory_format=torch.channels_last)
@@ -180,16 +182,14 @@ def validated(how: str, saved: Unsaved) -> Result:
     split, test = image_set(17, 8), image_set(9, 8, seed=1)
     transform = replace(Transform.of(NO_VIEW), mix="mixup")
 
-    def evaluate() -> validate.Accuracy:
+    def evaluate() -> train.Accuracy:
         """Of a few images the accuracy tells little of the weights: their sum is told instead."""
-        validate.accuracy(network, test, INFO, CPU)
+        train.accuracy(network, test, INFO, CPU)
         return sum(weight.double().sum().item() for weight in network.parameters()), None
 
-    history = validate.fit(
+    history = train.fit(
         network,
-        validate.hard_feed(
-            split, Labelling(transform, recipe.seed), recipe, INFO, CPU, "dsa" in more
-        ),
+        feeds.hard_feed(split, Labelling(transform, recipe.seed), recipe, INFO, CPU, "dsa" in more),
         nn.functional.cross_entropy,
         recipe,
         evaluate,
@@ -200,7 +200,7 @@ def validated(how: str, saved: Unsaved) -> Result:
     return [*history, *network.state_dict().values()]
 
 
-JOBS: list[tuple[Callable[[str, Unsaved], Result], str, int]] = [
+JOBS: list[tuple[Callable[[str, JobState], Result], str, int]] = [
     (squeezed, "mocov2 sgd", 6),
     (squeezed, "mocov3 lars", 6),
     (squeezed, "mocov3 adamw", 6),
@@ -227,7 +227,7 @@ JOBS: list[tuple[Callable[[str, Unsaved], Result], str, int]] = [
 ]
 
 
-class Cut(Saved):
+class Cut(SavedState):
     """Asked to leave at a step of its first attempt."""
 
     at = 0
@@ -248,12 +248,12 @@ def same(first: Result, second: Result) -> bool:
 
 @pytest.mark.parametrize(("job", "kind", "steps"), JOBS)
 def test_interrupted_anywhere_it_ends_with_the_same_bits(
-    job: Callable[[str, Unsaved], Result], kind: str, steps: int, tmp_path: Path
+    job: Callable[[str, JobState], Result], kind: str, steps: int, tmp_path: Path
 ) -> None:
-    whole = job(kind, Unsaved())
+    whole = job(kind, JobState())
     offered: list[int] = []
 
-    class Counting(Unsaved):
+    class Counting(JobState):
         def offer(self, step: int, snapshot: Callable[[], Snapshot]) -> None:
             offered.append(step)
 
@@ -265,7 +265,7 @@ def test_interrupted_anywhere_it_ends_with_the_same_bits(
         cut.at = step
         with cut.locked(), cut.attempt(str), pytest.raises(Stopped):
             job(kind, cut)
-        again = Saved(tmp_path / str(step), {}, every=1e9)
+        again = SavedState(tmp_path / str(step), {}, every=1e9)
         with again.locked(), again.attempt(str):
             assert again.step == step
             assert same(job(kind, again), whole), f"cut at step {step}"
@@ -273,7 +273,7 @@ def test_interrupted_anywhere_it_ends_with_the_same_bits(
 
 def test_a_job_cut_at_every_step_ends_with_the_same_bits(tmp_path: Path) -> None:
     """The state of a resumed job is as good as that of the first attempt."""
-    whole, step = relabelled("cutmix int8 set", Unsaved()), 0
+    whole, step = relabelled("cutmix int8 set", JobState()), 0
     while True:
         step += 1
         cut = Cut(tmp_path, {}, every=1e9)

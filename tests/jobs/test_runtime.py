@@ -14,9 +14,9 @@ from conftest import ROOT
 
 PROGRAM = """
 import sys, time
-from scdd import runtime
 from scdd.artifacts.files import write_text
-from scdd.artifacts.saved import Snapshot
+from scdd.jobs import arguments, runtime
+from scdd.jobs.saved import Snapshot
 
 def work(args, config, device, saved):
     done = saved.content["done"] if saved.content else 0
@@ -26,8 +26,7 @@ def work(args, config, device, saved):
         saved.offer(done, lambda: Snapshot({"done": done}))
     write_text(args.out, "the output")
 
-parser = runtime.long_parser("counts to 40 in two seconds")
-parser.add_argument("--out", type=runtime.Path)
+parser = arguments.long_parser("counts to 40 in two seconds", out="a file")
 sys.exit(runtime.run_long("probe", parser, work, None, outputs=("out",)))
 """
 

@@ -16,14 +16,14 @@ from scdd.artifacts.files import replacing
 from scdd.artifacts.run import NAME as RUN
 from scdd.errors import ScddError
 from scdd.jobs import done
-from scdd.jobs.saved import HASH, Saved, Snapshot, Stopped
+from scdd.jobs.saved import HASH, SavedState, Snapshot, Stopped
 
 KEY = {"artifact": "a1", "code": "c1"}
 
 
-def attempt(folder: Path, at: int = 0, key: dict[str, str] = KEY, error: Any = None) -> Saved:
+def attempt(folder: Path, at: int = 0, key: dict[str, str] = KEY, error: Any = None) -> SavedState:
     """One that saves step `at`, if it is not 0, and ends, with `error` if one is given."""
-    saved = Saved(folder, key, every=1e9)
+    saved = SavedState(folder, key, every=1e9)
     with saved.locked(), saved.attempt(str):
         if at:
             saved.save(at, Snapshot({"step": at}, {"first": torch.arange(3)}))
@@ -32,8 +32,8 @@ def attempt(folder: Path, at: int = 0, key: dict[str, str] = KEY, error: Any = N
     return saved
 
 
-def found(folder: Path, key: dict[str, str] = KEY) -> Saved:
-    saved = Saved(folder, key, every=1e9)
+def found(folder: Path, key: dict[str, str] = KEY) -> SavedState:
+    saved = SavedState(folder, key, every=1e9)
     with saved.locked(), saved.attempt(str):
         return saved
 
@@ -46,7 +46,7 @@ def test_tensors_come_back_with_their_bits_types_and_strides(tmp_path: Path) -> 
         "image": torch.randn(2, 3, 4, 4).to(memory_format=torch.channels_last),
         "odd": torch.tensor([float("nan"), float("-inf"), -0.0]),
     }
-    saved = Saved(tmp_path, KEY, every=1e9)
+    saved = SavedState(tmp_path, KEY, every=1e9)
     with saved.locked(), saved.attempt(str):
         saved.save(1, Snapshot({"tensors": tensors, "rows": [(1, 0.1, None)]}))
     content = found(tmp_path).content
@@ -83,7 +83,7 @@ def test_a_damaged_state_is_void(tmp_path: Path) -> None:
 
 
 def test_a_state_is_saved_when_its_time_has_come(tmp_path: Path) -> None:
-    saved = Saved(tmp_path, KEY, every=1e9)
+    saved = SavedState(tmp_path, KEY, every=1e9)
     with saved.locked(), saved.attempt(str):
         saved.offer(1, lambda: Snapshot({}))
         assert not (tmp_path / "state.pt").exists()
@@ -113,7 +113,7 @@ def test_the_job_goes_on_while_its_state_is_written(
 
     monkeypatch.setattr("scdd.jobs.saved.replacing", slow)
     state = torch.zeros(3)
-    saved = Saved(tmp_path, KEY, every=0)
+    saved = SavedState(tmp_path, KEY, every=0)
     with saved.locked(), saved.attempt(str):
         saved.offer(1, lambda: Snapshot({"state": state}, {"part": state}))
         state += 1
@@ -134,7 +134,7 @@ def test_a_state_that_could_not_be_written_is_told_at_the_next_one(
         yield
 
     monkeypatch.setattr("scdd.jobs.saved.replacing", full)
-    saved = Saved(tmp_path, KEY, every=0)
+    saved = SavedState(tmp_path, KEY, every=0)
     with saved.locked(), saved.attempt(str):
         saved.offer(1, lambda: Snapshot({}))
         with pytest.raises(ScddError, match="disk is full"):
@@ -187,7 +187,7 @@ def test_a_new_attempt_tells_of_the_earlier_ones(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="boom"):
         attempt(tmp_path, at=3, error=ValueError("boom"))
     told: list[str] = []
-    saved = Saved(tmp_path, KEY, every=1e9)
+    saved = SavedState(tmp_path, KEY, every=1e9)
     with saved.locked(), saved.attempt(told.append):
         pass
     assert [line.startswith("before: ") for line in told] == [True, True, False]
@@ -290,7 +290,7 @@ def test_seconds_are_those_of_all_attempts_up_to_their_last_saves(
     now = 100.0
     monkeypatch.setattr("scdd.jobs.saved.time.monotonic", lambda: now)
     for begin, save, end in ((100, 130, 137), (500, 504, 504)):  # 7 s of the first are lost
-        saved = Saved(tmp_path, KEY, every=1e9)
+        saved = SavedState(tmp_path, KEY, every=1e9)
         with saved.locked():
             now = begin
             with saved.attempt(str):

@@ -430,7 +430,7 @@ def test_a_shard_has_the_bytes_that_were_foretold(
     # 3 classes: 6, 4 + 3, 2 x 3 + 2
     logits = {"float16": 6, "int8": 7, "topk:2": 8}[form]
     assert held == 2 * 6 * (logits + (25 if views == "stored" else 0))
-    assert held == 2 * 6 * label_bytes(params, 3)
+    assert held == 2 * 6 * label_bytes(Relabel.of(params), 3)
     assert f"= {held} bytes" in capsys.readouterr().err
 
 

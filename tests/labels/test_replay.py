@@ -13,33 +13,32 @@ from scdd.artifacts.labels import LabelStore, Origin, open_store, save_shard
 from scdd.data.batches import views
 from scdd.data.source import Split
 from scdd.errors import ScddError
-from scdd.evaluate import validate
+from scdd.evaluate import feeds, train
 from scdd.evaluate.losses import Soft, soft_criterion
 from scdd.labels import relabel
 from scdd.labels.labelling import Labelling, origin_of
 from scdd.labels.replay import replay
 from scdd.networks.resnet import build
-from scdd.params.views import Transform, View
+from scdd.params.base import pick
+from scdd.params.protocol import Loss, Relabel
+from scdd.params.views import RandAugment, Transform, View
 from scdd.rng import generator
 
 CPU, INFO = torch.device("cpu"), info(8)
-VIEW = {"crop": "resized", "pad": 0, "scale": [0.2, 1.0], "flip": True}
-PLAIN = {"view": VIEW, "mix": "cutmix", "alpha": 1.0}
-MORE = {**PLAIN, "patches": 2, "randaugment": {"operations": 2, "magnitude": 9}}
-TIED = {**PLAIN, "mix_by": "batch", "teacher_bn": "batch", "batch": 8}
+PLAIN = Relabel(View("resized", 0, (0.2, 1.0), True), "cutmix", 1.0)
+MORE = replace(PLAIN, patches=2, randaugment=RandAugment(2, 9))
+TIED = replace(PLAIN, mix_by="batch", teacher_bn="batch")
+BATCH = 8
 
 
-def labelling(params: dict[str, object]) -> Labelling:
-    more = (2, (2, 9)) if params is MORE else ()
-    transform = Transform(View("resized", 0, (0.2, 1.0), True), str(params["mix"]), 1.0, *more)
-    batch = params.get("batch")
-    if batch is None:
-        return Labelling(transform, 5)
-    assert isinstance(batch, int)
-    return Labelling(transform, 5, "batch", batch, batch_bn=True)
+def labelling(params: Relabel) -> Labelling:
+    transform = pick(Transform, params)
+    if params is TIED:
+        return Labelling(transform, 5, "batch", BATCH, batch_bn=True)
+    return Labelling(transform, 5)
 
 
-def teacher(params: dict[str, object]) -> nn.Module:
+def teacher(params: Relabel) -> nn.Module:
     network = build(TEACHER, 3, generator(1)).eval()
     if params is TIED:
         relabel.use_batch_statistics(network)
@@ -49,7 +48,7 @@ def teacher(params: dict[str, object]) -> nn.Module:
 def store(
     folder: Path,
     split: Split,
-    params: dict[str, object],
+    params: Relabel,
     epochs: int,
     form: str = "float16",
     kept: str = "stored",
@@ -57,17 +56,17 @@ def store(
     made = relabel.label(
         teacher(params), split, labelling(params), form, 4.0, (0, epochs), INFO, CPU
     )
-    told = origin_of(params)
-    origin = Origin("d", "i", CLASSES, "t", told, form, 5, split.resolution, kept)
+    transform = origin_of(params, BATCH if params is TIED else None)
+    origin = Origin("d", "i", CLASSES, "t", transform, form, 5, split.resolution, kept)
     file = folder / f"epochs_0000-{epochs - 1:04d}.safetensors"
     save_shard(file, made, origin, (0, epochs), {})
     return open_store(folder, epochs=epochs, images="i", classes=CLASSES)
 
 
-def online(split: Split, params: dict[str, object], epochs: int) -> validate.Feed[Soft]:
+def online(split: Split, params: Relabel, epochs: int) -> feeds.Feed[Soft]:
     """What a student sees whose views are drawn and labelled as it trains: with eval mode's labels
     in passes of the whole set, in training mode by the very batch."""
-    how, network, recipe = labelling(params), teacher(params), training(batch=8)
+    how, network, recipe = labelling(params), teacher(params), training(batch=BATCH)
 
     def feed(epoch: int, skip: int) -> object:
         draws = how.draw(len(split), split.resolution, epoch % epochs)
@@ -88,13 +87,13 @@ def online(split: Split, params: dict[str, object], epochs: int) -> validate.Fee
     return feed  # type: ignore[return-value]
 
 
-def student(feed: validate.Feed[Soft], n: int) -> list[Tensor]:
+def student(feed: feeds.Feed[Soft], n: int) -> list[Tensor]:
     network = build(TEACHER, 3, generator(0))
-    recipe = training(batch=8, epochs=5)
-    validate.fit(
+    recipe = training(batch=BATCH, epochs=5)
+    train.fit(
         network,
         feed,
-        soft_criterion({"temperature": 4.0}),
+        soft_criterion(Loss(temperature=4.0)),
         recipe,
         lambda: (0.0, None),
         n,
@@ -107,12 +106,12 @@ def student(feed: validate.Feed[Soft], n: int) -> list[Tensor]:
 @pytest.mark.parametrize("params", [PLAIN, MORE, TIED], ids=["set", "augmented", "batch"])
 @pytest.mark.parametrize("epochs", [5, 2])
 def test_a_student_of_a_store_is_that_of_labels_made_as_it_trains(
-    tmp_path: Path, params: dict[str, object], kept: str, epochs: int
+    tmp_path: Path, params: Relabel, kept: str, epochs: int
 ) -> None:
     """Exactly: 5 epochs of training from 5 labelled ones, or from 2 over and over."""
     split = image_set(30, 8)
     made = store(tmp_path, split, params, epochs, kept=kept)
-    replayed = validate.soft_feed(split, made, training(batch=8), "cutmix", INFO, CPU)
+    replayed = feeds.soft_feed(split, made, training(batch=BATCH), "cutmix", INFO, CPU)
     found = student(replayed, 30)
     expected = student(online(split, params, epochs), 30)
     assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
@@ -125,8 +124,8 @@ def test_batches_that_labels_depend_on_are_trained_on_whatever_the_students_seed
     made = store(tmp_path, split, TIED, 2)
     seen = []
     for seed in (0, 1):
-        recipe = training(batch=8, seed=seed)
-        feed = validate.soft_feed(split, made, recipe, "cutmix", INFO, CPU)
+        recipe = training(batch=BATCH, seed=seed)
+        feed = feeds.soft_feed(split, made, recipe, "cutmix", INFO, CPU)
         seen.append([inputs for epoch in range(3) for inputs, _ in feed(epoch, 0)])
     assert all(torch.equal(a, b) for a, b in zip(*seen, strict=True))
 
@@ -134,7 +133,7 @@ def test_batches_that_labels_depend_on_are_trained_on_whatever_the_students_seed
 def test_labels_used_again_come_in_another_order(tmp_path: Path) -> None:
     split = image_set(30, 8)
     made = store(tmp_path, split, PLAIN, 2)
-    feed = validate.soft_feed(split, made, training(batch=30), "cutmix", INFO, CPU)
+    feed = feeds.soft_feed(split, made, training(batch=30), "cutmix", INFO, CPU)
     first, again = (next(iter(feed(epoch, 0)))[1].logits for epoch in (1, 3))
     assert not torch.equal(first, again)
     assert torch.equal(first.sort(dim=0).values, again.sort(dim=0).values)
@@ -163,5 +162,5 @@ def test_views_that_come_out_otherwise_are_refused(
         return draw(replace(self, seed=6), n, resolution, epoch)
 
     monkeypatch.setattr(Labelling, "draw", other)
-    with pytest.raises(ScddError, match=r"epochs_0000-0000.*epoch 0 were drawn anew and differ"):
+    with pytest.raises(ScddError, match=r"epochs_0000-0000.*epoch 0 were drawn again and differ"):
         replay(made, 0, CPU)

@@ -21,8 +21,9 @@ def test_it_follows_the_recursion_from_the_first_weights() -> None:
             nn.init.constant_(weight, value)
         average.update()
         expected = 0.9 * expected + 0.1 * value
-    for weight in average.weights:
-        torch.testing.assert_close(weight, torch.full_like(weight, expected))
+    weight, bias = average.weights
+    torch.testing.assert_close(weight, torch.full((1, 2), expected))
+    torch.testing.assert_close(bias, torch.full((1,), expected))
 
 
 def test_it_is_lent_for_an_evaluation_and_the_own_weights_come_back() -> None:
@@ -31,7 +32,7 @@ def test_it_is_lent_for_an_evaluation_and_the_own_weights_come_back() -> None:
     for weight in student.parameters():
         nn.init.constant_(weight, 3.0)
     average.update()
-    seen = average.lent(lambda: [weight.detach().clone() for weight in student.parameters()])
+    seen = average.evaluated(lambda: [weight.detach().clone() for weight in student.parameters()])
     assert all(bool((weight == 2).all()) for weight in seen)
     assert all(bool((weight == 3).all()) for weight in student.parameters())
 
@@ -41,4 +42,4 @@ def test_a_share_of_0_is_no_average() -> None:
     average = Average(student, 0.0)
     average.update()
     assert average.weights == []
-    assert average.lent(lambda: student.weight.sum().item()) == 2
+    assert average.evaluated(lambda: student.weight.sum().item()) == 2

@@ -41,7 +41,7 @@ def test_the_plan_knows_the_small_stems() -> None:
 def test_the_plans_smallest_images_are_the_smallest_that_work(name: str) -> None:
     least = STUDENTS[name].least
     student(name, least, "imagenet")
-    with pytest.raises(ScddError, match=f"{name} takes no images of {least - 1}x{least - 1}"):
+    with pytest.raises(ScddError, match=f"{name} does not take images of {least - 1}x{least - 1}"):
         student(name, least - 1, "imagenet")
 
 
@@ -256,12 +256,12 @@ def test_a_name_that_timm_does_not_have_is_refused(name: str, message: str) -> N
 
 def test_images_that_a_network_of_timm_does_not_take_are_named() -> None:
     pytest.importorskip("timm")
-    with pytest.raises(ScddError, match="vit_tiny_patch16_224 takes no images of 32x32"):
+    with pytest.raises(ScddError, match="vit_tiny_patch16_224 does not take images of 32x32"):
         student("timm:vit_tiny_patch16_224", 32, "imagenet")
 
 
-def test_random_numbers_of_a_job_that_began_on_the_cpu_are_taken_up_on_a_gpu() -> None:
-    begun = students.drawn_so_far(torch.device("cpu"))
+def test_random_numbers_of_a_job_that_began_on_the_cpu_continue_on_a_gpu() -> None:
+    begun = students.TorchNumbers(torch.device("cpu")).state_dict()
     expected = torch.rand(3)
-    students.go_on_drawing(begun, torch.device("cuda"))
+    students.TorchNumbers(torch.device("cuda")).load_state_dict(begun)
     assert torch.rand(3).equal(expected)

@@ -7,6 +7,7 @@ import pytest
 
 from scdd.plan import code
 from scdd.plan.load import plan_of
+from scdd.plan.stages import STAGES
 
 
 @pytest.fixture
@@ -62,6 +63,21 @@ def test_a_squeeze_reaches_its_own_method_only(tiny: dict) -> None:
     assert prints == {"results/code/squeeze.mocov2.txt", "results/code/squeeze.supervised.txt"}
     roots = ["scdd.squeeze", "scdd.squeeze.__main__", "scdd.squeeze.methods.mocov2"]
     assert "scdd.squeeze.methods.supervised" not in code.reach(roots)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_new_parameter_changes_no_print(stage: str) -> None:
+    """A stage that does not use it keeps its results; where it is used, the digests have it."""
+    program = STAGES[stage].program
+    assert not [
+        name
+        for name in code.reach([program, f"{program}.__main__"])
+        if name.startswith("scdd.params")
+    ]
+
+
+def test_programs_import_the_parameters_that_prints_leave_out() -> None:
+    assert "scdd.params.recover" in code.imports(code.PACKAGE / "recover" / "__main__.py")
 
 
 def test_a_print_is_rewritten_only_when_it_changes(

@@ -24,12 +24,12 @@ from scdd.artifacts.frames import load_frames
 from scdd.artifacts.network import Checkpoint, save_checkpoint
 from scdd.data.source import open_dataset
 from scdd.errors import ScddError
-from scdd.jobs.saved import Saved
+from scdd.jobs.saved import SavedState
 from scdd.networks.resnet import build
 from scdd.params.network import Network
 from scdd.params.recover import Recover
 from scdd.recover import __main__ as program
-from scdd.recover.engine import recover_units
+from scdd.recover.engine import FramePlan, Units, recover_units
 from scdd.recover.matching import BatchNormLoss, objective
 from scdd.recover.targets import class_statistics
 from scdd.recover.units import Views, draw_class_unit, draw_unit, least_share
@@ -108,7 +108,9 @@ def test_shifts_are_uniform_with_both_ends():
 @pytest.mark.parametrize("group", [3, 10])
 def test_jobs_of_several_units_give_the_bits_of_units_alone(network, group):
     def units(slots):
-        return recover_units(network, CLASSES, lambda s: unit_of(PLAIN, s), slots, PLAIN, VALID)
+        return recover_units(
+            [network], Units(slots, CLASSES, lambda s: unit_of(PLAIN, s)), PLAIN, VALID
+        )
 
     alone = [units(range(slot, slot + 1)) for slot in range(10)]
     grouped = [units(range(i, min(i + group, 10))) for i in range(0, 10, group)]
@@ -124,7 +126,9 @@ CROPPED = dataclasses.replace(PLAIN, crop=(0.3, 1.0), flip=True)
 def test_units_that_share_a_pass_are_those_alone_but_for_rounding(network, settings):
     def units(width):
         draw = functools.partial(unit_of, settings)
-        return recover_units(network, CLASSES, draw, range(5), settings, VALID, width=width)
+        return recover_units(
+            [network], Units(range(5), CLASSES, draw), settings, VALID, width=width
+        )
 
     alone, together = units(1), units(3)
     assert (alone.widths, together.widths) == ([1] * 5, [3, 2])
@@ -160,9 +164,9 @@ def test_a_pass_that_runs_out_of_memory_is_halved_and_goes_on(network):
         if len(passes) > 1 and passes[-1] > 2:
             raise torch.OutOfMemoryError
 
-    plain = recover_units(network, CLASSES, draw, range(5), PLAIN, VALID, width=2)
+    plain = recover_units([network], Units(range(5), CLASSES, draw), PLAIN, VALID, width=2)
     hook = network.register_forward_pre_hook(full)
-    made = recover_units(network, CLASSES, draw, range(5), PLAIN, VALID, width=5)
+    made = recover_units([network], Units(range(5), CLASSES, draw), PLAIN, VALID, width=5)
     hook.remove()
     assert passes == [5, 5, 3, 2, 2, 2, 1, 1, 1, 2, 2, 2]
     assert made.widths == [2, 1, 2]
@@ -186,7 +190,7 @@ def test_a_pass_that_runs_out_of_memory_leaves_nothing_there(network):
     other.fc.register_forward_pre_hook(full)
     network.register_forward_pre_hook(lambda *_: left.append([x.expired() for x in seen]))
     draw = functools.partial(unit_of, PLAIN)
-    recover_units(network, CLASSES, draw, range(2), PLAIN, VALID, committee=[other], width=2)
+    recover_units([network, other], Units(range(2), CLASSES, draw), PLAIN, VALID, width=2)
     assert left[:2] == [[], [True]]
 
 
@@ -209,7 +213,7 @@ def test_a_committees_loss_and_gradient_are_the_mean_of_its_teachers(network):
     (gradient,) = torch.autograd.grad((each[0][0] + each[1][0]) / 2, leaf)
     expected = (leaf.detach() - 0.1 * gradient / (gradient.abs() + 1e-8)).clamp(*VALID)
     draw = functools.partial(unit_of, settings)
-    made = recover_units(network, CLASSES, draw, [0], settings, VALID, committee=[other])
+    made = recover_units([network, other], Units([0], CLASSES, draw), settings, VALID)
     torch.testing.assert_close(made.losses[0, 0], (each[0] + each[1]).detach() / 2)
     sure = gradient.abs() > 1e-6  # elsewhere rounding may turn the sign
     assert sure.float().mean() > 0.9
@@ -218,9 +222,9 @@ def test_a_committees_loss_and_gradient_are_the_mean_of_its_teachers(network):
 
 def test_a_committee_of_the_same_teacher_twice_is_that_teacher(network):
     draw = functools.partial(unit_of, CROPPED)
-    alone = recover_units(network, CLASSES, draw, [0, 1], CROPPED, VALID)
+    alone = recover_units([network], Units([0, 1], CLASSES, draw), CROPPED, VALID)
     same = copy.deepcopy(network)
-    twice = recover_units(network, CLASSES, draw, [0, 1], CROPPED, VALID, committee=[same])
+    twice = recover_units([network, same], Units([0, 1], CLASSES, draw), CROPPED, VALID)
     assert twice.images.equal(alone.images)
     assert twice.losses.equal(alone.losses)
 
@@ -301,7 +305,11 @@ def test_steps_are_adams_on_a_cosine(network, settings):
     x = unit.start.double()
     m, v = torch.zeros_like(x), torch.zeros_like(x)
     made = recover_units(
-        network, CLASSES, lambda _: unit, [0], settings, VALID, frames=range(1, steps + 1)
+        [network],
+        Units([0], CLASSES, lambda _: unit),
+        settings,
+        VALID,
+        frames=FramePlan(range(1, steps + 1)),
     )
     for t in range(steps):
         leaf = x.clone().requires_grad_()
@@ -316,7 +324,7 @@ def test_steps_are_adams_on_a_cosine(network, settings):
 
 
 def term(network, views, **changes) -> float:
-    """The loss of `views` under changed settings, less the loss under the plain ones."""
+    """The loss of `views` under changed settings minus the loss under the plain ones."""
     changed = dataclasses.replace(PLAIN, **changes)
     plain, other = (loss_of(network, 10.0, views, LABELS, s)[0] for s in (PLAIN, changed))
     return (other - plain).item()
@@ -484,17 +492,21 @@ def test_units_that_were_finished_before_a_divergence_are_saved(network, tmp_pat
         unit = unit_of(PLAIN, slot)
         return dataclasses.replace(unit, start=unit.start * math.nan) if slot == 2 else unit
 
-    saved = Saved(tmp_path, {}, every=1e9)
+    saved = SavedState(tmp_path, {}, every=1e9)
     with (
         saved.locked(),
         saved.attempt(str),
         pytest.raises(ScddError, match=r"slot 2 .* iteration 0"),
     ):
-        recover_units(network, CLASSES, draw, range(4), PLAIN, VALID, saved=saved)
-    again = Saved(tmp_path, {}, every=1e9)
+        recover_units([network], Units(range(4), CLASSES, draw), PLAIN, VALID, saved=saved)
+    again = SavedState(tmp_path, {}, every=1e9)
     with again.locked(), again.attempt(str):
         made = recover_units(
-            network, CLASSES, functools.partial(unit_of, PLAIN), range(4), PLAIN, VALID, saved=again
+            [network],
+            Units(range(4), CLASSES, functools.partial(unit_of, PLAIN)),
+            PLAIN,
+            VALID,
+            saved=again,
         )
     assert again.content["finished"] == [0, 1]
     assert made.images[1].equal(recovered(network, PLAIN, slot=1))
@@ -503,7 +515,9 @@ def test_units_that_were_finished_before_a_divergence_are_saved(network, tmp_pat
 def test_frames_are_the_images_after_so_many_iterations(network):
     def after(iterations):
         draw = functools.partial(unit_of, PLAIN)
-        return recover_units(network, CLASSES, draw, [4, 5], PLAIN, VALID, frames=iterations).frames
+        return recover_units(
+            [network], Units([4, 5], CLASSES, draw), PLAIN, VALID, frames=FramePlan(iterations)
+        ).frames
 
     frames = after((0, 2, 4))
     assert frames[0].equal(unit_of(PLAIN, 4).start)
@@ -513,9 +527,11 @@ def test_frames_are_the_images_after_so_many_iterations(network):
 
 
 def test_frames_may_be_of_the_first_classes_alone(network):
-    draw, asked = functools.partial(unit_of, PLAIN), {"width": 2, "frames": (0, 4)}
-    of_all = recover_units(network, CLASSES, draw, [4, 5], PLAIN, VALID, **asked)
-    of_two = recover_units(network, CLASSES, draw, [4, 5], PLAIN, VALID, framed=(1, 2), **asked)
+    units = Units([4, 5], CLASSES, functools.partial(unit_of, PLAIN))
+    of_all, of_two = (
+        recover_units([network], units, PLAIN, VALID, width=2, frames=frames)
+        for frames in (FramePlan((0, 4)), FramePlan((0, 4), 1, 2))
+    )
     assert of_two.frames.equal(of_all.frames[:, :2])
     assert of_two.images.equal(of_all.images)
 
@@ -629,7 +645,9 @@ def test_frames_of_the_first_block_are_the_engines_iterates(folder, network):
     assert (found.iterations, found.classes) == ([0, 10, 12], ["a", "b", "c"])
     unit = draw_unit(settings, torch.arange(3), SIZE, seed=3, block=0, slot=1)
     after = (0, 10, 12)
-    made = recover_units(network, 3, lambda _: unit, [1], settings, VALID, frames=after)
+    made = recover_units(
+        [network], Units([1], 3, lambda _: unit), settings, VALID, frames=FramePlan(after)
+    )
     assert found.images.equal(denormalise(made.frames, INFO))
     assert found.images[0].equal(denormalise(unit.start, INFO))
     with safe_open(folder / "out/slots_0001-0002/class_0001.safetensors", framework="pt") as file:
@@ -661,7 +679,7 @@ def test_a_committee_is_read_in_its_order(folder, network, capsys):
     assert "probe.safetensors" in capsys.readouterr().err
     assert recover(folder, "0:3", "0:1", committee=[folder / "second.safetensors"]) == 0
     unit = draw_unit(PLAIN, torch.arange(3), SIZE, seed=3, block=0, slot=0)
-    made = recover_units(network, 3, lambda _: unit, [0], PLAIN, VALID, committee=[other])
+    made = recover_units([network, other], Units([0], 3, lambda _: unit), PLAIN, VALID)
     assert shard(folder, "0000-0000", 1)[0].equal(denormalise(made.images[0], INFO)[1])
 
 
@@ -729,7 +747,9 @@ def test_a_compiled_pass_is_the_same_but_for_rounding(network, monkeypatch):
     monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="aot_eager"))
     draw, key = functools.partial(unit_of, CROPPED), {"width": 2}
     plain, compiled = (
-        recover_units(network, CLASSES, draw, range(3), CROPPED, VALID, compiled=yes, **key)
+        recover_units(
+            [network], Units(range(3), CLASSES, draw), CROPPED, VALID, compiled=yes, **key
+        )
         for yes in ("none", "full")
     )
     torch.testing.assert_close(compiled.losses[:, 0], plain.losses[:, 0], rtol=1e-5, atol=0)
@@ -824,10 +844,12 @@ def test_by_class_the_shards_are_those_of_the_engine(photos, network):
     settings = dataclasses.replace(PLAIN, iterations=12)
     assert recover(photos, "0:3", "1:10", root=photos) == 0
     train = open_dataset(photos / "dataset.json", photos).train
+    targets = [
+        [class_statistics(network, [normalise(train.pixels[train.labels == label], INFO)])]
+        for label in range(3)
+    ]
     for label in range(3):
-        own = normalise(train.pixels[train.labels == label], INFO)
-        targets = [class_statistics(network, [own])]
-        unit = draw_class_unit(settings, label, SIZE, seed=3, slots=(1, 10), targets=targets)
+        unit = draw_class_unit(settings, label, SIZE, seed=3, slots=(1, 10), targets=targets[label])
         images = denormalise(recover_unit(network, unit, settings, VALID)[0], INFO)
         assert shard(photos, "0001-0009", label).equal(images)
         frames = load_frames(photos / "out/slots_0001-0009/frames_0000-0002.safetensors")
@@ -846,7 +868,8 @@ def test_by_class_units_may_share_a_pass(network):
         return draw_class_unit(PLAIN, label, SIZE, **key)
 
     alone, together = (
-        recover_units(network, 3, unit, [0, 1], PLAIN, VALID, width=width) for width in (1, 2)
+        recover_units([network], Units([0, 1], 3, unit), PLAIN, VALID, width=width)
+        for width in (1, 2)
     )
     torch.testing.assert_close(together.losses[:, 0], alone.losses[:, 0], rtol=1e-5, atol=0)
     torch.testing.assert_close(together.images, alone.images, rtol=0, atol=1e-3)

@@ -1,6 +1,5 @@
 """The recovery against one run of the reference implementation, and against a naive float64 one."""
 
-import math
 from pathlib import Path
 
 import pytest
@@ -10,8 +9,8 @@ from torch import Tensor, nn
 from toy import loss_of
 
 from scdd.params.recover import Recover
-from scdd.recover.engine import recover_units
-from scdd.recover.units import Unit
+from scdd.recover.engine import Units, recover_units
+from scdd.recover.units import Unit, draw_unit
 
 FILE = Path(__file__).parent / "golden" / "recover_cifar.safetensors"
 MEAN = torch.tensor([0.4914, 0.4822, 0.4465], dtype=torch.float64)[:, None, None]
@@ -119,7 +118,7 @@ def test_sixty_iterations_follow_the_reference(golden, network, width):
     valid = ((0 - MEAN) / STD).float(), ((1 - MEAN) / STD).float()
     slots, units = range(2 - width, 2), [other, unit]
     made = recover_units(
-        network, len(labels), units.__getitem__, slots, SETTINGS, valid, width=width
+        [network], Units(slots, len(labels), units.__getitem__), SETTINGS, valid, width=width
     )
     assert made.widths == [width]
 
@@ -134,7 +133,10 @@ def test_sixty_iterations_follow_the_reference(golden, network, width):
     assert (pixels - golden["final"]).abs().mean() < 0.03
 
 
-def test_the_shifts_of_the_reference_reach_the_limit(golden):
-    """Drawn from 0..4 with both ends, as `jitter: 4` is read here."""
-    assert golden["jitter"].unique().tolist() == [0, 1, 2, 3, 4]
-    assert math.prod(golden["jitter"].shape) == 2 * STEPS
+def test_shifts_are_drawn_from_the_same_numbers_as_the_references(golden):
+    """From 0 to 4, both included, with `shift: 4`: a pair for each iteration."""
+    reference = golden["jitter"][0]
+    drawn = draw_unit(SETTINGS, golden["targets"], 32, seed=0, block=0, slot=0).shifts
+    assert drawn.shape == reference.shape == (STEPS, 2)
+    for ours, theirs in zip(drawn.unbind(1), reference.unbind(1), strict=True):
+        assert ours.unique().tolist() == theirs.unique().tolist() == [0, 1, 2, 3, 4]

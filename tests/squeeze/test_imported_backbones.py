@@ -132,7 +132,7 @@ def test_another_squeeze_must_be_known(config: Config) -> None:
 
 
 def test_a_trained_backbone_brings_no_classifier(tiny: Config) -> None:
-    tiny["probe"]["views"] = "imported"
+    tiny["probe"]["features"] = "imported"
     assert "the squeeze mocov2 brings no classifier" in refusal(tiny)
 
 
@@ -146,7 +146,7 @@ def test_a_trained_backbone_brings_no_classifier(tiny: Config) -> None:
 def test_classes_in_another_order_are_refused_when_planned(
     config: Config, classes: list[str], message: str
 ) -> None:
-    config["probe"]["views"] = "imported"
+    config["probe"]["features"] = "imported"
     source_of(config)["classes"] = classes
     assert message in refusal(config)
 
@@ -160,7 +160,7 @@ def test_the_tables_notes_name_the_file_and_its_licence(config: Config) -> None:
 
 
 def test_an_order_that_is_not_stated_stands_in_the_tables_notes(config: Config) -> None:
-    config["probe"]["views"] = "imported"
+    config["probe"]["features"] = "imported"
     (table,) = plan_of(config).of("tables")
     note = "public.pth does not tell its classifier's class order; assumed the dataset's."
     assert note in table.params["notes"]
@@ -209,7 +209,7 @@ def test_the_squeeze_is_the_files_backbone_with_its_provenance(file: Path) -> No
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"sha256": "0" * 64}, "is gone, or another file than when this run was planned"),
+        ({"sha256": "0" * 64}, "is missing, or is not the file that this run was planned with"),
         ({"arch": "resnet18"}, "holds a resnet10 of width 0.125"),
         ({"classes": ["a", "b"]}, "has a classifier of 3 classes"),
         ({"layout": "dino", "stem": "imagenet"}, "with the stem small"),
@@ -322,7 +322,10 @@ def test_scdd_import_writes_a_file_that_can_be_imported_again(
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [({"conv1.weight": torch.ones(64, 3, 7, 7)}, "holds none of resnet10, "), (3, "holds a int")],
+    [
+        ({"conv1.weight": torch.ones(64, 3, 7, 7)}, "has none of the networks resnet10, "),
+        (3, "holds a int"),
+    ],
 )
 def test_scdd_import_refuses_in_one_line(
     content: Any, message: str, file: Path, capsys: pytest.CaptureFixture[str]

@@ -146,7 +146,7 @@ def test_two_processes_equal_one_with_two_groups(data: Path, method: str) -> Non
 def test_groups_that_processes_cannot_share_are_refused(data: Path) -> None:
     _, code, errors = squeeze(data, "mocov3", 2, bn_groups=1)
     assert code != 0
-    assert "squeeze.bn_groups: 1 do not go to 2 processes evenly" in errors
+    assert "squeeze.bn_groups: 1 cannot be shared evenly by 2 processes" in errors
 
 
 def test_processes_that_are_asked_to_leave_go_on_together(data: Path) -> None:

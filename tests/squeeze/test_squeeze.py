@@ -18,6 +18,7 @@ from scdd.artifacts.network import load_checkpoint
 from scdd.data.source import Split
 from scdd.errors import ScddError
 from scdd.networks.resnet import ResNet, backbone_state, build
+from scdd.networks.schedules import warm_cosine
 from scdd.params.network import Network
 from scdd.params.squeeze import SQUEEZES, Training
 from scdd.params.views import View
@@ -80,15 +81,15 @@ def make(name: str, seed: int = 0, **changes: Any) -> tuple[engine.Method, ResNe
 
 
 def test_learning_rate_at_start_middle_and_end() -> None:
-    rates = [engine.learning_rate(step, 110, 10, 0.4) for step in range(110)]
+    rates = [warm_cosine(step, 110, 10, 0.4) for step in range(110)]
     assert rates[0] == pytest.approx(0.04)
     assert rates[4] == pytest.approx(0.2)
     assert rates[9] == rates[10] == pytest.approx(0.4)
     assert rates[60] == pytest.approx(0.2)
     assert rates[109] == pytest.approx(0.2 * (1 + math.cos(math.pi * 0.99)))
-    assert engine.learning_rate(0, 100, 0, 0.4) == 0.4
-    assert engine.learning_rate(50, 100, 0, 0.4, 0.2) == pytest.approx(0.3)
-    assert engine.learning_rate(0, 100, 10, 0.4, 0.2) == pytest.approx(0.04)
+    assert warm_cosine(0, 100, 0, 0.4) == 0.4
+    assert warm_cosine(50, 100, 0, 0.4, 0.2) == pytest.approx(0.3)
+    assert warm_cosine(0, 100, 10, 0.4, 0.2) == pytest.approx(0.04)
 
 
 def test_a_cosine_at_start_middle_and_end() -> None:
@@ -172,10 +173,10 @@ def test_moco_equals_a_naive_loop(symmetric: bool) -> None:
 
 
 def test_a_queue_shorter_than_the_keys_keeps_the_newest() -> None:
-    method, _ = make("mocov2", queue=4)
-    keys = torch.arange(36.0).view(6, 6)
+    method, _ = make("mocov2", queue=4, batch=4)  # both views of it are queries, so 8 keys
+    keys = torch.arange(48.0).view(8, 6)
     method.enqueue(keys)
-    assert sorted(method.queue[:, 0].tolist()) == [12, 18, 24, 30]
+    assert sorted(method.queue[:, 0].tolist()) == [24, 30, 36, 42]
 
 
 def test_grouped_batch_norm_equals_each_groups_own() -> None:

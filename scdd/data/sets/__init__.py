@@ -1,8 +1,8 @@
-"""One module a dataset: its `FACTS`, known before any file is read, and its `load` function.
+"""One module for each dataset: its `FACTS`, known before any file is read, and its `load` function.
 
-`load(root, download, splits)` reads the named ones of 'train' and 'val' and no other: where a part
-of the training set is held out, nothing looks at the test set.
-These modules import nothing heavy at their top, because the plan reads their facts.
+`load(root, download, splits)` reads only the named splits ('train', 'val'): where a part of the
+training set is held out, nothing looks at the test set.
+The plan reads the facts, so these modules import nothing heavy at their top.
 """
 
 from dataclasses import dataclass
@@ -12,8 +12,7 @@ from typing import Any
 
 from scdd.data import folders
 from scdd.jobs import plugins
-
-SPLITS = ("train", "val")
+from scdd.params.data import SPLITS as SPLITS
 
 
 @dataclass(frozen=True)
@@ -21,10 +20,11 @@ class Facts:
     """What is known of a dataset without its files.
 
     classes: names in order, their number where only the files have the names, or None (a user's
-    own folder). family: whose published parameters apply ('cifar', 'tiny', 'imagenet'), None for
-    by resolution. train: training images; per_class: those of the smallest class; None: unknown.
-    needs: the folder that must exist below the data root, None where nothing is needed.
-    downloads: torchvision can fetch it. photos: its images are files of any size.
+    own folder). mean, std: by channel in [0, 1]. family: whose published parameters apply
+    ('cifar', 'tiny', 'imagenet'); None: chosen by resolution. train: number of training images;
+    per_class: those of the smallest class; None: unknown. needs: the folder that must exist below
+    the data root; None: no folder. downloads: torchvision can fetch it. photos: its images are
+    files of any size.
     """
 
     classes: tuple[str, ...] | int | None
@@ -41,7 +41,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Loaded:
-    """A dataset in memory: class names in order; a split is (labels, images or file names).
+    """A dataset's classes, in order, and its splits: (labels, images or file names) by name.
 
     labels: list of int; images: uint8 numpy array [n, H, W, 3]; file names: relative to the root.
     """
@@ -56,16 +56,16 @@ def names() -> list[str]:
 
 
 def module(name: str) -> ModuleType:
-    """The dataset's module. Raises ScddError where there is none."""
+    """The dataset's module. Raises ScddError for an unknown name."""
     return plugins.load(__name__, name, "dataset")
 
 
 def held_out(count: int, share: float) -> int:
-    """How many of a class's `count` training images a held-out `share` takes: one at least."""
+    """How many of a class's `count` training images are held out: `share` of them, at least one."""
     return max(round(count * share), 1)
 
 
 def class_folders(root: Path) -> list[str]:
-    """The class folders below `root`/train in sorted order; none where there is no such folder."""
+    """Names of the class folders below `root`/train, sorted; empty where that does not exist."""
     train = root / "train"
     return [folder.name for folder in folders.class_folders(train)] if train.is_dir() else []

@@ -10,15 +10,15 @@ from scdd.errors import ScddError
 
 def load(kind: type[Any], root: Path, download: bool, splits: Sequence[str]) -> Loaded:
     """Raises ScddError, naming the folder, where torchvision finds the files missing or altered."""
-    held, classes = {}, ()
-    for name in splits:
+    parts, classes = {}, ()
+    for split in splits:
         try:
-            part = kind(root, train=name == "train", download=download)
+            part = kind(root, train=split == "train", download=download)
         except (RuntimeError, OSError, EOFError) as error:
             raise ScddError(
                 f"{root / kind.base_folder} is missing, incomplete or altered ({error}). Unpack "
                 "the original python version there, or set dataset.download: true."
             ) from None
-        held[name] = (list(part.targets), part.data)
+        parts[split] = (list(part.targets), part.data)
         classes = tuple(part.classes)
-    return Loaded(classes, held)
+    return Loaded(classes, parts)

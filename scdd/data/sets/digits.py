@@ -18,7 +18,7 @@ FACTS = Facts(
 
 
 def load(root: Path, download: bool, splits: Sequence[str] = SPLITS) -> Loaded:
-    """Grey 8x8 as RGB; one fifth, drawn by class, is the validation set."""
+    """Grey 8x8 scans as RGB. A fifth of each class, drawn at random, is the validation set."""
     import numpy as np
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
@@ -29,6 +29,7 @@ def load(root: Path, download: bool, splits: Sequence[str] = SPLITS) -> Loaded:
     train, val = train_test_split(
         np.arange(len(images)), test_size=0.2, stratify=digits.target, random_state=0
     )
-    found = {"train": train, "val": val}
-    held = {name: (digits.target[found[name]].tolist(), images[found[name]]) for name in splits}
-    return Loaded(FACTS.classes, held)
+    places = {"train": train, "val": val}
+    parts = {name: (digits.target[places[name]].tolist(), images[places[name]]) for name in splits}
+    assert isinstance(FACTS.classes, tuple)
+    return Loaded(FACTS.classes, parts)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from scdd.data.folders import SUFFIXES
+from scdd.data.folders import image_files
 from scdd.data.sets import SPLITS, Facts, Loaded, class_folders
 from scdd.errors import ScddError
 
@@ -21,22 +21,18 @@ FACTS = Facts(
 
 
 def load(root: Path, download: bool, splits: Sequence[str] = SPLITS) -> Loaded:
-    """File names in sorted order. Raises ScddError where there is no class folder."""
+    """File names in ImageFolder's order. Raises ScddError where there is no class folder."""
     classes = class_folders(root)
     if not classes:
         raise ScddError(f"{root / 'train'} has no class folders with images.")
-    held = {}
+    parts = {}
     for split in splits:
         labels: list[int] = []
         files: list[str] = []
         for index, name in enumerate(classes):
             folder = root / split / name
-            found = sorted(_images(folder)) if folder.is_dir() else []
-            labels += [index] * len(found)
-            files += [file.relative_to(root).as_posix() for file in found]
-        held[split] = (labels, files)
-    return Loaded(tuple(classes), held)
-
-
-def _images(folder: Path) -> list[Path]:
-    return [file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES]
+            images = image_files(folder)
+            labels += [index] * len(images)
+            files += [image.relative_to(root).as_posix() for image in images]
+        parts[split] = (labels, files)
+    return Loaded(tuple(classes), parts)

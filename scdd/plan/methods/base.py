@@ -1,8 +1,9 @@
 """What every kind of method says of itself."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
+from scdd.params.data import Pixels
 from scdd.params.experiment import Method
 from scdd.params.protocol import Labels
 from scdd.plan.draft import Draft
@@ -29,7 +30,7 @@ class Kind:
 
     KEYS: ClassVar[frozenset[str]] = EVALUATED
     JOINT: ClassVar[bool] = False
-    PIXELS: ClassVar[Literal["uint8"]] = "uint8"
+    PIXELS: ClassVar[Pixels] = "uint8"
 
     def keys(self, method: Method) -> frozenset[str]:
         """The keys that this method uses."""

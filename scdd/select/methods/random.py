@@ -13,7 +13,7 @@ from scdd.select.real import taken
 def make(dataset: Dataset, slots: Range, seed: int) -> Iterator[Tensor]:
     """One permutation of each class, from (seed, class name) alone.
 
-    Raises ScddError where a class has no image for the first of the slots.
+    Raises ScddError if a class has no image for the first of the slots.
     """
     labels = range(len(dataset.info.classes))
     return taken(dataset, slots, (in_random_order(dataset, label, seed) for label in labels))

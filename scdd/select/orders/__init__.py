@@ -21,5 +21,5 @@ class Method(Protocol):
 
 
 def method(name: str) -> Method:
-    """The module of a method. Raises ScddError where there is none of this name."""
+    """The module of a method. Raises ScddError if there is none of this name."""
     return cast(Method, plugins.load(__name__, name, "coreset"))

@@ -1,6 +1,6 @@
-"""k-center (Sener and Savarese, arXiv 1708.00489, algorithm 1): each image is the one that lies
-farthest from all that are taken. The first is the one nearest to the class mean, where the paper
-has those that are labelled already.
+"""k-center (Sener and Savarese, arXiv 1708.00489, algorithm 1): each image is the one farthest from
+all that are taken. The first one is nearest to the class mean; the paper starts from images that
+are labelled already.
 """
 
 import torch
@@ -10,7 +10,7 @@ TAKEN = -1.0  # below all distances: not even copies of an image take it twice
 
 
 def order(features: Tensor) -> Tensor:
-    """As the package says. Nothing in it waits for the device."""
+    """As the package says. It does not wait for the device."""
     x = features.double()
     x = x - x.mean(0)
     size = x.square().sum(1)

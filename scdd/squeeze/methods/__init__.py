@@ -20,5 +20,5 @@ def methods() -> list[str]:
 
 
 def module(name: str) -> ModuleType:
-    """The method's module. Raises ScddError where there is none."""
+    """The method's module. Raises ScddError if there is none."""
     return plugins.load(__name__, name, "squeeze method")

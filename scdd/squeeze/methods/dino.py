@@ -58,8 +58,12 @@ def matching(
     students: outputs [n, k] of each view, the large ones first; teachers: of the large ones;
     centre: [k].
     """
-    predicted = [functional.log_softmax(one / student_temperature, dim=1) for one in students]
-    wanted = [functional.softmax((one - centre) / teacher_temperature, dim=1) for one in teachers]
+    predicted = [
+        functional.log_softmax(outputs / student_temperature, dim=1) for outputs in students
+    ]
+    wanted = [
+        functional.softmax((outputs - centre) / teacher_temperature, dim=1) for outputs in teachers
+    ]
     terms = [
         -(target * other).sum(1).mean()
         for place, target in enumerate(wanted)
@@ -80,6 +84,7 @@ def clip(gradients: list[Tensor], most: float) -> None:
 class DINO(Method):
     views = 2
     decay_vectors = False
+    centre: Tensor
 
     def __init__(self, params: squeeze.DINO, network: ResNet, draw: torch.Generator) -> None:
         super().__init__()
@@ -113,7 +118,7 @@ class DINO(Method):
         return replace(now, step=min(now.epoch, self.warmup_epochs) * now.per_epoch)
 
     def loss(self, views: list[Tensor], labels: Tensor, now: Now) -> Tensor:
-        """Labels are not looked at. The centre moves after the teacher's outputs were used."""
+        """Labels are not used. The centre moves after the teacher's outputs were used."""
         size = len(labels)
         with torch.no_grad():
             wanted = self.teacher.multi(views[: self.views])
@@ -136,6 +141,7 @@ class DINO(Method):
             gradients = [weight.grad for weight in self.student.parameters()]
             clip([gradient for gradient in gradients if gradient is not None], self.clip)
         if now.epoch < self.freeze_epochs:
+            assert isinstance(self.student.head, Head)
             self.student.head.last.weight.grad = None
 
     def after_step(self, now: Now) -> None:

@@ -1,7 +1,7 @@
 """MoCo v2 (arXiv 2003.04297): a queue of keys, a momentum encoder, an MLP head.
 
 As in the authors' demo for CIFAR on one GPU: a loss symmetric in the two views if asked, and
-BatchNorm statistics by groups of the batch in place of those of several GPUs.
+BatchNorm statistics of groups of the batch in place of those of several GPUs.
 """
 
 import torch
@@ -28,6 +28,10 @@ def contrast(queries: Tensor, keys: Tensor, queue: Tensor, temperature: float) -
 
 class MoCoV2(Method):
     views = 2
+    queue: Tensor
+    fresh: Tensor
+    shuffle: Tensor
+    unshuffle: Tensor
 
     def __init__(self, params: squeeze.MoCoV2, network: ResNet, draw: torch.Generator) -> None:
         super().__init__()
@@ -45,7 +49,7 @@ class MoCoV2(Method):
         both = 2 if self.symmetric else 1
         fresh = torch.zeros(both * params.batch, params.dim)
         self.register_buffer("fresh", fresh, persistent=False)
-        # Keys are grouped otherwise than queries, or shared statistics would give the pairs away:
+        # Keys are in other groups than queries, or shared statistics would give the pairs away:
         # neighbours in the batch (whose order is random) instead of every groups-th image.
         shuffle = torch.arange(params.batch).view(self.groups, -1).T.reshape(-1)
         self.register_buffer("shuffle", shuffle)
@@ -65,10 +69,10 @@ class MoCoV2(Method):
         return processes.gathered(unit(self.key(own)))[self.unshuffle]
 
     def loss(self, views: list[Tensor], labels: Tensor, now: Now) -> Tensor:
-        """Labels are not looked at. The keys join the queue after the step."""
+        """Labels are not used. The keys join the queue after the step."""
         first, second = views
         pairs = [(first, second), (second, first)] if self.symmetric else [(first, second)]
-        queries = [unit(self.query(one)) for one, _ in pairs]
+        queries = [unit(self.query(view)) for view, _ in pairs]
         keys = [self.encode_keys(other) for _, other in pairs]
         # the similarities are divided by a small temperature: keep them in float32
         with torch.autocast(first.device.type, enabled=False):

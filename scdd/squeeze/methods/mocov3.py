@@ -52,7 +52,7 @@ class MoCoV3(Method):
         self.key = momentum_copy(self.query)
 
     def loss(self, views: list[Tensor], labels: Tensor, now: Now) -> Tensor:
-        """Labels are not looked at."""
+        """Labels are not used."""
         queries = [unit(self.predictor(self.query(view))) for view in views]
         with torch.no_grad():
             keys = [processes.gathered(unit(self.key(view))) for view in views]

@@ -38,7 +38,7 @@ def swapped(scores: list[Tensor], assigned: list[Tensor], temperature: float) ->
 
     scores: [n, k] of each view, the large ones first; assigned: [n, k] codes of the large ones.
     """
-    predicted = [functional.log_softmax(one / temperature, dim=1) for one in scores]
+    predicted = [functional.log_softmax(of_view / temperature, dim=1) for of_view in scores]
     terms = [
         -(code * other).sum(1).mean()
         for place, code in enumerate(assigned)
@@ -50,6 +50,8 @@ def swapped(scores: list[Tensor], assigned: list[Tensor], temperature: float) ->
 
 class SwAV(Method):
     views = 2
+    queue: Tensor
+    fresh: Tensor
 
     def __init__(self, params: squeeze.SwAV, network: ResNet, draw: torch.Generator) -> None:
         super().__init__()
@@ -87,7 +89,7 @@ class SwAV(Method):
         return replace(now, step=full if self.in_use(now) else 0)
 
     def loss(self, views: list[Tensor], labels: Tensor, now: Now) -> Tensor:
-        """Labels are not looked at."""
+        """Labels are not used."""
         with torch.no_grad():
             self.prototypes.weight.copy_(unit(self.prototypes.weight))
         embeddings = unit(self.encoder.multi(views)).split(len(labels))

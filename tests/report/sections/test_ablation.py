@@ -5,12 +5,14 @@ import io
 from collections import Counter
 
 import pytest
-from test_tables import A, student, table
+from samples import A, student, table
 
-from scdd.report import ablation
 from scdd.report.scores import Column, Student
+from scdd.report.sections import ablation
 
 JPEG = Column("jpeg", "JPEG storage", "scdd")
+
+
 PARAMS = {
     "method": "scdd",
     "protocol": "paper",

@@ -1,0 +1,28 @@
+"""Which images and classes a dataset has, and what the numbers of images are."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from annotated_types import Ge
+
+from scdd.params.base import BelowOne, Count, Mean, Section, Std, param
+
+SPLITS = ("train", "val")
+Pixels = Literal["uint8"]  # of a set's images: levels 0 to 255
+
+
+@dataclass(frozen=True)
+class Data(Section):
+    """The stage `data`: a configuration's `dataset`, with what is known of it filled in."""
+
+    name: str = param(meaning="digits, cifar10, ...: a module of scdd/data/sets")
+    resolution: Count = param(meaning="pixels a side")
+    mean: Mean = param(meaning="by channel in [0, 1]")
+    std: Std = param(meaning="by channel in [0, 1]")
+    classes: Annotated[int, Ge(2)] | tuple[str, ...] | None = param(
+        None, "the first so many, or names in order; null: all"
+    )
+    folder: str | None = param(None, "the name of a user's own folder; null: `name` says all")
+    holdout: BelowOne = param(
+        0.0, "share of each class's training images that takes the place of the test set; 0: none"
+    )

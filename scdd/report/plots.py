@@ -1,0 +1,129 @@
+"""The look of all curves: style, colours, panels, legend and files, drawn by matplotlib.
+
+Equal input gives equal bytes: no dates, a fixed hash salt, and the host's matplotlibrc is not read.
+"""
+
+import contextlib
+import io
+import itertools
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
+
+Look = dict[str, Any]  # matplotlib's arguments for a line
+STYLE: dict[Any, Any] = {
+    "svg.hashsalt": "scdd",
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.labelsize": 8,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "legend.fontsize": 8,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "0.9",
+    "grid.linewidth": 0.5,
+    "lines.linewidth": 1.3,
+}
+# Okabe and Ito's palette, told apart by colour-blind readers; a second round is dashed.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+DASHES = ("-", "--", ":", "-.")
+REFERENCE: Look = {"color": "0.35", "linestyle": (0, (4, 2)), "linewidth": 1.0}
+BAND: Look = {"alpha": 0.2, "linewidth": 0}
+COLUMNS = 4  # panels side by side
+PANEL = (3.3, 2.1)  # inches, greatest width and height of one
+WIDE = (4.6, 3.0)  # of one with words in it
+PAGE = 9.2  # inches, width of a row of panels
+
+
+@contextlib.contextmanager
+def style() -> Iterator[None]:
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(STYLE)
+        yield
+
+
+def colours(titles: Sequence[str]) -> dict[str, Look]:
+    """How the line of each title is drawn: in the order of their first appearance."""
+    kinds = itertools.cycle(itertools.product(("-", "--"), PALETTE))
+    unique = dict.fromkeys(titles)
+    return {
+        title: {"linestyle": dash, "color": colour}
+        for title, (dash, colour) in zip(unique, kinds, strict=False)
+    }
+
+
+def panels(
+    count: int,
+    looks: dict[str, Look],
+    panel: tuple[float, float] = PANEL,
+    *,
+    sharey: bool = False,
+) -> tuple[Figure, Iterator[Axes]]:
+    """A figure with `count` pairs of axes and the legend of `looks` below them."""
+    columns = min(max(count, 1), COLUMNS, int(COLUMNS * PANEL[0] / panel[0]))
+    rows = max(-(-count // columns), 1)
+    width = min(panel[0] * columns, PAGE)
+    height = panel[1] * rows + 0.18 * -(-len(looks) // _side_by_side(looks, width))
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False, sharey=sharey).ravel()
+    for spare in axes[count:]:
+        spare.set_axis_off()
+    for used in axes[:count]:
+        used.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    if looks:
+        legend(figure, looks)
+    return figure, iter(axes[:count])
+
+
+def _side_by_side(titles: Collection[str], width: float) -> int:
+    """How many entries of a legend fit in a line of so many inches, roughly."""
+    entry = 0.5 + 0.065 * max(map(len, titles), default=0)
+    return min(max(int(width / entry), 1), max(len(titles), 1))
+
+
+def legend(figure: Figure, looks: Mapping[str, Look]) -> None:
+    handles = [Line2D([], [], label=title, **look) for title, look in looks.items()]
+    entries = _side_by_side(looks, figure.get_figwidth())
+    figure.legend(handles=handles, loc="outside lower center", ncols=entries)
+
+
+def line(axes: Axes, x: Any, y: Any, look: Look) -> None:
+    """x and y: arrays, columns or indexes of equal length."""
+    few: Look = {"marker": "o", "markersize": 2.5} if len(x) <= 12 else {}  # one point has no line
+    axes.plot(x, y, **look, **few)
+
+
+def log_axis(axes: Axes) -> None:
+    """A log axis labelled in plain numbers, at 1, 2 and 5 where there are few decades."""
+    axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 200 else (1,)))
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def files(figure: Figure, stem: str, dpi: int) -> dict[str, bytes]:
+    """The content of <stem>.png and <stem>.svg."""
+    without: dict[str, dict[str, Any]] = {
+        "png": {"Software": None},
+        "svg": {"Date": None, "Creator": None},
+    }
+    contents = {}
+    for kind, metadata in without.items():
+        file = io.BytesIO()
+        figure.savefig(file, format=kind, dpi=dpi, metadata=metadata)
+        contents[f"{stem}.{kind}"] = file.getvalue()
+    return contents

@@ -1,0 +1,69 @@
+"""The report's tables and figures, one file each.
+
+A new one is a file here with a `SECTION`, a line in SECTIONS and a caption in rules/report/. The
+plan and the rules import this package to know which files there are, and a dry run must stay fast:
+a section imports torch, numpy, pandas, matplotlib and the modules that need them (scdd.report.plots
+and pictures, artifacts of tensors) inside the functions that use them, never at its top.
+"""
+
+from scdd.report.section import Params, Section
+from scdd.report.sections import (
+    ablation,
+    accuracy_curves,
+    backbone_curves,
+    backbones,
+    costs,
+    image_grids,
+    label_sizes,
+    layers,
+    loss_curves,
+    main_table,
+    recovery_strips,
+    students,
+)
+
+SECTIONS = (
+    main_table.SECTION,
+    students.SECTION,
+    costs.SECTION,
+    ablation.SECTION,
+    label_sizes.SECTION,
+    image_grids.SECTION,
+    recovery_strips.SECTION,
+    loss_curves.SECTION,
+    accuracy_curves.SECTION,
+    backbones.SECTION,
+    layers.SECTION,
+    backbone_curves.SECTION,
+)
+IN_REPORT = (".png", ".gif", ".csv")  # what Snakemake's report shows of a table or figure
+
+
+def shown(params: Params) -> list[Section]:
+    """The sections that have something to show for these parameters."""
+    return [section for section in SECTIONS if section.files(params)]
+
+
+def files(params: Params) -> list[str]:
+    """Names of all files of the report, relative to its folder."""
+    return [name for section in shown(params) for name in section.files(params)]
+
+
+def inputs(params: Params) -> list[str]:
+    """Everything the report is made of, relative to the results folder."""
+    return list(dict.fromkeys(file for part in shown(params) for file in part.inputs(params)))
+
+
+def pages(params: Params) -> list[str]:
+    """The files of the report that are shown on the screen."""
+    return [page for section in shown(params) for page in section.pages(params)]
+
+
+def captions(params: Params) -> dict[str, str]:
+    """The files that Snakemake's report shows, each with its caption's file in rules/report/."""
+    return {
+        name: section.caption
+        for section in shown(params)
+        for name in section.files(params)
+        if name.endswith(IN_REPORT)
+    }

@@ -1,0 +1,182 @@
+"""ablation.{csv,md,tex}: every other method and protocol beside the ones they vary, and by how much
+their students' accuracy differs."""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from scdd.report.measured import Measured, student_files
+from scdd.report.scores import Column, Row, Score, Table, merged, shown
+from scdd.report.section import Params, Section
+from scdd.report.typeset import (
+    Cells,
+    bullets,
+    csv_of,
+    document,
+    latex,
+    latex_file,
+    markdown,
+    number,
+)
+
+Key = tuple[Row, Column]
+
+
+def files(params: Params) -> list[str]:
+    return ["ablation.csv", "ablation.md", "ablation.tex"] if "ablation" in params else []
+
+
+def pages(params: Params) -> list[str]:
+    return ["ablation.md"]
+
+
+def make(measured: Measured) -> dict[str, bytes]:
+    table, params = measured.table, measured.params["ablation"]
+    seeds = Counter((student.row, student.column) for student in merged(measured.students))
+    lines = compare(table, seeds, params)
+    below = notes(f"{params['method']} by {params['protocol']}") + measured.notes
+    name = f"{measured.params['experiment']}-ablation"
+    return {
+        "ablation.csv": to_csv(lines).encode(),
+        "ablation.md": to_markdown(table, lines, below).encode(),
+        "ablation.tex": to_latex(table, lines, below, name).encode(),
+    }
+
+
+@dataclass(frozen=True)
+class Line:
+    """One number and what it changes of the base: nothing, images, evaluation or both.
+
+    difference: of the means, in points; error: its standard error, None where one side has a single
+    seed. Both are None for the base itself, and where it was not measured.
+    """
+
+    row: Row
+    switch: str
+    part: str
+    change: str
+    score: Score
+    difference: float | None = None
+    error: float | None = None
+
+
+def standard_error(score: Score, n: int, base: Score, m: int) -> float | None:
+    """Of the difference of two means over n and m seeds, each with its own spread (Welch's)."""
+    if score.std is None or base.std is None:
+        return None
+    return math.sqrt(score.std**2 / n + base.std**2 / m)
+
+
+def compare(table: Table, seeds: Mapping[Key, int], params: Mapping[str, Any]) -> list[Line]:
+    """For each student and IPC the base, then the others in their order.
+
+    seeds: how many students a score is of. params: `method` and `protocol` of the base; `methods`
+    and `protocols`, what each of them changes, in words.
+    """
+
+    def line(key: Key, base: Key | None) -> Line:
+        row, column = key
+        names, parts, changes = [], [], []
+        if column.method != params["method"]:
+            names.append(column.title)
+            parts.append("images")
+            changes.append(params["methods"][column.method])
+        if row.protocol != params["protocol"]:
+            names.append(row.protocol)
+            parts.append("evaluation")
+            changes.append(params["protocols"][row.protocol])
+        score = table.scores[key]
+        difference = error = None
+        if base is not None and key != base:
+            difference = score.mean - table.scores[base].mean
+            error = standard_error(score, seeds[key], table.scores[base], seeds[base])
+        return Line(
+            row,
+            switch=" + ".join(names) or f"{column.title}, {row.protocol}",
+            part=" + ".join(parts),
+            change="; ".join(filter(None, changes)),
+            score=score,
+            difference=difference,
+            error=error,
+        )
+
+    lines = []
+    for student, ipc in dict.fromkeys((row.student, row.ipc) for row, _ in table.scores):
+        keys = [key for key in table.scores if key[0][1:] == (student, ipc)]
+        bases = [
+            (row, column)
+            for row, column in keys
+            if (row.protocol, column.method) == (params["protocol"], params["method"])
+        ]
+        base = bases[0] if bases else None
+        lines += [line(key, base) for key in sorted(keys, key=lambda key: key != base)]
+    return lines
+
+
+def notes(base: str) -> list[str]:
+    return [
+        f"Each line differs from the base, {base}, only in what it names. Images: their recovery. "
+        "Evaluation: labels and the students' training.",
+        "Difference: of the means, in points, ± its standard error: the root of the sum of both "
+        "variances over the students' seeds, each divided by its number of seeds. It says nothing "
+        "about other seeds of the squeeze and the recovery. A difference below twice its error may "
+        "be chance.",
+    ]
+
+
+def cells(lines: Sequence[Line]) -> Cells:
+    """The table for reading. Student and IPC are columns where there are several."""
+    leading = {
+        "Switch": [line.switch for line in lines],
+        "Part": [line.part for line in lines],
+        "Change": [line.change for line in lines],
+    }
+    settings = {
+        "Student": [line.row.student for line in lines],
+        "IPC": [str(line.row.ipc) for line in lines],
+    }
+    leading |= {name: texts for name, texts in settings.items() if len(set(texts)) > 1}
+    columns = [*leading.values(), [shown(line.score) for line in lines], [*map(_points, lines)]]
+    header = [*leading, "Top-1", "Difference"]
+    return Cells(header, [list(texts) for texts in zip(*columns, strict=True)], len(leading))
+
+
+def _points(line: Line) -> str:
+    if line.difference is None:
+        return "" if not line.part else "–"
+    sign = "−" if round(line.difference, 1) < 0 else "+"
+    error = "" if line.error is None else f" ± {line.error:.1f}"
+    return f"{sign}{abs(line.difference):.1f}{error}"
+
+
+def to_markdown(table: Table, lines: Sequence[Line], below: Sequence[str]) -> str:
+    title = f"# {table.dataset}: one switch at a time, top-1 accuracy (%){table.where}"
+    return document(title, markdown(cells(lines)), bullets(below))
+
+
+def to_latex(table: Table, lines: Sequence[Line], below: Sequence[str], name: str) -> str:
+    caption = f"One switch at a time: top-1 accuracy (%) on {table.dataset}{table.where}."
+    return latex_file(latex(cells(lines), caption=caption, name=name, notes=below))
+
+
+def to_csv(lines: Sequence[Line]) -> str:
+    return csv_of(
+        lines,
+        {
+            "switch": lambda line: line.switch,
+            "part": lambda line: line.part,
+            "change": lambda line: line.change,
+            "protocol": lambda line: line.row.protocol,
+            "student": lambda line: line.row.student,
+            "ipc": lambda line: str(line.row.ipc),
+            "mean": lambda line: number(line.score.mean),
+            "std": lambda line: number(line.score.std),
+            "difference": lambda line: number(line.difference),
+            "standard error": lambda line: number(line.error),
+        },
+    )
+
+
+SECTION = Section(files, student_files, make, caption="ablation.rst", pages=pages)

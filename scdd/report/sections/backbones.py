@@ -1,0 +1,144 @@
+"""backbones.{csv,md,tex}: what a reader needs to judge the paper's claim about squeezed backbones.
+
+A row for each squeeze and network, means and deviations over the squeeze's seeds. The quantities
+are defined in scdd.informativeness.
+"""
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+
+from scdd.report.looks import SIGNALS, STATISTICS, Look, Quantity, rows, values
+from scdd.report.measured import Measured, look_files
+from scdd.report.section import Params, Section
+from scdd.report.typeset import (
+    Cells,
+    bullets,
+    comma_separated,
+    document,
+    latex,
+    latex_file,
+    markdown,
+)
+
+NOTES = (
+    "Spread of the channel-wise running means m and variances v of a BatchNorm layer. std: their "
+    "standard deviation over the channels, which grows with the scale of the weights. relative: "
+    "without that scale, std(m) / sqrt(mean of v) and std(v) / (mean of v). entropy: bits, of the "
+    "histograms of m / sqrt(mean of v) and log2(v / mean of v), bins of width 0.5 from -3 to 3 and "
+    "one on either side, with Miller and Madow's correction. All are means over the layers.",
+    "CE, BN: the two terms of the recovery's loss, before r_bn; ∇CE, ∇BN: the L2 norms of their "
+    "gradients with respect to all images of the first class block; on noise (start) and after a "
+    "short recovery (end) with the r_bn of the row.",
+    "The claim (arXiv 2404.07976): as networks grow, supervised statistics flatten and say less; "
+    "self-supervised ones spread more and give the recovery a larger loss and gradient. Where it "
+    "holds, spread and entropy fall from the smaller to the larger network for supervised squeezes "
+    "and not for self-supervised ones, and BN and ∇BN are larger for the latter.",
+)
+
+
+def files(params: Params) -> list[str]:
+    return ["backbones.csv", "backbones.md", "backbones.tex"] if "backbones" in params else []
+
+
+def pages(params: Params) -> list[str]:
+    return ["backbones.md"]
+
+
+def make(measured: Measured) -> dict[str, bytes]:
+    looks, params = measured.looks, measured.params
+    below = notes(looks, params["balance"]) + params["notes"]
+    return {
+        "backbones.csv": to_csv(looks).encode(),
+        "backbones.md": to_markdown(params["dataset"], looks, below).encode(),
+        "backbones.tex": to_latex(params["dataset"], looks, below, params["experiment"]).encode(),
+    }
+
+
+def shown(numbers: Sequence[float], decimals: int | None = None) -> str:
+    """Mean ± standard deviation (n - 1), with three digits of the mean, at most four decimals."""
+    if not numbers:
+        return "–"
+    mean = statistics.fmean(numbers)
+    if decimals is None:
+        size = math.floor(math.log10(abs(mean))) if mean else 0
+        decimals = min(max(2 - size, 0), 4)
+    text = f"{mean:.{decimals}f}"
+    return text if len(numbers) == 1 else f"{text} ± {statistics.stdev(numbers):.{decimals}f}"
+
+
+def cells(looks: Sequence[Look], quantities: Mapping[str, Quantity]) -> Cells:
+    """The table for reading. A quantity that no backbone has is not a column."""
+    columns = {name: of for name, of in quantities.items() if values(looks, of)}
+    lines = [
+        [
+            *row,
+            *(shown(values(group, of), 1 if "%" in name else None) for name, of in columns.items()),
+        ]
+        for row, group in rows(looks).items()
+    ]
+    return Cells(["Squeeze", "Network", *columns], lines, 2)
+
+
+def notes(looks: Sequence[Look], balance: float) -> list[str]:
+    counts = {len(group) for group in rows(looks).values()}
+    over = str(max(counts)) if len(counts) == 1 else f"{min(counts)} to {max(counts)}"
+    seeds = (
+        "One squeeze a row: no standard deviation."
+        if counts == {1}
+        else f"± is the standard deviation (sample, n − 1) over n = {over} seeds of the squeeze; "
+        "probe and start noise have one seed."
+    )
+    steps = sorted({look.informativeness.iterations for look in looks})
+    return [
+        *NOTES,
+        f"r_bn: the suggestion, {balance:g} × ∇CE / ∇BN at the start, which is what `recover.r_bn: "
+        f"auto` uses. The short recovery has {' or '.join(map(str, steps))} iterations.",
+        seeds,
+    ]
+
+
+def to_markdown(dataset: str, looks: Sequence[Look], below: Sequence[str]) -> str:
+    return document(
+        f"# {dataset}: how informative the backbones are",
+        "## BatchNorm statistics",
+        markdown(cells(looks, STATISTICS)),
+        "## The recovery's signal",
+        markdown(cells(looks, SIGNALS)),
+        bullets(below),
+    )
+
+
+def to_latex(dataset: str, looks: Sequence[Look], below: Sequence[str], name: str) -> str:
+    return latex_file(
+        latex(
+            cells(looks, STATISTICS),
+            caption=f"BatchNorm statistics of backbones squeezed on {dataset}.",
+            name=f"{name}-statistics",
+        ),
+        latex(
+            cells(looks, SIGNALS),
+            caption=f"The signal that a recovery gets from backbones squeezed on {dataset}.",
+            name=f"{name}-signal",
+            notes=below,
+        ),
+    )
+
+
+def to_csv(looks: Sequence[Look]) -> str:
+    """The table as numbers, mean and std in columns of their own; empty: not measured."""
+    quantities = STATISTICS | SIGNALS
+    header = ["squeeze", "network", "seeds"]
+    header += [f"{name} {part}" for name in quantities for part in ("mean", "std")]
+    lines = []
+    for row, group in rows(looks).items():
+        line = [*row, str(len(group))]
+        for quantity in quantities.values():
+            numbers = values(group, quantity)
+            line.append(f"{statistics.fmean(numbers):.6g}" if numbers else "")
+            line.append(f"{statistics.stdev(numbers):.6g}" if len(numbers) > 1 else "")
+        lines.append(line)
+    return comma_separated(header, lines)
+
+
+SECTION = Section(files, look_files, make, caption="backbones.rst", pages=pages)

@@ -1,0 +1,73 @@
+"""recovery_<method>.{png,gif}: images on their way from noise."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from scdd.report.measured import Measured
+from scdd.report.section import Params, Section
+
+if TYPE_CHECKING:
+    import numpy as np
+
+FRAME, LAST_FRAME = 600, 2400  # milliseconds that the moving picture shows one
+
+
+def stems(params: Params) -> dict[str, str]:
+    """File names without .png or .gif -> the frames that they show."""
+    return {f"recovery_{source['method']}": source["frames"] for source in params["recoveries"]}
+
+
+def files(params: Params) -> list[str]:
+    return [f"{stem}.{kind}" for stem in stems(params) for kind in ("png", "gif")]
+
+
+def inputs(params: Params) -> list[str]:
+    return [*stems(params).values()]
+
+
+def make(measured: Measured) -> dict[str, bytes]:
+    from scdd.artifacts.frames import load_frames
+
+    contents: dict[str, bytes] = {}
+    for stem, path in stems(measured.params).items():
+        frames = load_frames(measured.results / path)
+        drawn = draw(
+            frames.images.numpy(),
+            frames.iterations,
+            frames.classes,
+            measured.params["figures"]["scale"],
+        )
+        contents |= {f"{stem}.{kind}": content for kind, content in drawn.items()}
+    return contents
+
+
+def draw(
+    frames: np.ndarray, iterations: Sequence[int], names: Sequence[str], scale: int
+) -> dict[str, bytes]:
+    """The bytes of a 'png' and of a 'gif'.
+
+    `frames` are uint8 [frames, classes, 3, H, W], drawn as `pictures.sheet` says: in the PNG one
+    row a class and one column a frame, in the GIF all classes side by side, one frame after the
+    other.
+    """
+    from scdd.report import pictures
+
+    heads = [str(iteration) for iteration in iterations]
+    still = pictures.sheet(frames.swapaxes(0, 1), names, scale, heads)
+    # the moving picture is a sheet too, cut into its rows
+    sheet = pictures.sheet(frames, [f"iteration {head}" for head in heads], scale)
+    height = (sheet.height + pictures.GAP) // len(frames)
+    first, *more = (
+        sheet.crop((0, top, sheet.width, top + height - pictures.GAP))
+        for top in range(0, sheet.height, height)
+    )
+    file = io.BytesIO()
+    durations = [FRAME] * len(more) + [LAST_FRAME]
+    first.save(file, "GIF", save_all=True, append_images=more, duration=durations, loop=0)
+    return {"png": pictures.png(still), "gif": file.getvalue()}
+
+
+SECTION = Section(files, inputs, make, caption="recovery.rst")

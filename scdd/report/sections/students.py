@@ -1,0 +1,47 @@
+"""all.csv: one line a student."""
+
+from collections.abc import Sequence
+
+from scdd.report.measured import Measured, student_files
+from scdd.report.scores import Student, Table
+from scdd.report.section import Params, Section
+from scdd.report.typeset import csv_of, integer, number
+
+
+def files(params: Params) -> list[str]:
+    return ["all.csv"] if params["cells"] else []
+
+
+def make(measured: Measured) -> dict[str, bytes]:
+    return {"all.csv": to_csv(measured.table, measured.students).encode()}
+
+
+def to_csv(table: Table, students: Sequence[Student]) -> str:
+    """Empty IPC: the whole training set; empty teacher: hard labels."""
+    images = "held-out training images" if table.holdout else "test images"
+    return csv_of(
+        students,
+        {
+            "dataset": lambda _: table.dataset,
+            "method": lambda student: student.column.method,
+            "title": lambda student: student.column.title,
+            "teacher": lambda student: student.column.teacher or "",
+            "ipc": lambda student: integer(student.row.ipc),
+            "ratio": lambda student: f"{table.ratio(student.row.ipc):.4g}",
+            "ratio with labels": lambda student: (
+                f"{table.ratio(student.row.ipc, student.label_bytes):.4g}"
+            ),
+            "label bytes an image": lambda student: str(student.label_bytes),
+            "protocol": lambda student: student.row.protocol,
+            "student": lambda student: student.row.student,
+            "seed": lambda student: str(student.seed),
+            "top1": lambda student: number(student.top1),
+            "top5": lambda student: number(student.top5),
+            "epochs": lambda student: str(student.epochs),
+            "train_images": lambda student: str(student.train_images),
+            "measured on": lambda _: images,
+        },
+    )
+
+
+SECTION = Section(files, student_files, make, caption="all.rst")

@@ -1,0 +1,141 @@
+"""The main table: layout, what is left empty, what is kept apart."""
+
+import csv
+import io
+import re
+from dataclasses import replace
+
+import pytest
+from samples import WHOLE, A, B, student, table
+
+from scdd.report.notes import notes
+from scdd.report.published import published
+from scdd.report.scores import main_table as table_of
+from scdd.report.sections import main_table
+from scdd.report.sections import students as all_students
+from scdd.report.sections.main_table import to_csv
+
+
+def test_ratio_with_labels_counts_every_stored_byte():
+    """20,000 bytes of labels beside 3 x 16 x 16 pixels and one byte of class index."""
+    made = table(replace(student(ipc=10), form="float16", label_bytes=20_000), student(B, 10))
+    header, lines, _ = main_table.main_cells(made)
+    assert header[1:4] == ["IPC", "Ratio %", "Ratio %, with labels"]
+    expected = 100 * (100 * (768 + 1 + 20_000)) / (1437 * (768 + 1))
+    assert float(lines[0][3]) == pytest.approx(expected, rel=5e-3)
+    long = all_students.to_csv(made, [student(B, 10)])
+    (hard,) = csv.DictReader(io.StringIO(long))
+    assert hard["ratio with labels"] == hard["ratio"] == f"{100 * 100 / 1437:.4g}"
+
+
+def test_a_methods_hard_and_soft_rows_share_a_column():
+    hard = A._replace(teacher=None)
+    students = [student(A), student(hard, protocol="dc"), student(B), student(B, protocol="dc")]
+    made = table(*students)
+    assert made.headers() == ["SC-DD", "Random"]
+    assert [line[-3:-1] for line in main_table.main_cells(made)[1]] == [["50.0", "50.0"]] * 2
+    said = notes(made, students, {})
+    assert (
+        "SC-DD: images of method scdd, soft labels of the scdd teacher (paper), hard labels (dc)."
+        in said
+    )
+
+
+def test_held_out_images_are_never_taken_for_the_test_set():
+    students = [student(A, 50)]
+    made = table_of("cifar100", 100, 45_000, 32, students, holdout=0.1)
+    assert "HELD-OUT TRAINING images, not the test set" in main_table.to_markdown(made, [], [])
+    assert "HELD-OUT TRAINING images" in main_table.to_latex(made, [], [], "x")
+    said = "\n".join(notes(made, students, {}))
+    assert "Not the test set" in said
+    assert "10 % of each class's training images" in said
+    assert "real validation images" not in said
+    (line,) = csv.DictReader(io.StringIO(all_students.to_csv(made, students)))
+    assert line["measured on"] == "held-out training images"
+
+
+def test_layout_of_the_main_table():
+    made = table(
+        student(A, 10, top1=80.0),
+        student(B, 10, top1=90.0),
+        student(A, 1, 0, 40.0),
+        student(A, 1, 1, 42.0),
+        student(WHOLE, None, top1=98.0),
+    )
+    header, lines, words = main_table.main_cells(made)
+    assert header == ["Dataset", "IPC", "Ratio %", "SC-DD", "Random", "Whole data"]
+    assert lines == [
+        ["digits", "1", "0.696", "41.0 ± 1.4", "–", "98.0"],
+        ["digits", "10", "6.96", "80.0", "90.0", "98.0"],
+    ]
+    assert words == 1
+
+
+def test_protocol_and_student_are_columns_where_there_are_several():
+    made = table(student(), student(protocol="code"), student(protocol="code", arch="r50"))
+    header, lines, _ = main_table.main_cells(made)
+    assert header[:4] == ["Dataset", "Protocol", "Student", "IPC"]
+    assert [line[1:3] for line in lines] == [["paper", "r18"], ["code", "r18"], ["code", "r50"]]
+
+
+def test_unmeasured_is_empty_in_csv():
+    made = table(student(A, 1), student(B, 10))
+    read = list(csv.DictReader(io.StringIO(to_csv(made, []))))
+    assert [line["SC-DD mean"] for line in read] == ["50.000", ""]
+    assert [line["Random mean"] for line in read] == ["", "50.000"]
+    assert {line["Whole data mean"] for line in read} == {""}
+
+
+def test_whole_data_alone_has_a_row():
+    header, lines, _ = main_table.main_cells(table(student(WHOLE, None, top1=98.0)))
+    assert dict(zip(header, lines[0], strict=True)) == {
+        "Dataset": "digits",
+        "IPC": "whole",
+        "Ratio %": "100",
+        "Whole data": "98.0",
+    }
+
+
+def test_published_stands_apart():
+    columns = published("cifar100", 100, 32, {50})
+    made = replace(table(student(A, 50, top1=12.3)), dataset="cifar100")
+    read = next(csv.DictReader(io.StringIO(to_csv(made, columns))))
+    assert read["SC-DD mean"] == "12.300"
+    assert read["published: SC-DD (resnet18; SC-DD paper) mean"] == "53.400"
+    assert read["published: SC-DD (resnet18; SC-DD paper) std"] == "1.100"
+    measured, apart = main_table.to_markdown(made, columns, []).split("## Published values")
+    assert "53.4" not in measured
+    assert "12.3" not in apart
+    assert "| SC-DD      | resnet18 | SC-DD paper | 53.4 ± 1.1 |" in apart
+
+
+def test_latex_marks_the_best_method_and_never_the_whole_data():
+    made = table(
+        student(A, 1, top1=80.0),
+        student(B._replace(title="R&B, 50 %"), 1, top1=90.0),
+        student(A, 10, top1=85.0),
+        student(WHOLE, None, top1=98.0),
+    )
+    text = main_table.to_latex(made, [], ["a_b"], "my exp")
+    assert re.findall(r"\\textbf\{(.*?)\}", text) == ["90.0"]  # IPC 10 has nothing to compare
+    assert r"\label{tab:my-exp}" in text
+    assert r"\shortstack[r]{R\&B,\\50 \%}" in text
+    assert r"a\_b\par" in text
+    body = text[text.index(r"\midrule") : text.index(r"\bottomrule")].splitlines()[1:]
+    assert [line.count("&") for line in body] == [5, 5]
+    columns = re.search(r"\\begin\{tabular\}\{(\w+)\}", text)
+    assert columns and columns[1] == "lrrrrr"
+    assert text.count("{") - text.count(r"\{") == text.count("}") - text.count(r"\}")
+
+
+def test_latex_leaves_out_words_that_stand_above_and_sets_groups_apart():
+    made = table(*(student(A, ipc, protocol=p) for p in ("paper", "code") for ipc in (1, 10)))
+    text = main_table.to_latex(made, [], [], "x")
+    body = text[text.index(r"\midrule") : text.index(r"\bottomrule")].splitlines()[1:]
+    assert [line.split(" & ")[:2] for line in body if "&" in line] == [
+        ["digits", "paper"],
+        ["", ""],
+        ["", "code"],
+        ["", ""],
+    ]
+    assert [place for place, line in enumerate(body) if line == r"\addlinespace"] == [2]
