@@ -25,8 +25,8 @@ VARIABLE = "SCDD_PLAN"  # names the frozen plan to the jobs of a run
 def plan_of(config: Mapping[str, Any], folder: Path = Path(), *, check_files: bool = True) -> Plan:
     """The plan of one configuration: an experiment, or `experiments:`, a list of their files.
 
-    folder: where the files that the configuration names are looked for. Raises ScddError for anything wrong
-    with it, missing folders of datasets among it unless `check_files` is off.
+    folder: where the files that the configuration names are looked for. Raises ScddError for
+    anything wrong with it, missing folders of datasets among it unless `check_files` is off.
     """
     if "experiments" not in config:
         experiment = parse(Experiment, with_base(config, folder), "")
