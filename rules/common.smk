@@ -146,6 +146,11 @@ def blocks_of(stage):
     return sorted({block for node in plan.of(stage) for block in plan.class_blocks(node)})
 
 
+def rule_name(stage, block):
+    """The stage's name if it has one block, so that --until and -R know it; else with the block."""
+    return stage if len(blocks_of(stage)) == 1 else f"{stage}_{range_name(block)}".replace("-", "_")
+
+
 def with_block(stage, block):
     """A wildcard constraint: the artifacts whose images are made by this block of classes."""
     nodes = [node for node in plan.of(stage) if block in plan.class_blocks(node)]

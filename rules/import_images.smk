@@ -3,7 +3,7 @@ for block in blocks_of("import_images"):
 
     rule:
         name:
-            f"import_images_{block[1]}"
+            rule_name("import_images", block)
         input:
             config="results/import_images/{node}/config.json",
             code=code_of("import_images"),

@@ -6,7 +6,7 @@ for block in blocks_of("recover"):
 
     rule:
         name:
-            f"recover_{block[0]:04d}_{block[1] - 1:04d}"
+            rule_name("recover", block)
         input:
             config="results/recover/{node}/config.json",
             code=code_of("recover"),

@@ -3,7 +3,7 @@ for block in blocks_of("select"):
 
     rule:
         name:
-            f"select_{block[1]}"
+            rule_name("select", block)
         input:
             config="results/select/{node}/config.json",
             code=code_of("select"),

@@ -5,7 +5,7 @@ for node in plan.of("tables"):
 
     rule:
         name:
-            f"tables_{node.label}"
+            "tables" if len(plan.of("tables")) == 1 else f"tables_{node.label}"
         input:
             config=node.folder / "config.json",
             code=code.print_path(node),

@@ -137,10 +137,10 @@ def test_the_file_reaches_the_jobs_and_the_command_line_wins(planned: Checkout) 
     assert asked["squeeze"]["slurm_partition"] == "gpu"
     assert asked["squeeze"]["runtime"] == "600"
     assert asked["squeeze"]["mem_mb"] == "5000"
-    assert asked["recover_0000_0002"]["gpu"] == "1"
-    assert asked["tables_tiny"]["slurm_partition"] == "cpu"
-    assert asked["tables_tiny"]["mem_mb"] == "1000"
-    assert "gpu" not in asked["tables_tiny"]
+    assert asked["recover"]["gpu"] == "1"
+    assert asked["tables"]["slurm_partition"] == "cpu"
+    assert asked["tables"]["mem_mb"] == "1000"
+    assert "gpu" not in asked["tables"]
 
 
 def test_a_run_on_the_cpu_asks_for_no_gpu(planned: Checkout) -> None:

@@ -16,7 +16,7 @@ from scdd.data.sets import module
 
 pytestmark = pytest.mark.workflow
 NOTHING = {"all": 1}  # the target itself: it copies and shows the tables on every run
-NEW_IMAGES = {"recover_0000_0002": 1, "imageset": 1, "relabel": 1, "validate": 1, "tables_tiny": 1}
+NEW_IMAGES = {"recover": 1, "imageset": 1, "relabel": 1, "validate": 1, "tables": 1}
 
 
 def test_an_unchanged_experiment_runs_nothing(again: Checkout) -> None:
@@ -56,7 +56,7 @@ def test_a_recovery_from_real_images_by_class_two_units_a_pass(
     tiny["recover"] |= {"start": "real", "statistics": "class", "storage": "jpeg"}
     tiny["ipc"], tiny["machine"] = [10], {"pass_width": 2}
     again.configure(tiny)
-    two_ranges = NEW_IMAGES | {"recover_0000_0002": 2}
+    two_ranges = NEW_IMAGES | {"recover": 2}
     assert again.jobs() == two_ranges | NOTHING
     (second,) = again.folder.glob("results/recover/*/slots_0001-0009/class_0000.safetensors")
     assert load(second)[1]["passes"] == [2, 1]  # of three classes
@@ -72,10 +72,10 @@ def test_backbones_are_looked_at_and_an_automatic_r_bn_is_what_the_look_suggests
     tiny["backbones"] = ["mocov2", "untrained"]
     again.configure(tiny)
     looks = {"squeeze": 1, "probe": 1, "informativeness": 1}
-    assert again.jobs() == looks | {"tables_tiny": 1} | NOTHING
+    assert again.jobs() == looks | {"tables": 1} | NOTHING
     del tiny["methods"]
     again.configure(tiny)
-    assert again.jobs() == {"tables_tiny": 1} | NOTHING
+    assert again.jobs() == {"tables": 1} | NOTHING
     assert {path.name for path in (again.folder / "results/tables/tiny").iterdir()} == {
         "config.json",
         "layers.csv",
@@ -106,7 +106,7 @@ def test_an_imported_backbone_takes_the_place_of_a_squeeze(
 def test_a_verifier_looks_at_the_recovered_images(again: Checkout, tiny: dict[str, Any]) -> None:
     tiny["verifier"] = "scdd"
     again.configure(tiny)
-    assert again.jobs() == {"verify": 1, "tables_tiny": 1} | NOTHING
+    assert again.jobs() == {"verify": 1, "tables": 1} | NOTHING
     (metrics,) = again.folder.glob("results/verify/*/metrics.json")
     said = f"SC-DD, IPC 1: {json.loads(metrics.read_text())['top1']:.1f} %"
     assert said in " ".join((again.folder / "results/tables/tiny/main.md").read_text().split())
@@ -121,13 +121,13 @@ def test_a_new_seed_or_student_adds_validations_only(
 ) -> None:
     tiny[key] = value
     again.configure(tiny)
-    assert again.jobs() == {"validate": 1, "tables_tiny": 1} | NOTHING
+    assert again.jobs() == {"validate": 1, "tables": 1} | NOTHING
 
 
 def test_a_plotting_option_trains_nothing(again: Checkout, tiny: dict[str, Any]) -> None:
     tiny["figures"] = {"dpi": 60}
     again.configure(tiny)
-    assert again.jobs() == {"tables_tiny": 1} | NOTHING
+    assert again.jobs() == {"tables": 1} | NOTHING
 
 
 def test_a_source_file_counts_by_its_code(again: Checkout) -> None:
@@ -137,7 +137,7 @@ def test_a_source_file_counts_by_its_code(again: Checkout) -> None:
     source.write_text(source.read_text() + "\n# a remark\n")
     assert again.jobs() == NOTHING
     source.write_text(source.read_text() + "\nANSWER = 42\n")
-    assert again.jobs() == {"validate": 1, "tables_tiny": 1} | NOTHING
+    assert again.jobs() == {"validate": 1, "tables": 1} | NOTHING
 
 
 def test_without_snakemakes_memory_nothing_stale_is_taken_for_new(
@@ -153,12 +153,12 @@ def test_without_snakemakes_memory_nothing_stale_is_taken_for_new(
     assert (
         again.jobs()
         == {
-            "recover_0000_0002": 1,
-            "select_3": 2,
+            "recover": 1,
+            "select": 2,
             "imageset": 2,
             "relabel": 2,
             "validate": 2,
-            "tables_tiny": 1,
+            "tables": 1,
         }
         | NOTHING
     )
@@ -197,7 +197,7 @@ def test_an_edit_while_jobs_wait_changes_nothing_of_the_run(
     }
     assert len(rates) == 2
     assert not any(b'"lr": 0.7' in content for content in rates.values())
-    assert again.jobs()["recover_0000_0002"] == 1
+    assert again.jobs()["recover"] == 1
 
 
 def test_a_damaged_shard_is_named_and_remade(again: Checkout, tiny: dict[str, Any]) -> None:
@@ -266,7 +266,7 @@ def test_imagenet_is_planned_without_its_images(again: Checkout) -> None:
     printed = again.run("--configfile", "experiments/imagenet1k.yaml", "-n", "-q", "rules")
     planned = dict(re.findall(r"^(\w+) +(\d+)$", printed, re.MULTILINE))
     assert planned["recover_0950_0999"] == "9"
-    assert planned["select_1000"] == "9"
+    assert planned["select"] == "9"
     assert planned["imageset"] == "8"
     assert planned["validate"] == "36"
 

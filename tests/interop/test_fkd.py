@@ -623,7 +623,7 @@ def test_images_and_labels_of_others_reach_the_table(again: Checkout) -> None:
     config["protocol"]["scdd-paper"]["batch"] = 2
     again.configure(config)
     jobs = again.jobs()
-    assert jobs["import_images_3"] == jobs["import_labels"] == 1
+    assert jobs["import_images"] == jobs["import_labels"] == 1
     assert jobs["relabel"] == 0
     (table,) = again.folder.glob("results/tables/tiny/main.md")
     assert "theirs" in table.read_text()

@@ -31,7 +31,7 @@ RECOVERY = {
     "recover": {**TINY["recover"], "iterations": 400},
     "machine": {"save_every": 0.5},
 }
-THE_RECOVERY = ("--until", "recover_0000_0002")
+THE_RECOVERY = ("--until", "recover")
 IMAGES = "results/recover/*/slots_*/*"
 
 
