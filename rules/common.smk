@@ -14,6 +14,11 @@ from scdd.plan.yaml_files import read_yaml
 from scdd.plan.stages import LABELS, STAGES, stages_with
 from scdd.report import sections
 
+if set("{}") & set(str(workflow.basedir)):
+    raise WorkflowError(
+        f"Snakemake takes braces in a path for wildcards. Rename the folder {workflow.basedir}."
+    )
+
 # where a configuration's `base` is looked for: beside the file that names it
 files = workflow.overwrite_configfiles or [Path(workflow.basedir) / "config.yaml"]
 
@@ -40,8 +45,9 @@ envvars:
 
 # Jobs must find this checkout's programs wherever the run takes place. The rules start them by
 # `exec`: a shell in between would die of Slurm's SIGTERM while its program is still saving.
-# Snakemake formats the prefix as it does a command: four braces are one for the shell.
-shell.prefix(f"export PYTHONPATH='{workflow.basedir}'${{{{PYTHONPATH:+:$PYTHONPATH}}}}; ")
+# Snakemake formats the prefix as it does a command, where braces are doubled.
+checkout = shlex.quote(str(workflow.basedir))
+shell.prefix(f"export PYTHONPATH={checkout}${{{{PYTHONPATH:+:$PYTHONPATH}}}}; ")
 
 
 wildcard_constraints:
