@@ -4,10 +4,12 @@ import json
 import re
 import shutil
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import yaml
 from conftest import ROOT, TINY, Checkout, content, new_checkout
 from safetensors.torch import load_file
 
@@ -278,6 +280,37 @@ def test_a_misspelt_key_stops_before_the_first_job(again: Checkout, tiny: dict[s
     assert "unknown key recover.iteration. Did you mean 'iterations'?" in printed
     assert "Traceback" not in printed
     assert not re.search(r"^(local)?rule ", printed, re.MULTILINE)
+
+
+@pytest.mark.parametrize("arguments", [(), ("--configfile", "own.yaml")])
+def test_a_key_that_appears_twice_stops_before_the_first_job(
+    again: Checkout, arguments: tuple[str, ...]
+) -> None:
+    for name in ("config.yaml", "own.yaml"):
+        (again.folder / name).write_text(f"{yaml.safe_dump(TINY)}\nipc: [2]\n")
+    printed = again.run(*arguments, fails=True)
+    assert "ipc appears twice, in lines " in printed
+    assert "Traceback" not in printed
+
+
+def test_a_stages_name_is_known_to_until_and_to_forcerun(again: Checkout) -> None:
+    planned = again.run("-n", "-q", "rules", "-R", "recover")
+    assert re.search(r"^recover +\d", planned, re.MULTILINE)
+    assert again.jobs("--until", "recover") == {}
+
+
+def test_a_checkout_may_lie_in_a_folder_with_an_odd_name(tmp_path: Path) -> None:
+    odd = new_checkout(tmp_path / 'it\'s $a "b"')
+    odd.configure(TINY)
+    assert odd.jobs("--until", "data") == {"data": 1}
+
+
+def test_braces_in_the_path_of_a_checkout_are_refused_in_one_line(tmp_path: Path) -> None:
+    odd = new_checkout(tmp_path / "a{b}")
+    odd.configure(TINY)
+    printed = odd.run("-n", fails=True)
+    assert "Snakemake takes braces in a path for wildcards. Rename the folder" in printed
+    assert "Traceback" not in printed
 
 
 def test_a_finished_table_is_shown(finished: Checkout) -> None:

@@ -40,35 +40,26 @@ def load(text: str, loader: type[yaml.SafeLoader]) -> Any:
     """The content of a YAML text. Raises ScddError for the faults in it, yaml.YAMLError where it is
     not YAML."""
     root = yaml.compose(text, loader)
-    lines = list(faults(root, "", set())) if root else []
+    lines = list(faults(root, "", {})) if root else []
     if lines:
         raise ScddError("\n".join(lines))
     return yaml.load(text, loader)
 
 
-def faults(node: yaml.Node, key: str, seen: set[int]) -> Iterator[str]:
-    """A message for each key that appears twice in a mapping, and for each number that YAML 1.1
-    takes for another one: 010 for 8, 1:30 for 90.
+def faults(node: yaml.Node, key: str, seen: dict[int, bool]) -> Iterator[str]:
+    """A message for each key that appears twice in a mapping, each number that YAML 1.1 takes for
+    another one (010 for 8, 1:30 for 90), and each value that contains itself.
 
-    key: the node's own, as `protocol.scdd-paper`; seen: the nodes that were looked at, since an
-    anchor may be used many times.
+    key: the node's own, as `protocol.scdd-paper`. seen: the nodes that were looked at, since an
+    anchor may be used many times; True while its own values are looked at.
     """
     if id(node) in seen:
+        if seen[id(node)]:
+            yield f"{key} contains itself."
         return
-    seen.add(id(node))
+    seen[id(node)] = True
     if isinstance(node, yaml.MappingNode):
-        lines: dict[str, int] = {}
-        for name, value in node.value:
-            line = name.start_mark.line + 1
-            inner = f"{key}.{name.value}" if key else str(name.value)
-            if isinstance(name, yaml.ScalarNode) and name.tag != MERGE:
-                if name.value in lines:
-                    yield (
-                        f"{inner} appears twice, in lines {lines[name.value]} and {line}. "
-                        "Remove or rename one of them."
-                    )
-                lines[name.value] = line
-            yield from faults(value, inner, seen)
+        yield from _faults_of_mapping(node, key, seen)
     elif isinstance(node, yaml.SequenceNode):
         for number, value in enumerate(node.value):
             yield from faults(value, f"{key}.{number}", seen)
@@ -78,3 +69,19 @@ def faults(node: yaml.Node, key: str, seen: set[int]) -> Iterator[str]:
             f"{key}, line {line}: YAML reads {node.value} as {value}. Write {value}, or quote it: "
             f'"{node.value}".'
         )
+    seen[id(node)] = False
+
+
+def _faults_of_mapping(node: yaml.MappingNode, key: str, seen: dict[int, bool]) -> Iterator[str]:
+    lines: dict[str, int] = {}
+    for name, value in node.value:
+        line = name.start_mark.line + 1
+        inner = f"{key}.{name.value}" if key else str(name.value)
+        if isinstance(name, yaml.ScalarNode) and name.tag != MERGE:
+            if name.value in lines:
+                yield (
+                    f"{inner} appears twice, in lines {lines[name.value]} and {line}. "
+                    "Remove or rename one of them."
+                )
+            lines[name.value] = line
+        yield from faults(value, inner, seen)
