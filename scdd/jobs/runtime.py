@@ -16,7 +16,7 @@ import torch
 
 from scdd.artifacts.config import Frozen, read_frozen
 from scdd.artifacts.files import sha256
-from scdd.errors import reported
+from scdd.errors import ScddError, reported
 from scdd.jobs import done
 from scdd.jobs.costs import Cost, cost_path, job_name, save_cost
 from scdd.jobs.devices import pick_device
@@ -121,7 +121,7 @@ def _report(job: Callable[[], None]) -> int:
     started = time.monotonic()
     code = 1
     try:
-        code = reported(job)
+        code = reported(lambda: _explained(job))
     except Stopped as stop:
         say(f"asked to leave; {stop}. Run snakemake again to resume.")
         code = STOPPED
@@ -132,6 +132,19 @@ def _report(job: Callable[[], None]) -> int:
             f"peak memory {peak:.0f} MiB, of the GPU {gpu:.0f} MiB"
         )
     return code
+
+
+def _explained(job: Callable[[], None]) -> None:
+    """Run a job. What torch says of a batch of one image becomes a message to users."""
+    try:
+        job()
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise ScddError(
+            "a network with BatchNorm cannot train on one image of so few pixels: set the batch "
+            f"to 2 or more. ({error})"
+        ) from None
 
 
 def _peaks() -> tuple[float, float]:

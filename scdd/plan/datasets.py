@@ -32,6 +32,9 @@ def draft(plan: Plan, config: Experiment, check_files: bool) -> Draft:
                 f"dataset.root: the folder {folder} does not exist; {name} is read from there."
             )
     classes, count = _classes(facts, dataset.classes, root)
+    if count < 2:
+        key = f"root: {root / 'train'}" if dataset.classes is None else "classes"
+        raise ScddError(f"dataset.{key}: one class is not enough; at least two are needed.")
     resolution = dataset.resolution or facts.resolution
     # a user's folder has no name but its own
     label = name if facts.classes is not None else root.resolve().name
@@ -133,8 +136,6 @@ def _classes(
         if wanted > count:
             raise ScddError(f"dataset.classes: {wanted}, but there are {count} classes.")
         return names[:wanted], wanted
-    if len(wanted) < 2:
-        raise ScddError("dataset.classes: at least two classes are needed.")
     for name in wanted:
         if names and name not in names:
             raise ScddError(f"dataset.classes: no class {name!r}. {nearest(name, names)}")

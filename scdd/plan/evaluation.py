@@ -15,7 +15,7 @@ from scdd.plan.draft import Draft
 from scdd.plan.plan import Node
 from scdd.plan.protocols import WHOLE, protocol
 from scdd.plan.soft_labels import soft_labels, storage, teachers_of, used_epochs
-from scdd.plan.students import network_params
+from scdd.plan.students import network_params, require_batch
 
 # of a cell: what all its seeds' students share
 OF_COSTS = ("method", "title", "teacher", "ipc", "protocol", "student")
@@ -64,6 +64,7 @@ def evaluate(draft: Draft, report: Report, column: Column, images: Node, name: s
     else:
         parents, params = {"images": images}, {**_hard_views(values), "labels": "hard"}
     for student, network, seed in _students(draft, name, values.student):
+        require_batch(network, values.batch, draft.resolution, f"protocol.{name}.batch")
         node = draft.plan.add_section(
             "validate",
             f"{images.label}-{student.label}-seed{seed}",
@@ -91,6 +92,7 @@ def evaluate_whole(draft: Draft, report: Report, column: Column) -> None:
     own = draft.config.protocol.get(WHOLE, {})
     section = draft.section(Whole, ("protocol", WHOLE), own)
     for student, network, seed in _students(draft):
+        require_batch(network, section.batch, draft.resolution, f"protocol.{WHOLE}.batch")
         node = draft.plan.add_section(
             "validate",
             f"{draft.data.label}-whole-{student.label}-seed{seed}",

@@ -6,7 +6,7 @@ test compares the two.
 
 import importlib.util
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -98,6 +98,17 @@ def network_params(network: Network, resolution: int, where: str) -> dict[str, A
             f"{where}: {name} takes images of {sizes}, and these have {resolution}. Choose another."
         )
     return {**network.dump(), "stem": stem}
+
+
+def require_batch(params: Mapping[str, Any], batch: int, resolution: int, where: str) -> None:
+    """Raises ScddError where BatchNorm would see a single value: a batch of one image whose last
+    maps in a ResNet have one pixel. params: the student's frozen ones."""
+    step = 32 if params["stem"] == "imagenet" else 8  # pixels of an image for one of the last maps
+    if batch == 1 and params["arch"] in ARCHITECTURES and resolution <= step:
+        raise ScddError(
+            f"{where}: 1, but BatchNorm in {params['arch']} cannot train on one image of "
+            f"{resolution} pixels. Set it to 2 or more."
+        )
 
 
 def _require_timm(name: str, where: str) -> None:
