@@ -227,10 +227,10 @@ def test_what_is_saved_is_read_back(tmp_path: Path) -> None:
     ("change", "message"),
     [
         ({"layers": []}, "has no layers"),
-        ({"layers": [{"name": "bn1"}]}, "is no informativeness.json"),
+        ({"layers": [{"name": "bn1"}]}, "is not an informativeness.json"),
         ({"r_bn": math.nan}, "a number that is not finite"),
-        ({"r_bn": None}, "is no informativeness.json"),
-        ({"start": 3}, "is no informativeness.json"),
+        ({"r_bn": None}, "is not an informativeness.json"),
+        ({"start": 3}, "is not an informativeness.json"),
         ({"digest": "i2"}, "made for artifact i1. Delete the file"),
     ],
 )

@@ -133,7 +133,7 @@ def test_a_plotting_option_trains_nothing(again: Checkout, tiny: dict[str, Any])
 
 
 def test_a_source_file_counts_by_its_code(again: Checkout) -> None:
-    source = again.folder / "scdd" / "validate.py"
+    source = again.folder / "scdd" / "evaluate" / "train.py"
     source.touch()
     assert again.jobs() == NOTHING
     source.write_text(source.read_text() + "\n# a remark\n")
