@@ -16,7 +16,7 @@ from scdd.params.squeeze import SQUEEZES, Imported, Source
 from scdd.plan.checkpoints import WHERE, read_source
 from scdd.plan.draft import Draft
 from scdd.plan.plan import Node
-from scdd.plan.students import STUDENTS, TIMM, network_params
+from scdd.plan.students import STUDENTS, TIMM, for_images
 
 # what squeezed backbones are called where people read; others by their names in the configuration
 TITLES = {
@@ -32,11 +32,11 @@ TITLES = {
 NOT_OF_LOOKS = {"iterations", "r_bn", "start", "statistics", "storage"}
 
 
-def backbone_params(draft: Draft, network: Network) -> dict[str, Any]:
-    """The frozen parameters of a backbone: a ResNet, whose BatchNorm statistics are matched."""
+def as_backbone(draft: Draft, network: Network) -> Network:
+    """The network for the dataset's images: a ResNet, whose BatchNorm statistics are matched."""
     arch = network.arch
     if arch in ARCHITECTURES:
-        return network_params(network, draft.resolution, "backbone")
+        return for_images(network, draft.resolution, "backbone")
     if arch in STUDENTS or arch.startswith(TIMM):
         raise ScddError(
             f"backbone: {arch} can be a student only. Backbones are {', '.join(ARCHITECTURES)}."
@@ -52,13 +52,13 @@ def probed(
     own_probe: Mapping[str, Any],
 ) -> Node:
     """The probe of a backbone: squeezed by the method `squeeze`, with the overrides of its own."""
-    params, shared = backbone_params(draft, network), draft.config.squeeze.get(squeeze, {})
+    suited, shared = as_backbone(draft, network), draft.config.squeeze.get(squeeze, {})
     section = draft.section(SQUEEZES[squeeze], ("squeeze", squeeze), shared, own_squeeze)
     _require_enough_images(draft, squeeze, section)
     label = f"{draft.data.label}-{squeeze}-{network.label}"
     probe = draft.section(Probe, ("probe",), draft.config.probe, own_probe)
     if isinstance(section, Imported):
-        backbone = _imported(draft, section.source, label, params, probe)
+        backbone = _imported(draft, section.source, label, suited, probe)
     elif probe.features == "imported":
         raise ScddError(
             f"probe.features: imported, but the squeeze {squeeze} brings no classifier. "
@@ -66,7 +66,7 @@ def probed(
         )
     else:
         parents = {"data": draft.data}
-        backbone = draft.plan.add_section("squeeze", label, section, parents, **params)
+        backbone = draft.plan.add_section("squeeze", label, (section, suited), parents)
     return draft.plan.add_section("probe", label, probe, {"backbone": backbone})
 
 
@@ -85,9 +85,7 @@ def _require_enough_images(draft: Draft, name: str, squeeze: Section) -> None:
         )
 
 
-def _imported(
-    draft: Draft, source: Source, label: str, network: dict[str, Any], probe: Probe
-) -> Node:
+def _imported(draft: Draft, source: Source, label: str, network: Network, probe: Probe) -> Node:
     """A backbone from a checkpoint that others trained."""
     source, content = read_source(source, draft.data.params)
     licence = f"licence {source.licence}" if source.licence else "licence not stated"
@@ -95,9 +93,8 @@ def _imported(
     draft.note(f"Imported backbone: {origin}.")
     if probe.features == "imported":
         _check_class_order(draft, source)
-    section, parents = Imported(source=source), {"data": draft.data}
-    params = {**network, "sha256": content}
-    node = draft.plan.add_section("squeeze", label, section, parents, **params)
+    sections, parents = (Imported(source=source), network), {"data": draft.data}
+    node = draft.plan.add_section("squeeze", label, sections, parents, sha256=content)
     draft.plan.imports.setdefault(node.key, source.file)
     return node
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from scdd.artifacts.run import RESULTS
 from scdd.errors import ScddError
-from scdd.params.base import pick
+from scdd.params.base import Section, pick
 from scdd.params.experiment import Method
 from scdd.params.network import Network
 from scdd.params.protocol import Labels, Loss, Protocol, Train, Whole
@@ -15,7 +15,7 @@ from scdd.plan.draft import Draft
 from scdd.plan.plan import Node
 from scdd.plan.protocols import WHOLE, protocol
 from scdd.plan.soft_labels import soft_labels, storage, teachers_of, used_epochs
-from scdd.plan.students import network_params, require_batch
+from scdd.plan.students import for_images, require_batch
 
 # of a cell: what all its seeds' students share
 OF_COSTS = ("method", "title", "teacher", "ipc", "protocol", "student")
@@ -54,23 +54,29 @@ def evaluate(draft: Draft, report: Report, column: Column, images: Node, name: s
             f"{draft.resolution} pixels a side."
         )
     parents: dict[str, Node]
+    views: Section
+    without: set[str] = set()
     teacher: str | None = None
     stored: dict[str, Any] | None = None
     if column.labels == values.labels == "soft":
         teacher = "imported" if method.labels else " + ".join(teachers_of(draft, method))
         labels = soft_labels(draft, method, images, name, values)
         parents, stored = {"labels": labels}, storage(draft, labels, values)
-        params = {**_loss(values), "label_epochs": used_epochs(values), "labels": "soft"}
+        views, more = pick(Loss, values), {"label_epochs": used_epochs(values), "labels": "soft"}
+        without = {
+            "temperature" if values.loss == "mse-ce" else "ce_weight"
+        }  # it has no use for it
     else:
-        parents, params = {"images": images}, {**_hard_views(values), "labels": "hard"}
+        parents, (views, more) = {"images": images}, _hard_views(values)
     for student, network, seed in _students(draft, name, values.student):
         require_batch(network, values.batch, draft.resolution, f"protocol.{name}.batch")
         node = draft.plan.add_section(
             "validate",
             f"{images.label}-{student.label}-seed{seed}",
-            pick(Train, values),
+            (pick(Train, values), views),
             parents,
-            **params,
+            without,
+            **more,
             **draft.tested_on,
             student=network,
             seed=seed,
@@ -98,6 +104,7 @@ def evaluate_whole(draft: Draft, report: Report, column: Column) -> None:
             f"{draft.data.label}-whole-{student.label}-seed{seed}",
             section,
             {"data": draft.data},
+            (),
             **draft.tested_on,
             mix_by="set",
             dsa=False,
@@ -119,13 +126,13 @@ def evaluate_whole(draft: Draft, report: Report, column: Column) -> None:
 
 def _students(
     draft: Draft, protocol: str = "", prescribed: Network | None = None
-) -> Iterable[tuple[Network, dict[str, Any], int]]:
+) -> Iterable[tuple[Network, Network, int]]:
     """Those of the experiment, or the one that a protocol prescribes: each as the configuration
-    has it and as it is frozen, with every seed."""
+    has it and as it suits the images, with every seed."""
     students = (prescribed,) if prescribed else draft.config.students
     where = f"protocol.{protocol}.student" if prescribed else "students"
     for student in students:
-        network = network_params(student, draft.resolution, where)
+        network = for_images(student, draft.resolution, where)
         for seed in draft.config.seeds:
             yield student, network, seed
 
@@ -143,17 +150,10 @@ def _add_cell(
         spent[stage] = list(dict.fromkeys([*spent.get(stage, ()), *paths]))
 
 
-def _loss(protocol: Protocol) -> dict[str, Any]:
-    """What a student with soft labels minimises; what its loss does not use is left out."""
-    unused = "temperature" if protocol.loss == "mse-ce" else "ce_weight"
-    loss = pick(Loss, protocol).dump()
-    return {key: value for key, value in loss.items() if key != unused}
-
-
-def _hard_views(protocol: Protocol) -> dict[str, Any]:
+def _hard_views(protocol: Protocol) -> tuple[Transform, dict[str, Any]]:
     """The views of a student with hard labels. Where the protocol has soft ones, its images are not
-    mixed: hard labels are there the control that has nothing of a teacher."""
+    mixed: there, hard labels are the control that has nothing of a teacher."""
     transform, mix_by = pick(Transform, protocol), protocol.mix_by
     if protocol.labels == "soft":
         transform, mix_by = replace(transform, mix="none"), "set"
-    return {**transform.dump(), "mix_by": mix_by, "dsa": protocol.dsa}
+    return transform, {"mix_by": mix_by, "dsa": protocol.dsa, "labels": "hard"}

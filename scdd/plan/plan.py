@@ -1,7 +1,7 @@
 """The plan: every artifact, what it is made with and from what, and the files it consists of."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -95,11 +95,24 @@ class Plan:
         return self.nodes.setdefault(node.key, node)
 
     def add_section(
-        self, stage: str, label: str, section: Section, parents: Mapping[str, Node], **more: Any
+        self,
+        stage: str,
+        label: str,
+        sections: Section | tuple[Section, ...],
+        parents: Mapping[str, Node],
+        without: Collection[str] = (),
+        **more: Any,
     ) -> Node:
-        """`add` with the parameters of a checked section of the configuration."""
-        params = {**section.dump(), **more}
-        return self.add(stage, label, params, parents, {**section.identity(), **more})
+        """`add` with the parameters of checked sections, but those in `without`, and `more`, whose
+        values may be sections too."""
+        params, identity = dict(more), dict(more)
+        for key, value in more.items():
+            if isinstance(value, Section):
+                params[key], identity[key] = value.dump(), value.identity()
+        for section in sections if isinstance(sections, tuple) else (sections,):
+            params |= {k: v for k, v in section.dump().items() if k not in without}
+            identity |= {k: v for k, v in section.identity().items() if k not in without}
+        return self.add(stage, label, params, parents, identity)
 
     def of(self, stage: str) -> list[Node]:
         return [node for node in self.nodes.values() if node.stage == stage]

@@ -6,11 +6,10 @@ test compares the two.
 
 import importlib.util
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from scdd.errors import ScddError, nearest
 from scdd.params.network import ARCHITECTURES, Network
@@ -66,8 +65,8 @@ FAMILIES = (
 STUDENTS = {name: family for family in FAMILIES for name in family.names}
 
 
-def network_params(network: Network, resolution: int, where: str) -> dict[str, Any]:
-    """The frozen parameters of a student for images of `resolution` pixels a side.
+def for_images(network: Network, resolution: int, where: str) -> Network:
+    """The network, its stem chosen, for images of `resolution` pixels a side.
 
     Raises ScddError where there is no such student, or it has no such stem or width, or does not
     take such images.
@@ -97,16 +96,16 @@ def network_params(network: Network, resolution: int, where: str) -> dict[str, A
         raise ScddError(
             f"{where}: {name} takes images of {sizes}, and these have {resolution}. Choose another."
         )
-    return {**network.dump(), "stem": stem}
+    return replace(network, stem=stem)
 
 
-def require_batch(params: Mapping[str, Any], batch: int, resolution: int, where: str) -> None:
+def require_batch(network: Network, batch: int, resolution: int, where: str) -> None:
     """Raises ScddError where BatchNorm would see a single value: a batch of one image whose last
-    maps in a ResNet have one pixel. params: the student's frozen ones."""
-    step = 32 if params["stem"] == "imagenet" else 8  # pixels of an image for one of the last maps
-    if batch == 1 and params["arch"] in ARCHITECTURES and resolution <= step:
+    maps in a ResNet have one pixel. network: as `for_images` returns it."""
+    step = 32 if network.stem == "imagenet" else 8  # pixels of an image for one of the last maps
+    if batch == 1 and network.arch in ARCHITECTURES and resolution <= step:
         raise ScddError(
-            f"{where}: 1, but BatchNorm in {params['arch']} cannot train on one image of "
+            f"{where}: 1, but BatchNorm in {network.arch} cannot train on one image of "
             f"{resolution} pixels. Set it to 2 or more."
         )
 

@@ -13,7 +13,7 @@ from scdd.errors import ScddError
 from scdd.networks import resnet, students
 from scdd.params.network import Network
 from scdd.plan import students as plan
-from scdd.plan.students import STUDENTS, network_params
+from scdd.plan.students import STUDENTS, for_images
 from scdd.rng import generator
 
 
@@ -192,7 +192,7 @@ def test_what_no_student_can_be_is_refused_by_the_plan(
     network: dict[str, Any], resolution: int, message: str
 ) -> None:
     with pytest.raises(ScddError, match=r"^students: ") as caught:
-        network_params(Network(**network), resolution, "students")
+        for_images(Network(**network), resolution, "students")
     assert message in str(caught.value)
 
 
@@ -210,7 +210,7 @@ def test_what_no_student_can_be_is_refused_by_the_plan(
 def test_the_plan_takes_the_small_stem_where_there_is_one(
     name: str, resolution: int, stem: str
 ) -> None:
-    assert network_params(Network(arch=name), resolution, "students")["stem"] == stem
+    assert for_images(Network(arch=name), resolution, "students").stem == stem
 
 
 # ---- timm --------------------------------------------------------------------------------------
@@ -221,7 +221,7 @@ def test_without_timm_both_the_plan_and_the_program_say_how_to_get_it(
 ) -> None:
     monkeypatch.setattr(plan, "timm_names", lambda: None)
     with pytest.raises(ScddError, match="timm:resnet26 needs timm, which is not installed"):
-        network_params(Network(arch="timm:resnet26"), 32, "students")
+        for_images(Network(arch="timm:resnet26"), 32, "students")
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(ScddError, match=r"timm is not installed here\. Install it: pip install"):
         student("timm:resnet26", 32, "imagenet")
@@ -234,8 +234,8 @@ def test_timms_names_are_read_off_its_source() -> None:
 
 def test_a_student_of_timm() -> None:
     pytest.importorskip("timm")
-    network = network_params(Network(arch="timm:mobilenetv3_small_050"), 32, "students")
-    assert network == {"arch": "timm:mobilenetv3_small_050", "width": 1.0, "stem": "imagenet"}
+    network = for_images(Network(arch="timm:mobilenetv3_small_050"), 32, "students")
+    assert network == Network("timm:mobilenetv3_small_050", 1.0, "imagenet")
     assert Network(arch="timm:mobilenetv3_small_050").label == "timm-mobilenetv3_small_050"
     made = [student("timm:mobilenetv3_small_050", 32, "imagenet") for _ in range(2)]
     assert made[0](torch.zeros(2, 3, 32, 32)).shape == (2, 7)
@@ -250,7 +250,7 @@ def test_a_student_of_timm() -> None:
 def test_a_name_that_timm_does_not_have_is_refused(name: str, message: str) -> None:
     pytest.importorskip("timm")
     with pytest.raises(ScddError) as caught:
-        network_params(Network(arch=f"timm:{name}"), 32, "students")
+        for_images(Network(arch=f"timm:{name}"), 32, "students")
     assert message in str(caught.value)
 
 

@@ -10,7 +10,7 @@ from scdd.errors import ScddError
 from scdd.networks.students import build
 from scdd.params.network import Network
 from scdd.plan.load import plan_of
-from scdd.plan.students import network_params, require_batch
+from scdd.plan.students import for_images, require_batch
 from scdd.rng import generator
 
 CONFIG: dict[str, Any] = {
@@ -25,19 +25,19 @@ CONFIG: dict[str, Any] = {
 @pytest.mark.parametrize("resolution", [8, 9, 16, 32, 33])
 @pytest.mark.parametrize("stem", ["small", "imagenet"])
 def test_a_batch_of_one_is_refused_where_torch_refuses_it(stem: str, resolution: int) -> None:
-    params = network_params(Network("resnet10", 1 / 16, stem), resolution, "students")
-    network = build(Network.of(params), 2, resolution, generator(0))
+    suited = for_images(Network("resnet10", 1 / 16, stem), resolution, "students")
+    network = build(suited, 2, resolution, generator(0))
     try:
         network.train()(torch.zeros(1, 3, resolution, resolution))
         trains = True
     except ValueError:
         trains = False
     if trains:
-        require_batch(params, 1, resolution, "protocol.x.batch")
+        require_batch(suited, 1, resolution, "protocol.x.batch")
     else:
         with pytest.raises(ScddError, match=r"^protocol\.x\.batch: 1, but BatchNorm"):
-            require_batch(params, 1, resolution, "protocol.x.batch")
-    require_batch(params, 2, resolution, "protocol.x.batch")
+            require_batch(suited, 1, resolution, "protocol.x.batch")
+    require_batch(suited, 2, resolution, "protocol.x.batch")
 
 
 def test_a_protocols_batch_of_one_is_refused_before_the_first_job() -> None:

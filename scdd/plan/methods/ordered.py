@@ -6,7 +6,7 @@ from typing import ClassVar
 from scdd.errors import ScddError, nearest
 from scdd.params.experiment import Method
 from scdd.params.select import Forgetting
-from scdd.plan.backbones import backbone_params
+from scdd.plan.backbones import as_backbone
 from scdd.plan.draft import Draft
 from scdd.plan.methods.base import EVALUATED, Kind, title_of
 from scdd.plan.methods.sampled import require_real_images
@@ -59,10 +59,10 @@ class ByForgetting(Ordered):
     def order_node(self, draft: Draft, method: Method) -> Node:
         network = method.backbone or draft.config.backbone
         section = draft.section(Forgetting, ("forgetting",), draft.config.forgetting)
-        params, label = backbone_params(draft, network), f"{draft.data.label}-{network.label}"
+        suited, label = as_backbone(draft, network), f"{draft.data.label}-{network.label}"
         draft.note(
             f"{title_of(method, self)}: events counted over {section.epochs} epochs of "
             f"{network.label}."
         )
         parents = {"data": draft.data}
-        return draft.plan.add_section("forgetting", label, section, parents, **params)
+        return draft.plan.add_section("forgetting", label, (section, suited), parents)
