@@ -28,6 +28,13 @@ def plan_of(config: Mapping[str, Any], folder: Path = Path(), *, check_files: bo
     folder: where the files that the configuration names are looked for. Raises ScddError for
     anything wrong with it, missing folders of datasets among it unless `check_files` is off.
     """
+    try:
+        return _plan_of(config, folder, check_files)
+    except OSError as error:  # a path that is too long, or a folder that may not be read
+        raise ScddError(f"{error.filename!r} cannot be read: {error.strerror}.") from None
+
+
+def _plan_of(config: Mapping[str, Any], folder: Path, check_files: bool) -> Plan:
     if "experiments" not in config:
         experiment = parse(Experiment, with_base(config, folder), "")
         return build([experiment], check_files=check_files)

@@ -14,6 +14,7 @@ from scdd.plan.imports import check_labels
 from scdd.plan.plan import Node
 from scdd.plan.protocols import checked_protocol, protocols_of
 
+MOST_FILES = 10_000  # of labels of an image set
 FKD_SHARD = 25  # epochs in one label file: 25 of ImageNet at IPC 50 are 2.4 GiB
 
 
@@ -69,6 +70,11 @@ def _by_teachers(draft: Draft, method: Method, images: Node, name: str, protocol
     if epochs < protocol.epochs:
         size = min(epochs, relabel.epochs_per_shard)  # a larger shard would have unused epochs
         relabel = replace(relabel, epochs_per_shard=size)
+    if (files := epochs / relabel.epochs_per_shard) > MOST_FILES:
+        raise ScddError(
+            f"protocol.{name}.epochs_per_shard: {relabel.epochs_per_shard}, which makes "
+            f"{files:.0f} label files of {epochs} epochs. Set it to {epochs // 100} or so."
+        )
     tied: dict[str, Any] = {"batch": protocol.batch} if relabel.by_batch else {}
     if k is not None:  # the share of the other classes is that at the students' temperature
         tied["temperature"] = protocol.temperature

@@ -29,6 +29,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
         content = load(text, yaml.SafeLoader)
     except yaml.YAMLError as error:
         raise ScddError(f"{path} is not valid YAML: {error}") from None
+    except RecursionError:
+        raise ScddError(f"{path} is nested too deeply.") from None
     except ScddError as error:
         raise ScddError(f"{path}: {error}") from None
     if not isinstance(content, dict):
