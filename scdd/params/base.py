@@ -3,6 +3,7 @@ in the digest."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
+from pathlib import PurePosixPath
 from typing import (
     Annotated,
     Any,
@@ -54,6 +55,16 @@ def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
 Distinct = Checked(_distinct)
 Share = Annotated[float, Ge(0), Le(1)]
 BelowOne = Annotated[float, Ge(0), Lt(1)]
+
+
+def _is_below(folder: str) -> str:
+    path = PurePosixPath(folder)
+    if path.is_absolute() or ".." in path.parts or not path.parts:
+        raise ValueError(f"{folder!r} is not the name of a folder below the root")
+    return str(path)
+
+
+FolderBelow = Annotated[str, Checked(_is_below)]
 Positive = Annotated[float, Gt(0)]
 NotNegative = Annotated[float, Ge(0)]
 Count = Annotated[int, Ge(1)]

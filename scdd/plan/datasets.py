@@ -1,11 +1,13 @@
 """The dataset of an experiment: its classes, its size, and how students are tested on it."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from scdd.data import sets
+from scdd.data.layouts import require_validation
 from scdd.errors import ScddError, nearest
-from scdd.params.data import Data
+from scdd.params.data import VAL, Data
 from scdd.params.experiment import Experiment
 from scdd.plan.draft import Draft
 from scdd.plan.plan import Plan
@@ -32,6 +34,10 @@ def draft(plan: Plan, config: Experiment, check_files: bool) -> Draft:
                 f"dataset.root: the folder {folder} does not exist; {name} is read from there."
             )
     classes, count = _classes(facts, dataset.classes, root)
+    if dataset.val != VAL and not facts.photos:
+        raise ScddError(f"dataset.val: {name} has no folders. Leave it out.")
+    if check_files and facts.photos and not dataset.holdout:
+        _require_validation(root, dataset.val, classes or sets.class_folders(root))
     resolution = dataset.resolution or facts.resolution
     # a user's folder has no name but its own
     label = name if facts.classes is not None else root.resolve().name
@@ -43,6 +49,7 @@ def draft(plan: Plan, config: Experiment, check_files: bool) -> Draft:
         classes=None if classes is None else tuple(classes),
         folder=None if facts.classes is not None else label,
         holdout=dataset.holdout,
+        val=VAL if dataset.holdout else dataset.val,
     )
     holdout = f"-holdout{dataset.holdout:g}" if dataset.holdout else ""
     node = plan.add_section("data", f"{label}-{resolution}{holdout}", params, {})
@@ -88,6 +95,17 @@ def _val_resize(draft: Draft) -> int | None:
         f"side is resized to {short}; probes on whole centre squares."
     )
     return short
+
+
+def _require_validation(root: Path, val: str, classes: Sequence[str]) -> None:
+    """Where there are training images, there must be a place for those of validation."""
+    if val == "train":
+        raise ScddError("dataset.val: train has the training images. Name another folder.")
+    if (root / "train").is_dir():
+        try:
+            require_validation(root, val, classes)
+        except ScddError as error:
+            raise ScddError(f"dataset.val: {error}") from None
 
 
 def _without_holdout(facts: sets.Facts, share: float) -> sets.Facts:
