@@ -6,7 +6,7 @@ Pure Python: the plan uses it too.
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,7 +100,7 @@ def look(folder: Path) -> Found:
             file = Path(place) / name
             if kinds[name] == "nothing":
                 raise _is_nothing(file)
-            require_name(folder, file.relative_to(folder).as_posix())
+            require_name(folder, f"{place}/{name}"[len(str(folder)) + 1 :])
             found.images.append(file)
     return found
 
@@ -108,6 +108,22 @@ def look(folder: Path) -> Found:
 def image_files(folder: Path) -> list[Path]:
     """The images below `folder`, as `look` finds them."""
     return look(folder).images
+
+
+def beside(folder: Path, classes: Iterable[str]) -> Counter[str]:
+    """What is in `folder` beside the folders of the `classes` and is not read: images, and other
+    folders."""
+    if not folder.is_dir():
+        return Counter()
+    images = sum(
+        _is_ours(entry.name)
+        and _kind(entry) == "file"
+        and Path(entry.name).suffix.lower() in SUFFIXES
+        for entry in _entries(folder)
+    )
+    others = {place.name for place in class_folders(folder)} - set(classes)
+    counts = {"beside the class folders": images, "folders of other classes": len(others)}
+    return Counter({what: count for what, count in counts.items() if count})
 
 
 def left_out(others: Counter[str]) -> str:

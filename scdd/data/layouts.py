@@ -83,6 +83,20 @@ def _annotated(folder: Path) -> dict[int, tuple[str, str]]:
     return known
 
 
+def require_training(root: Path) -> None:
+    """Raises ScddError, saying what is there, where `root` has folders, but no `train`."""
+    if (root / "train").is_dir():
+        return
+    message = f"there is no folder {shown(root / 'train')} with the folders of the classes."
+    own = class_folders(root)
+    for folder in own:
+        if (folder / "train").is_dir():
+            raise ScddError(f"{message} Set dataset.root: {shown(folder)}.")
+        if folder.name.lower() in {"train", "training"}:
+            raise ScddError(f"{message} Rename {shown(folder)} to train.")
+    raise ScddError(f"{message} There is {_quoted([folder.name for folder in own])}.")
+
+
 def require_validation(root: Path, val: str, classes: Sequence[str]) -> None:
     """Raises ScddError, saying what is there and what to do, where the folder `val` below `root`
     has no place for the images of a class. Whether a class's folder is empty is not looked at."""

@@ -1,7 +1,6 @@
 """Imported distilled sets as pixels by class and slot: image folders, and the tensors of dataset
 condensation (docs/exports.md)."""
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +12,15 @@ from torch import Tensor
 from scdd.artifacts.dataset import DatasetInfo
 from scdd.artifacts.slots import Range
 from scdd.data.decoding import read_rgb
-from scdd.data.folders import by_class, check_names, left_out, look, size_differs, tensor_files
+from scdd.data.folders import (
+    beside,
+    by_class,
+    check_names,
+    left_out,
+    look,
+    size_differs,
+    tensor_files,
+)
 from scdd.data.source import as_tensor
 from scdd.errors import ScddError, shown
 from scdd.interop.unpickle import read_pickled
@@ -52,8 +59,10 @@ def class_images(
 def _of_folder(path: Path, info: DatasetInfo, slots: Range) -> Iterator[tuple[int, Tensor]]:
     """For each class the number of its images, and those in the slots."""
     size = info.resolution
-    found = [look(folder) for folder in by_class(path, info.classes)]
-    if others := left_out(sum((each.others for each in found), Counter())):
+    folders = by_class(path, info.classes)
+    found = [look(folder) for folder in folders]
+    loose = beside(path, [folder.name for folder in folders])
+    if others := left_out(sum((each.others for each in found), loose)):
         say(f"{shown(path)}: {sum(len(each.images) for each in found)} images{others}")
     for index, files in enumerate(each.images for each in found):
         check_names(files, index)

@@ -5,7 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from scdd.data import sets
-from scdd.data.layouts import require_validation
+from scdd.data.folders import class_folders
+from scdd.data.layouts import require_training, require_validation
 from scdd.errors import ScddError, nearest
 from scdd.params.data import VAL, Data
 from scdd.params.experiment import Experiment
@@ -27,12 +28,8 @@ def draft(plan: Plan, config: Experiment, check_files: bool) -> Draft:
     if dataset.download and not facts.downloads:
         raise ScddError(f"dataset.download: {name} cannot be downloaded.")
     root = Path(dataset.root)
-    if check_files and facts.needs is not None and not dataset.download:
-        folder = root / facts.needs
-        if not folder.is_dir():
-            raise ScddError(
-                f"dataset.root: the folder {folder} does not exist; {name} is read from there."
-            )
+    if check_files and not dataset.download:
+        _require_files(facts, name, root)
     classes, count = _classes(facts, dataset.classes, root)
     if dataset.val != VAL and not facts.photos:
         raise ScddError(f"dataset.val: {name} has no folders. Leave it out.")
@@ -95,6 +92,20 @@ def _val_resize(draft: Draft) -> int | None:
         f"side is resized to {short}; probes on whole centre squares."
     )
     return short
+
+
+def _require_files(facts: sets.Facts, name: str, root: Path) -> None:
+    """The dataset's folder must exist, and, if there are folders at all, that of the training
+    images in it."""
+    if facts.photos and root.is_dir() and class_folders(root):
+        try:
+            require_training(root)
+        except ScddError as error:
+            raise ScddError(f"dataset.root: {error}") from None
+    if facts.needs is not None and not (folder := root / facts.needs).is_dir():
+        raise ScddError(
+            f"dataset.root: the folder {folder} does not exist; {name} is read from there."
+        )
 
 
 def _require_validation(root: Path, val: str, classes: Sequence[str]) -> None:

@@ -116,6 +116,17 @@ def test_other_files_are_told_by_suffix(root: Path, tmp_path: Path, capsys: Any)
     assert "val: 2 images (not read: 1 .heic)" in printed
 
 
+def test_what_is_beside_the_class_folders_is_told(root: Path, tmp_path: Path, capsys: Any) -> None:
+    save(root / "train" / "stray.png")
+    save(root / "train" / "thumb.gif")
+    for name in (*CLASSES, "n03", ".ipynb_checkpoints"):
+        save(root / "val" / name / "0.png")
+    assert make(tmp_path / "a", root, name="imagefolder", resolution=8) == 0
+    printed = capsys.readouterr().err
+    assert "train: 2 images (not read: 1 beside the class folders)" in printed
+    assert "val: 2 images (not read: 1 folders of other classes)" in printed
+
+
 @pytest.mark.parametrize("split", ["train", "val"])
 @pytest.mark.parametrize("names", [[], ["0.gif", "1.gif", "2.jfif"]])
 def test_a_class_without_images_is_told_before_anything_is_decoded(
@@ -329,6 +340,27 @@ def test_a_message_says_what_is_there(root: Path, names: list[str], message: str
     with pytest.raises(ScddError) as caught:
         require_validation(root, "val", CLASSES)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["imagefolder", "tiny-imagenet", "imagenet1k"])
+@pytest.mark.parametrize(
+    ("folder", "message"),
+    [
+        ("tiny-imagenet-200/train/n01", "Set dataset.root: {}/tiny-imagenet-200."),
+        ("Train/n01", "Rename {}/Train to train."),
+        ("n01", "There is 'n01'."),
+    ],
+)
+def test_where_the_training_images_are_not_is_said(
+    tmp_path: Path, tiny: dict[str, Any], name: str, folder: str, message: str
+) -> None:
+    save(tmp_path / folder / "0.png")
+    tiny["dataset"] = {"name": name, "root": str(tmp_path), "resolution": 8}
+    with pytest.raises(
+        ScddError, match=r"dataset\.root: there is no folder .*/train with"
+    ) as caught:
+        plan_of(tiny)
+    assert message.format(tmp_path) in str(caught.value)
 
 
 def test_classes_that_are_not_used_need_no_validation_images(root: Path) -> None:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from scdd.data.folders import left_out
+from scdd.data.folders import beside, left_out
 from scdd.data.layouts import absent, images_of, is_annotated
 from scdd.data.sets import SPLITS, VAL, Facts, Loaded, class_folders
 from scdd.errors import ScddError, shown
@@ -34,12 +34,13 @@ def load(root: Path, download: bool, splits: Sequence[str] = SPLITS, val: str = 
     for split, place in places.items():
         labels: list[int] = []
         files: list[str] = []
-        others: Counter[str] = Counter()
+        annotated = is_annotated(root / place, classes)
+        others = Counter[str]() if annotated else beside(root / place, classes)
         for index, found in enumerate(images_of(root / place, classes)):
             labels += [index] * len(found.images)
             files += [image.relative_to(root).as_posix() for image in found.images]
             others += found.others
-        how = ", as Tiny-ImageNet comes" if is_annotated(root / place, classes) else ""
+        how = ", as Tiny-ImageNet comes" if annotated else ""
         say(f"{shown(root / place)}{how}: {len(files)} images{left_out(others)}")
         parts[split] = (labels, files)
     return Loaded(
