@@ -173,8 +173,8 @@ def _no_folder(root: Path, split: str, classes: Sequence[str]) -> str:
     if others:
         named = f"dataset.val: {others[0]}" if len(others) == 1 else "dataset.val to one of them"
         return (
-            f"there is no folder {shown(folder)}, but {_quoted(others)} beside train. Set {named}, "
-            f"or {HOLD_OUT}."
+            f"there is no folder {shown(folder)}, but there is {_quoted(others)} beside train. "
+            f"Set {named}, or {HOLD_OUT}."
         )
     return (
         f"there is no folder {shown(folder)}. Name the folder of the validation images, below "

@@ -55,6 +55,13 @@ def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
 Distinct = Checked(_distinct)
 Share = Annotated[float, Ge(0), Le(1)]
 BelowOne = Annotated[float, Ge(0), Lt(1)]
+Positive = Annotated[float, Gt(0)]
+NotNegative = Annotated[float, Ge(0)]
+Count = Annotated[int, Ge(1)]
+CountOrZero = Annotated[int, Ge(0)]
+Seed = Annotated[int, Ge(0), Lt(2**31)]
+Name = Annotated[str, Matches(r"^[a-z0-9][a-z0-9._-]*$", max_length=60)]
+Pair = tuple[Share, Share]
 
 
 def _is_below(folder: str) -> str:
@@ -65,13 +72,6 @@ def _is_below(folder: str) -> str:
 
 
 FolderBelow = Annotated[str, Checked(_is_below)]
-Positive = Annotated[float, Gt(0)]
-NotNegative = Annotated[float, Ge(0)]
-Count = Annotated[int, Ge(1)]
-CountOrZero = Annotated[int, Ge(0)]
-Seed = Annotated[int, Ge(0), Lt(2**31)]
-Name = Annotated[str, Matches(r"^[a-z0-9][a-z0-9._-]*$", max_length=60)]
-Pair = tuple[Share, Share]
 
 
 def _is_mean(mean: tuple[float, ...]) -> tuple[float, ...]:

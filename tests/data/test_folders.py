@@ -325,9 +325,12 @@ def test_a_validation_folder_that_cannot_be_is_refused(
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (["validation/n01", "test/n01"], "but 'test', 'validation' beside train. Set dataset.val"),
-        (["Test/x"], "but 'Test' beside train. Set dataset.val: Test, or"),
-        (["some/n01"], "but 'some' beside train. Set dataset.val: some, or"),
+        (
+            ["validation/n01", "test/n01"],
+            "there is 'test', 'validation' beside train. Set dataset.val",
+        ),
+        (["Test/x"], "there is 'Test' beside train. Set dataset.val: Test, or"),
+        (["some/n01"], "there is 'some' beside train. Set dataset.val: some, or"),
         (["test2/x"], "Name the folder of the validation images, below"),
         (["val/n1", "val/n2"], "are named 'n1', 'n2', and those in train 'n01', 'n02'. Give them"),
         (["val/N01", "val/n02"], "lacks 1 of 2 classes ('n01'), and has 'N01', which train lacks"),
