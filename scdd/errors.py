@@ -19,6 +19,12 @@ def nearest(word: object, known: Iterable[str]) -> str:
     return f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(known)}."
 
 
+def shown(path: object) -> str:
+    """A path as a message names it: as Python's repr, where it has characters that do not print."""
+    text = str(path)
+    return text if text.isprintable() else repr(text)
+
+
 def reported(work: Callable[[], object]) -> int:
     """Do `work` and return the exit code. An error that a user can mend is one line on stderr."""
     try:

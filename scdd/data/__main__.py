@@ -19,9 +19,10 @@ from torch import Tensor
 from scdd.artifacts.config import Frozen
 from scdd.artifacts.dataset import DatasetInfo, save_info, save_split
 from scdd.artifacts.sizes import image_bytes
+from scdd.data.decoding import size_of
 from scdd.data.holdout import hold_out
-from scdd.data.sets import module
-from scdd.data.source import check_header, decode
+from scdd.data.sets import Loaded, module
+from scdd.data.source import decode
 from scdd.errors import ScddError
 from scdd.jobs import arguments, runtime
 from scdd.jobs.progress import say, track
@@ -49,6 +50,15 @@ def choose_classes(
     return wanted
 
 
+def require_images(loaded: Loaded, classes: tuple[str, ...]) -> None:
+    """Raises ScddError for the first of the `classes` of which a split has no images."""
+    for split, (labels, _) in loaded.splits.items():
+        present = set(labels)
+        for name in classes:
+            if loaded.classes.index(name) not in present:
+                raise ScddError(loaded.absent(split, name))
+
+
 def pixels(content: Any, root: Path, size: int, what: str) -> Tensor:
     """uint8 [n, 3, size, size] from an array [n, H, W, 3] or from file names."""
     if isinstance(content, list):
@@ -66,7 +76,7 @@ def pixels(content: Any, root: Path, size: int, what: str) -> Tensor:
 def check_headers(files: list[Path], what: str) -> None:
     """Raises ScddError, naming the file, for the first whose header is not that of an image."""
     with ThreadPoolExecutor() as pool:
-        for _ in track(pool.map(check_header, files), f"check {what}", total=len(files)):
+        for _ in track(pool.map(size_of, files), f"check {what}", total=len(files)):
             pass
 
 
@@ -90,8 +100,10 @@ def select(content: Any, places: list[int]) -> Any:
 def work(args: Namespace, config: Frozen, device: torch.device) -> None:
     params = Data.of(config.params)
     size, share = params.resolution, params.holdout
-    loaded = module(params.name).load(args.root, args.download, ("train",) if share else SPLITS)
+    needed = ("train",) if share else SPLITS
+    loaded = module(params.name).load(args.root, args.download, needed, params.val)
     classes = choose_classes(loaded.classes, params.classes, args.root)
+    require_images(loaded, classes)
     position = {loaded.classes.index(name): place for place, name in enumerate(classes)}
     names = {label: loaded.classes[label] for label in position}
     splits = split_train(loaded.splits["train"], names, share) if share else loaded.splits
@@ -100,12 +112,6 @@ def work(args: Namespace, config: Frozen, device: torch.device) -> None:
         labels, content = splits[split]
         members = [i for i, label in enumerate(labels) if label in position]
         chosen = torch.tensor([position[labels[i]] for i in members], dtype=torch.int64)
-        for place, count in enumerate(chosen.bincount(minlength=len(classes)).tolist()):
-            if count == 0:
-                raise ScddError(
-                    f"{args.root / split / classes[place]} has no images. Add some, or leave the "
-                    "class out by dataset.classes."
-                )
         content = select(content, members)
         files = content if isinstance(content, list) else None
         if files is not None:

@@ -6,7 +6,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -15,28 +14,15 @@ from torch import Tensor
 
 from scdd.artifacts.dataset import DatasetInfo, load_files, load_info, load_split
 from scdd.artifacts.images import MappedImages
-from scdd.errors import ScddError
+from scdd.data.decoding import read_rgb
 from scdd.views.geometry import fit_boxes
 
-T = TypeVar("T")
 DECODERS = 8  # threads that decode image files
 AHEAD = 4  # batches read ahead of their use
 
 
-def _read(path: Path, use: Callable[[Image.Image], T]) -> T:
-    try:
-        with Image.open(path) as image:
-            return use(image)
-    except Exception as error:  # Pillow's decoders raise errors of any kind
-        raise ScddError(f"{path} is not a readable image ({error}). Mend or remove it.") from None
-
-
-def check_header(path: Path) -> None:
-    """Raises ScddError, naming the file, where its first bytes are not those of an image."""
-    _read(path, lambda image: image.size)
-
-
-def _tensor(image: Image.Image) -> Tensor:
+def as_tensor(image: Image.Image) -> Tensor:
+    """An image in mode RGB as uint8 [3, H, W]."""
     return torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1).contiguous()
 
 
@@ -44,38 +30,38 @@ def decode(path: Path, size: int, short: int | None = None) -> Tensor:
     """An image file as uint8 [3, size, size]: its centre square, resized.
 
     short: resize the shorter side to `short` pixels, then cut out the centre, as torchvision's
-    Resize(short) and CenterCrop(size) do. Raises ScddError, naming the file, where it is
-    unreadable.
+    Resize(short) and CenterCrop(size) do. Raises ScddError, naming the file, where
+    `read_rgb` refuses it.
     """
-    image = _read(path, lambda image: image.convert("RGB"))
+    image = read_rgb(path)
     width, height = image.size
     if short is not None:
         least = min(width, height)
         width, height = int(short * width / least), int(short * height / least)
         image = image.resize((width, height), Image.Resampling.BILINEAR)
         left, top = round((width - size) / 2), round((height - size) / 2)
-        return _tensor(image.crop((left, top, left + size, top + size)))
+        return as_tensor(image.crop((left, top, left + size, top + size)))
     short = min(width, height)
     left, top = (width - short) // 2, (height - short) // 2
     box = (left, top, left + short, top + short)
     if short != size:
-        return _tensor(image.resize((size, size), Image.Resampling.BILINEAR, box=box))
-    return _tensor(image.crop(box))
+        return as_tensor(image.resize((size, size), Image.Resampling.BILINEAR, box=box))
+    return as_tensor(image.crop(box))
 
 
 def decode_crops(path: Path, sizes: Sequence[int], chances: Tensor) -> list[Tensor]:
     """Random resized crops of an image file: uint8 [3, size, size] for each of the `sizes`.
 
     chances: float32 [crops, ...], as `draw_chances` makes them. Raises ScddError, naming the file,
-    where it is unreadable.
+    where `read_rgb` refuses it.
     """
-    image = _read(path, lambda image: image.convert("RGB"))
+    image = read_rgb(path)
     boxes = fit_boxes(chances, image.height, image.width).tolist()
     views = []
     for (top, left, height, width), size in zip(boxes, sizes, strict=True):
         # cropped first: resizing a box would also read pixels beside it
         view = image.crop((left, top, left + width, top + height))
-        views.append(_tensor(view.resize((size, size), Image.Resampling.BILINEAR)))
+        views.append(as_tensor(view.resize((size, size), Image.Resampling.BILINEAR)))
     return views
 
 

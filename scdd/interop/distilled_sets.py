@@ -7,14 +7,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image
 from torch import Tensor
 
 from scdd.artifacts.dataset import DatasetInfo
 from scdd.artifacts.slots import Range
-from scdd.data.folders import by_class, check_names, image_files, size_differs, tensor_files
-from scdd.data.source import decode
-from scdd.errors import ScddError
+from scdd.data.decoding import read_rgb
+from scdd.data.folders import (
+    beside,
+    by_class,
+    check_names,
+    left_out,
+    look,
+    size_differs,
+    tensor_files,
+)
+from scdd.data.source import as_tensor
+from scdd.errors import ScddError, shown
 from scdd.interop.unpickle import read_pickled
 from scdd.jobs.progress import say
 from scdd.views.pixels import denormalise
@@ -51,8 +59,12 @@ def class_images(
 def _of_folder(path: Path, info: DatasetInfo, slots: Range) -> Iterator[tuple[int, Tensor]]:
     """For each class the number of its images, and those in the slots."""
     size = info.resolution
-    for index, folder in enumerate(by_class(path, info.classes)):
-        files = image_files(folder)
+    folders = by_class(path, info.classes)
+    found = [look(folder) for folder in folders]
+    loose = beside(path, [folder.name for folder in folders])
+    if others := left_out(sum((each.others for each in found), loose)):
+        say(f"{shown(path)}: {sum(len(each.images) for each in found)} images{others}")
+    for index, files in enumerate(each.images for each in found):
         check_names(files, index)
         images = [_whole(file, size) for file in files[slice(*slots)]]
         yield len(files), torch.stack(images) if images else torch.empty(0, 3, size, size).byte()
@@ -60,12 +72,10 @@ def _of_folder(path: Path, info: DatasetInfo, slots: Range) -> Iterator[tuple[in
 
 def _whole(file: Path, size: int) -> Tensor:
     """An image file as uint8 [3, size, size]. Raises ScddError where it has another size."""
-    image = decode(file, size)
-    with Image.open(file) as opened:
-        if opened.size != (size, size):
-            width, height = opened.size
-            raise size_differs(file, width, height, size)
-    return image
+    image = read_rgb(file)
+    if image.size != (size, size):
+        raise size_differs(file, *image.size, size)
+    return as_tensor(image)
 
 
 def _of_tensors(

@@ -3,6 +3,7 @@ in the digest."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
+from pathlib import PurePosixPath
 from typing import (
     Annotated,
     Any,
@@ -62,6 +63,16 @@ CountOrZero = Annotated[int, Ge(0), Le(MOST)]
 Seed = Annotated[int, Ge(0), Lt(2**31)]
 Name = Annotated[str, Matches(r"^[a-z0-9][a-z0-9._-]*$", max_length=60)]
 Pair = tuple[Share, Share]
+
+
+def _is_below(folder: str) -> str:
+    path = PurePosixPath(folder)
+    if path.is_absolute() or ".." in path.parts or not path.parts:
+        raise ValueError(f"{folder!r} is not the name of a folder below the root")
+    return str(path)
+
+
+FolderBelow = Annotated[str, Checked(_is_below)]
 
 
 def _is_mean(mean: tuple[float, ...]) -> tuple[float, ...]:

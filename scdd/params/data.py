@@ -8,6 +8,7 @@ from annotated_types import Ge
 from scdd.params.base import BelowOne, Count, Mean, Section, Std, param
 
 SPLITS = ("train", "val")
+VAL = "val"  # the folder of the validation images, where none is named
 Pixels = Literal["uint8"]  # of a set's images: levels 0 to 255
 
 
@@ -26,3 +27,4 @@ class Data(Section):
     holdout: BelowOne = param(
         0.0, "share of each class's training images that takes the place of the test set; 0: none"
     )
+    val: str = param(VAL, "the folder of the validation images", as_before=VAL)

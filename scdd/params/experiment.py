@@ -9,6 +9,7 @@ from scdd.params.base import (
     BelowOne,
     Count,
     Distinct,
+    FolderBelow,
     Matches,
     Mean,
     Name,
@@ -19,6 +20,7 @@ from scdd.params.base import (
     param,
     require_mean_and_std,
 )
+from scdd.params.data import VAL
 from scdd.params.network import Network
 from scdd.params.probe import Informativeness
 from scdd.params.select import Coreset, Import, Sampling
@@ -53,6 +55,7 @@ class Dataset(Section):
         "share of each class's training images that is left out and takes the place of the test "
         "set, to choose by; 0: none",
     )
+    val: FolderBelow = param(VAL, "folder of the validation images, below the root")
 
     def __post_init__(self) -> None:
         require_mean_and_std(self.mean, self.std)

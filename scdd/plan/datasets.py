@@ -1,11 +1,14 @@
 """The dataset of an experiment: its classes, its size, and how students are tested on it."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from scdd.data import sets
+from scdd.data.folders import class_folders
+from scdd.data.layouts import require_training, require_validation
 from scdd.errors import ScddError, nearest
-from scdd.params.data import Data
+from scdd.params.data import VAL, Data
 from scdd.params.experiment import Experiment
 from scdd.plan.draft import Draft
 from scdd.plan.plan import Plan
@@ -25,16 +28,16 @@ def draft(plan: Plan, config: Experiment, check_files: bool) -> Draft:
     if dataset.download and not facts.downloads:
         raise ScddError(f"dataset.download: {name} cannot be downloaded.")
     root = Path(dataset.root)
-    if check_files and facts.needs is not None and not dataset.download:
-        folder = root / facts.needs
-        if not folder.is_dir():
-            raise ScddError(
-                f"dataset.root: the folder {folder} does not exist; {name} is read from there."
-            )
+    if check_files and not dataset.download:
+        _require_files(facts, name, root)
     classes, count = _classes(facts, dataset.classes, root)
     if count < 2:
         key = f"root: {root / 'train'}" if dataset.classes is None else "classes"
         raise ScddError(f"dataset.{key}: one class is not enough; at least two are needed.")
+    if dataset.val != VAL and not facts.photos:
+        raise ScddError(f"dataset.val: {name} has no folders. Leave it out.")
+    if check_files and facts.photos and not dataset.holdout:
+        _require_validation(root, dataset.val, classes or sets.class_folders(root))
     resolution = dataset.resolution or facts.resolution
     # a user's folder has no name but its own
     label = name if facts.classes is not None else root.resolve().name
@@ -46,6 +49,7 @@ def draft(plan: Plan, config: Experiment, check_files: bool) -> Draft:
         classes=None if classes is None else tuple(classes),
         folder=None if facts.classes is not None else label,
         holdout=dataset.holdout,
+        val=VAL if dataset.holdout else dataset.val,
     )
     holdout = f"-holdout{dataset.holdout:g}" if dataset.holdout else ""
     node = plan.add_section("data", f"{label}-{resolution}{holdout}", params, {})
@@ -91,6 +95,31 @@ def _val_resize(draft: Draft) -> int | None:
         f"side is resized to {short}; probes on whole centre squares."
     )
     return short
+
+
+def _require_files(facts: sets.Facts, name: str, root: Path) -> None:
+    """The dataset's folder must exist, and, if there are folders at all, that of the training
+    images in it."""
+    if facts.photos and root.is_dir() and class_folders(root):
+        try:
+            require_training(root)
+        except ScddError as error:
+            raise ScddError(f"dataset.root: {error}") from None
+    if facts.needs is not None and not (folder := root / facts.needs).is_dir():
+        raise ScddError(
+            f"dataset.root: the folder {folder} does not exist; {name} is read from there."
+        )
+
+
+def _require_validation(root: Path, val: str, classes: Sequence[str]) -> None:
+    """Where there are training images, there must be a place for those of validation."""
+    if val == "train":
+        raise ScddError("dataset.val: train has the training images. Name another folder.")
+    if (root / "train").is_dir():
+        try:
+            require_validation(root, val, classes)
+        except ScddError as error:
+            raise ScddError(f"dataset.val: {error}") from None
 
 
 def _without_holdout(facts: sets.Facts, share: float) -> sets.Facts:

@@ -3,15 +3,16 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from PIL import Image
-
 from scdd.artifacts.files import sha256_of, write_text
+from scdd.data.decoding import size_of
 from scdd.data.folders import (
     by_class,
     by_index_alone,
     check_names,
     class_folders,
     image_files,
+    left_out,
+    look,
     set_files,
     size_differs,
     tensor_files,
@@ -82,9 +83,13 @@ def check_set(
                 "labels are in that of the folders. Set dataset.classes to the sorted names."
             )
         for index, folder in enumerate(folders):
-            images = image_files(folder)
+            found = look(folder)
+            images = found.images
             if len(images) < ipc:
-                raise ScddError(f"{folder} has {len(images)} images, but ipc is {ipc}. Lower ipc.")
+                raise ScddError(
+                    f"{folder} has {len(images)} images{left_out(found.others)}, but ipc is {ipc}. "
+                    "Lower ipc."
+                )
             if labelled and len(images) > ipc:
                 raise ScddError(
                     f"{folder} has {len(images)} images, but ipc is {ipc}: labels are of all "
@@ -99,11 +104,7 @@ def check_set(
 
 def check_size(file: Path, resolution: int) -> None:
     """Raises ScddError, naming the file, if it is not an image of this size."""
-    try:
-        with Image.open(file) as opened:
-            size = opened.size
-    except OSError as error:
-        raise ScddError(f"{file} cannot be read as an image ({error}).") from None
+    size = size_of(file)
     if size != (resolution, resolution):
         raise size_differs(file, *size, resolution)
 

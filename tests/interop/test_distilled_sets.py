@@ -132,6 +132,34 @@ def test_a_damaged_image_is_named(tmp_path: Path) -> None:
     assert "class001_id000.png is not a readable image" in refusal(path)
 
 
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_levels_of_16_bits_are_those_of_8(tmp_path: Path, suffix: str) -> None:
+    """They were all white."""
+    grey = np.arange(SIZE * SIZE, dtype=np.uint8).reshape(SIZE, SIZE) * 4
+    for name in NEW:
+        (tmp_path / "set" / name).mkdir(parents=True)
+        deep = Image.fromarray(grey.astype(np.uint16) * 257)
+        deep.save(tmp_path / "set" / name / f"x.{suffix}")
+    expected = torch.from_numpy(grey).expand(3, SIZE, SIZE)
+    assert torch.equal(made(tmp_path / "set")[0][0], expected)
+
+
+def test_float_levels_are_refused(tmp_path: Path) -> None:
+    path = folder_of(tmp_path / "set", NEW)
+    Image.new("F", (SIZE, SIZE), 0.5).save(path / "new001" / "a.tif")
+    assert "a.tif has float numbers as levels" in refusal(path)
+
+
+def test_files_that_are_not_read_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = folder_of(tmp_path / "set", NEW)
+    for name in ("new000/x.gif", "new001/y.jfif", ".ipynb_checkpoints/z.png"):
+        save(path / name, image(0, 0)) if name.endswith("png") else (path / name).write_bytes(b"")
+    assert [len(images) for images in made(path)] == [3, 3, 3]
+    assert "set: 9 images (not read: 1 .gif, 1 .jfif)" in capsys.readouterr().err
+
+
 # ---- tensors -----------------------------------------------------------------------------------
 
 
@@ -225,7 +253,8 @@ def test_the_programs_make_an_image_set_of_an_export(tmp_path: Path) -> None:
     call = [f"--config={tmp_path / 'import_images.json'}", data, f"--source={tmp_path / 'theirs'}"]
     for slots in ("0:1", "1:10"):
         assert import_images.main([*call, f"--slots={slots}", f"--out={tmp_path / 'made'}"]) == 0
-    toy.freeze(tmp_path / "set.json", "imageset", {"ipc": 3, "method": "x"}, source="import_images")
+    params = {"ipc": 3, "method": "x", "pixels": "uint8"}
+    toy.freeze(tmp_path / "set.json", "imageset", params, source="import_images")
     call = [f"--config={tmp_path / 'set.json'}", data, f"--source={tmp_path / 'made'}"]
     assert imageset.main([*call, f"--out={tmp_path / 'again' / 'set.json'}"]) == 0
     again, first = (load_set(tmp_path / name / "set.json") for name in ("again", "images"))
@@ -324,6 +353,47 @@ def test_a_wrong_import_gets_one_clear_message(
 ) -> None:
     config["methods"][1].update(change)
     assert message in plan_refusal(config)
+
+
+def test_a_set_without_images_tells_what_it_has(config: Config, tmp_path: Path) -> None:
+    for file in (tmp_path / "theirs").rglob("*.png"):
+        file.rename(file.with_suffix(".gif"))
+    assert "with images (not read: 6 .gif), and no images_best.pt" in plan_refusal(config)
+
+
+def test_too_few_images_tell_what_is_beside_them(config: Config, tmp_path: Path) -> None:
+    file = tmp_path / "theirs" / "1" / "class001_id001.png"
+    file.rename(file.with_suffix(".jfif"))
+    config["methods"][1]["ipc"] = [2]
+    assert "1 has 1 images (not read: 1 .jfif), but ipc is 2" in plan_refusal(config)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("0/link.png", "theirs/0/link.png is a link to gone, where no file or folder is"),
+        ("link", "theirs/link is a link to gone, where no file or folder is"),
+        ("0/\udce9.png", "0/\\udce9.png' has bytes that are not UTF-8 in its name"),
+        ("\udce9/0.png", "theirs/\\udce9' has bytes that are not UTF-8 in its name"),
+        ("0/a\nb.png", "0/a\\nb.png' has a line break in its name"),
+    ],
+)
+def test_files_that_cannot_be_read_are_named_before_the_first_job(
+    config: Config, tmp_path: Path, name: str, message: str
+) -> None:
+    if "link" in name:
+        (tmp_path / "theirs" / name).symlink_to("gone")
+    else:
+        save(tmp_path / "theirs" / name, image(0, 0))
+    refused = plan_refusal(config)
+    assert refused.startswith("methods.theirs.import: ")
+    assert message in refused
+    assert "\n" not in refused
+
+
+def test_a_float_image_is_seen_before_the_first_job(config: Config, tmp_path: Path) -> None:
+    Image.new("F", (SIZE, SIZE)).save(tmp_path / "theirs" / "0" / "a.tif")
+    assert "a.tif has float numbers as levels" in plan_refusal(config)
 
 
 def test_the_size_of_its_images_is_seen_before_the_first_job(

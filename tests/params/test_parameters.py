@@ -52,8 +52,8 @@ SECTIONS: list[Section] = [
     Backbone("mocov2", "A title", NARROW, (1, 2), {"epochs": 3}, {"lr": 1.0}),
     Coreset("bf16"),
     DINO(small=SmallCrops(4, 8, (0.1, 0.2), 0.5), teacher_temperatures=(0.02, 0.05), head_bn=False),
-    Data("imagefolder", 8, CHANNELS, CHANNELS, ("cat", "dog"), "photos", 0.25),
-    Dataset("cifar10", "there", True, ("cat", "dog"), 16, 18, CHANNELS, CHANNELS, 0.1),
+    Data("imagefolder", 8, CHANNELS, CHANNELS, ("cat", "dog"), "photos", 0.25, "test"),
+    Dataset("cifar10", "there", True, ("cat", "dog"), 16, 18, CHANNELS, CHANNELS, 0.1, "test"),
     Experiment(
         experiment="name",
         dataset=Dataset("cifar10", classes=3),

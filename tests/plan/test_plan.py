@@ -916,7 +916,8 @@ def test_the_same_folder_name_in_two_places_is_refused(tiny: Config, tmp_path: P
     files = []
     for place in ("one", "two"):
         for name in ("cat", "dog", "owl"):
-            (tmp_path / place / "pets" / "train" / name).mkdir(parents=True)
+            for split in ("train", "val"):
+                (tmp_path / place / "pets" / split / name).mkdir(parents=True)
         dataset = {"name": "imagefolder", "root": str(tmp_path / place / "pets"), "resolution": 32}
         files.append(tmp_path / f"{place}.yaml")
         config = {**tiny, "experiment": place, "dataset": dataset}
@@ -930,7 +931,8 @@ def test_a_folders_name_and_classes_are_its_identity(tiny: Config, tmp_path: Pat
     made = []
     for place, names in (("pets", "ab"), ("pots", "ab"), ("pets2/pets", "ac")):
         for name in names:
-            (tmp_path / place / "train" / name).mkdir(parents=True)
+            for split in ("train", "val"):
+                (tmp_path / place / split / name).mkdir(parents=True)
         tiny["dataset"] = {"name": "imagefolder", "root": str(tmp_path / place), "resolution": 32}
         tiny["recover"]["block"] = 2
         made.append(plan_of(tiny).of("data")[0].digest)

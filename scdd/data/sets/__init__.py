@@ -1,10 +1,12 @@
 """One module for each dataset: its `FACTS`, known before any file is read, and its `load` function.
 
-`load(root, download, splits)` reads only the named splits ('train', 'val'): where a part of the
-training set is held out, nothing looks at the test set.
+`load(root, download, splits, val)` reads only the named splits ('train', 'val'): where a part of
+the training set is held out, nothing looks at the test set. `val` is the folder of the validation
+images, of which only photos make use.
 The plan reads the facts, so these modules import nothing heavy at their top.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -13,6 +15,7 @@ from typing import Any
 from scdd.data import folders
 from scdd.jobs import plugins
 from scdd.params.data import SPLITS as SPLITS
+from scdd.params.data import VAL as VAL
 
 
 @dataclass(frozen=True)
@@ -44,10 +47,12 @@ class Loaded:
     """A dataset's classes, in order, and its splits: (labels, images or file names) by name.
 
     labels: list of int; images: uint8 numpy array [n, H, W, 3]; file names: relative to the root.
+    absent: what a message says of a split that has no images of a class, by their names.
     """
 
     classes: tuple[str, ...]
     splits: dict[str, tuple[list[int], Any]]
+    absent: Callable[[str, str], str] = "{} has no images of class {!r}.".format
 
 
 def names() -> list[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from scdd.data.sets import SPLITS, Facts, Loaded
+from scdd.data.sets import SPLITS, VAL, Facts, Loaded
 from scdd.data.sets._cifar import load as load_cifar
 
 CLASSES = """
@@ -30,7 +30,7 @@ FACTS = Facts(
 )
 
 
-def load(root: Path, download: bool, splits: Sequence[str] = SPLITS) -> Loaded:
+def load(root: Path, download: bool, splits: Sequence[str] = SPLITS, val: str = VAL) -> Loaded:
     from torchvision.datasets import CIFAR100
 
     return load_cifar(CIFAR100, root, download, splits)

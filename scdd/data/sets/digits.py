@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from scdd.data.sets import SPLITS, Facts, Loaded
+from scdd.data.sets import SPLITS, VAL, Facts, Loaded
 
 FACTS = Facts(
     classes=tuple("0123456789"),
@@ -17,7 +17,7 @@ FACTS = Facts(
 )
 
 
-def load(root: Path, download: bool, splits: Sequence[str] = SPLITS) -> Loaded:
+def load(root: Path, download: bool, splits: Sequence[str] = SPLITS, val: str = VAL) -> Loaded:
     """Grey 8x8 scans as RGB. A fifth of each class, drawn at random, is the validation set."""
     import numpy as np
     from sklearn.datasets import load_digits

@@ -1,11 +1,14 @@
 """A user's own images: `train/<class>/*` and `val/<class>/*` below the data root."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from scdd.data.folders import image_files
-from scdd.data.sets import SPLITS, Facts, Loaded, class_folders
-from scdd.errors import ScddError
+from scdd.data.folders import beside, left_out
+from scdd.data.layouts import absent, images_of, is_annotated
+from scdd.data.sets import SPLITS, VAL, Facts, Loaded, class_folders
+from scdd.errors import ScddError, shown
+from scdd.jobs.progress import say
 
 FACTS = Facts(
     classes=None,
@@ -20,19 +23,26 @@ FACTS = Facts(
 )
 
 
-def load(root: Path, download: bool, splits: Sequence[str] = SPLITS) -> Loaded:
-    """File names in ImageFolder's order. Raises ScddError where there is no class folder."""
+def load(root: Path, download: bool, splits: Sequence[str] = SPLITS, val: str = VAL) -> Loaded:
+    """File names in ImageFolder's order. Says which files are not read. Raises ScddError where
+    there is no class folder, and as `layouts.images_of` does."""
     classes = class_folders(root)
     if not classes:
-        raise ScddError(f"{root / 'train'} has no class folders with images.")
+        raise ScddError(f"{shown(root / 'train')} has no class folders with images.")
+    places = {split: val if split == "val" else split for split in splits}
     parts = {}
-    for split in splits:
+    for split, place in places.items():
         labels: list[int] = []
         files: list[str] = []
-        for index, name in enumerate(classes):
-            folder = root / split / name
-            images = image_files(folder)
-            labels += [index] * len(images)
-            files += [image.relative_to(root).as_posix() for image in images]
+        annotated = is_annotated(root / place, classes)
+        others = Counter[str]() if annotated else beside(root / place, classes)
+        for index, found in enumerate(images_of(root / place, classes)):
+            labels += [index] * len(found.images)
+            files += [image.relative_to(root).as_posix() for image in found.images]
+            others += found.others
+        how = ", as Tiny-ImageNet comes" if annotated else ""
+        say(f"{shown(root / place)}{how}: {len(files)} images{left_out(others)}")
         parts[split] = (labels, files)
-    return Loaded(tuple(classes), parts)
+    return Loaded(
+        tuple(classes), parts, lambda split, name: absent(root, places[split], classes, name)
+    )

@@ -1,4 +1,5 @@
-"""Tiny-ImageNet (Stanford CS231N): 200 classes at 64x64, as `train/<wnid>/` and `val/<wnid>/`."""
+"""Tiny-ImageNet (Stanford CS231N): 200 classes at 64x64, as it comes, or as `train/<wnid>/` and
+`val/<wnid>/`."""
 
 from scdd.data.sets import Facts
 from scdd.data.sets.imagefolder import load
