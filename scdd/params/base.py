@@ -122,7 +122,8 @@ class Section:
     """A section of parameters. What is read from a configuration is checked by the plan; values are
     fixed from then on. A subclass may refuse combinations in `__post_init__`, by ValueError.
 
-    BARE: the key for which a bare value stands. RENAMED: the new names of keys that were renamed.
+    BARE: the key for which a bare value stands. RENAMED: the new names of keys that were renamed;
+    where a key's old name has another meaning now, text has the old one.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "allow_inf_nan": False}

@@ -109,7 +109,7 @@ class Backbone(Section):
     """A squeezed network to look at, by itself. A bare name stands for its `method`."""
 
     BARE: ClassVar[str | None] = "method"
-    RENAMED: ClassVar = {"overrides": "squeeze"}
+    RENAMED: ClassVar = {"overrides": "squeeze", "squeeze": "method"}
 
     method: str = param(meaning="mocov2, supervised, untrained, ...")
     title: str | None = param(None, "in tables and figures")

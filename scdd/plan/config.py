@@ -50,8 +50,9 @@ def _prepared(section: type[Section], values: Any, place: tuple[str, ...]) -> An
     names = {key_of(parameter): parameter for parameter in parameters(section).values()}
     for key in values:
         where = ".".join((*place, str(key)))
-        if key not in names and section.RENAMED.get(key) in names:
-            raise ScddError(f"{where} is called {section.RENAMED[key]} now.")
+        renamed = section.RENAMED.get(key)
+        if renamed in names and (key not in names or isinstance(values[key], str)):
+            raise ScddError(f"{where} is called {renamed} now.")
         if key not in names:
             if key in parameters(section):  # its name in Python alone, which pydantic would take
                 raise ScddError(f"unknown key {where}. {nearest(key, names)}")

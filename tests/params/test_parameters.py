@@ -211,6 +211,7 @@ def test_the_renamed_keys_are_known() -> None:
         ("jitter_both_ways", "shift_both_ways"),
         ("views", "features"),
         ("overrides", "squeeze"),
+        ("squeeze", "method"),
         ("inform", "informativeness"),
     }
 
@@ -220,7 +221,7 @@ def test_an_old_key_gets_the_name_of_the_new_one(
     section: type[Section], old: str, new: str
 ) -> None:
     with pytest.raises(ScddError) as refusal:
-        parse(section, {old: 1}, "there")
+        parse(section, {old: "mocov2"}, "there")
     assert str(refusal.value) == f"there.{old} is called {new} now."
 
 
