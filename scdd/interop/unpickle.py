@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from torch import Tensor
 
 from scdd.errors import ScddError
 
@@ -82,6 +83,22 @@ def read_pickled(path: Path, known: Sequence[Any] = INERT) -> Any:
         raise _unreadable(path) from None
     except Exception:  # a file that torch did not write can fail in any way
         raise _unreadable(path) from None
+
+
+def plain(tensor: Tensor, what: str) -> Tensor:
+    """The tensor, if it is a dense one of real numbers that are here, as NumPy would have it.
+
+    Raises ScddError, naming `what`, for sparse, quantised, complex and 8-bit float tensors, and for
+    those without values (of the device `meta`).
+    """
+    kind = str(tensor.dtype).removeprefix("torch.")
+    if tensor.layout != torch.strided:
+        raise ScddError(f"{what} is a sparse tensor. Save it as a dense tensor.")
+    if tensor.is_meta:
+        raise ScddError(f"{what} is a tensor without values (of the device meta).")
+    if tensor.is_quantized or tensor.is_complex() or kind.startswith(("float8", "float4")):
+        raise ScddError(f"{what} is a tensor of {kind}. Save it as float32.")
+    return tensor
 
 
 def _unreadable(path: Path) -> ScddError:

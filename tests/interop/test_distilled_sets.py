@@ -180,9 +180,9 @@ def test_pixels_are_denormalised_clamped_and_rounded(tmp_path: Path) -> None:
     [
         (torch.zeros(3, 1, 8, 8), torch.arange(3), "images of 1 channels"),
         (torch.zeros(3, 3, 9, 8), torch.arange(3), "images of 8 x 9 pixels"),
-        (torch.zeros(3, 3, 8, 8).byte(), torch.arange(3), "holds images uint8 [3, 3, 8, 8]"),
+        (torch.zeros(3, 3, 8).byte(), torch.arange(3), "holds images uint8 [3, 3, 8]"),
         (torch.zeros(3, 3, 8, 8), torch.arange(2), "with a label for each"),
-        (torch.zeros(3, 3, 8, 8), torch.tensor(3), "labels int64 []; images must be float"),
+        (torch.zeros(3, 3, 8, 8), torch.tensor(3), "labels int64 []; images must be [n, 3, R, R]"),
         (torch.zeros(0, 3, 8, 8), torch.arange(0), "holds images float32 [0, 3, 8, 8]"),
         (torch.zeros(3, 3, 8, 8), torch.eye(3)[[0, 1, 1]], "x.pt: class 'c' has no images."),
         (torch.zeros(3, 3, 8, 8) / 0, torch.arange(3), "not finite"),
@@ -218,14 +218,16 @@ def test_the_programs_make_an_image_set_of_an_export(tmp_path: Path) -> None:
     """What is exported and imported again has the same pixels."""
     toy.write(tmp_path, ipc=3)
     export_set(tmp_path / "images" / "set.json", "imagefolder", tmp_path / "theirs", "png")
-    content = sha256_of(tmp_path / "theirs", set_files(tmp_path / "theirs"))
+    theirs = tmp_path / "theirs" / "train"
+    content = sha256_of(theirs, set_files(theirs))
     params = {"sha256": content, "mean": None, "std": None}
     toy.freeze(tmp_path / "import_images.json", "import_images", params, data="d")
     data = f"--data={tmp_path / 'data' / 'dataset.json'}"
     call = [f"--config={tmp_path / 'import_images.json'}", data, f"--source={tmp_path / 'theirs'}"]
     for slots in ("0:1", "1:10"):
         assert import_images.main([*call, f"--slots={slots}", f"--out={tmp_path / 'made'}"]) == 0
-    toy.freeze(tmp_path / "set.json", "imageset", {"ipc": 3, "method": "x"}, source="import_images")
+    params = {"ipc": 3, "method": "x", "pixels": "uint8"}
+    toy.freeze(tmp_path / "set.json", "imageset", params, source="import_images")
     call = [f"--config={tmp_path / 'set.json'}", data, f"--source={tmp_path / 'made'}"]
     assert imageset.main([*call, f"--out={tmp_path / 'again' / 'set.json'}"]) == 0
     again, first = (load_set(tmp_path / name / "set.json") for name in ("again", "images"))
