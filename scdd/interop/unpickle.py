@@ -81,7 +81,11 @@ def read_pickled(path: Path, known: Sequence[Any] = INERT) -> Any:
                 "If you trust the file, load it with torch and save its tensors alone."
             ) from None
         raise _unreadable(path) from None
-    except Exception:  # a file that torch did not write can fail in any way
+    except Exception as error:  # a file that torch did not write can fail in any way
+        if "TorchScript" in str(error):
+            raise ScddError(
+                f"{path} is a TorchScript program, whose code is not run. Save its state_dict()."
+            ) from None
         raise _unreadable(path) from None
 
 
