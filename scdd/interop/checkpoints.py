@@ -51,7 +51,7 @@ class Layout:
     prefix: of the backbone's keys. holder: the file's entry with the state dict; 'state_dict' may
     also be the file itself. heads: prefixes of keys that are not part of the backbone. classifier:
     the prefix of a linear classifier's keys, '' for none. sign: a prefix of keys by which the
-    layout differs from others with the same `prefix`. not_with: a key that it does not have. padded:
+    layout differs from others with the same `prefix`. not_with: a key that it has not. padded:
     a 3x3 stem is padded by 2.
     """
 

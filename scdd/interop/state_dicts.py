@@ -17,7 +17,7 @@ from torch import Tensor
 WRAPPERS = ("module", "_orig_mod")  # anywhere in a key; no part of a ResNet has such a name
 AVERAGED = re.compile(r"(^|[._])(ema|averaged|swa)([._]|$)")  # parts of keys of averaged weights
 COUNT = "n_averaged"  # of the steps of an averaged model, beside its weights
-DEPTH = 6  # dictionaries in one another; some hold themselves
+DEPTH = 20  # dictionaries in one another
 LISTED = 12  # keys that a message names
 SHOWN = 4  # dictionaries that a message names
 LONGEST = 80  # characters of a key that a message shows
@@ -29,22 +29,26 @@ CHILD = re.compile(r"((?:.*?\.)?)(\d+)\.\d+\.conv1\.weight$")
 def flat(content: Mapping[Any, Any], depth: int = DEPTH) -> dict[str, Any]:
     """The values of nested dictionaries by keys with dots, without the wrappers' names.
 
-    A key that would appear twice keeps its wrappers the second time.
+    A key that would appear twice keeps its wrappers the second time. A dictionary that appears
+    twice, in itself say, counts once.
     """
     values: dict[str, Any] = {}
-    for key, value in _leaves(content, "", depth):
+    for key, value in _leaves(content, "", depth, set()):
         bare = ".".join(part for part in key.split(".") if part not in WRAPPERS)
         if bare != COUNT and not bare.endswith(f".{COUNT}"):
             values[key if bare in values else bare] = value
     return values
 
 
-def _leaves(content: Mapping[Any, Any], prefix: str, depth: int) -> Iterable[tuple[str, Any]]:
+def _leaves(
+    content: Mapping[Any, Any], prefix: str, depth: int, seen: set[int]
+) -> Iterable[tuple[str, Any]]:
+    seen.add(id(content))
     for key, value in content.items():
         if not isinstance(value, Mapping):
             yield f"{prefix}{key}", value
-        elif depth > 1:
-            yield from _leaves(value, f"{prefix}{key}.", depth - 1)
+        elif depth > 1 and id(value) not in seen:
+            yield from _leaves(value, f"{prefix}{key}.", depth - 1, seen)
 
 
 def resnets(values: Mapping[str, Any]) -> list[str]:

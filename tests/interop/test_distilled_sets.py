@@ -304,6 +304,15 @@ def test_a_hash_is_kept_until_a_file_changes(
     assert imported(config).key == before.key
 
 
+def test_an_export_is_named_by_its_folder_or_by_train(config: Config, tmp_path: Path) -> None:
+    before = imported(config)
+    (tmp_path / "export").mkdir()
+    (tmp_path / "theirs").rename(tmp_path / "export" / "train")
+    for path in ("export", "export/train"):
+        config["methods"][1]["import"] = str(tmp_path / path)
+        assert imported(config).key == before.key
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -312,6 +321,14 @@ def test_a_hash_is_kept_until_a_file_changes(
         (
             {"import": {"path": "theirs", "mean": [0.5] * 3, "std": [0.5] * 3}},
             "methods.theirs.import.mean: theirs is an image folder, whose pixels are not normal",
+        ),
+        (
+            {"import": {"path": "theirs", "range": "byte"}},
+            "methods.theirs.import.range: theirs is an image folder, whose pixels are not normal",
+        ),
+        (
+            {"import": {"path": "x", "mean": [0] * 3, "std": [1] * 3, "range": "unit"}},
+            "methods.1.import: mean and std are of normalised tensors, but range is unit",
         ),
         ({"import": {"pth": "x"}}, "unknown key methods.1.import.pth. Did you mean 'path'?"),
         ({"imprt": "x"}, "unknown key methods.1.imprt. Did you mean 'import'?"),
