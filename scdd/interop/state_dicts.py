@@ -85,8 +85,11 @@ def _equal(values: Mapping[str, Any], one: str, other: str) -> bool:
 
 
 def _same(one: Tensor, other: Tensor) -> bool:
-    plain = all(each.layout == torch.strided and not each.is_meta for each in (one, other))
-    return plain and one.dtype == other.dtype and torch.equal(one, other)
+    dense = all(
+        each.layout == torch.strided and not each.is_meta and not each.is_nested
+        for each in (one, other)
+    )
+    return dense and one.dtype == other.dtype and torch.equal(one, other)
 
 
 def described(content: Mapping[Any, Any]) -> str:

@@ -90,7 +90,10 @@ def examples(row: str) -> Iterator[Any]:
             changed(conv, lambda t: t.to(torch.float8_e4m3fn)),
             changed(conv, quantised),
         ],
-        "sparse tensors": [changed(conv, Tensor.to_sparse)],
+        "sparse and nested tensors": [
+            changed(conv, Tensor.to_sparse),
+            changed(conv, lambda t: torch.nested.nested_tensor([t, t])),
+        ],
         "NaN or infinite values": [
             changed(conv, lambda t: t * torch.nan),
             changed(var, lambda t: t * torch.inf),
@@ -181,8 +184,9 @@ def cases(row: str) -> list[Case]:
         "integers below 0 or above 255, bool": [x.int() - 1, x.int() * 2, x > 99],
         "integers, with another `range` than `byte`": in_range(("unit", x)),
         "NaN or infinite pixels or labels": [bits * torch.nan, bits * torch.inf],
-        "sparse, complex, quantised or 8-bit float tensors": [
+        "sparse, nested, complex, quantised or 8-bit float tensors": [
             bits.to_sparse(),
+            torch.nested.nested_tensor([bits[0], bits[1]]),
             bits + 1j,
             quantised(bits),
             bits.to(torch.float8_e4m3fn),

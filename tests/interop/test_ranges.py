@@ -171,6 +171,7 @@ def test_ranges_that_are_the_same_for_a_dataset_are_not_told_apart() -> None:
         ("normalised", normalised),
         (None, lambda x: x),
         ("byte", lambda x: x.long()),
+        (None, lambda x: x.short()),
         (None, lambda x: x.int()),
     ],
 )
@@ -241,6 +242,8 @@ def test_a_file_of_bytes_and_a_stated_range_give_the_pixels(tmp_path: Path) -> N
         (torch.ones(3, 3, 8, 8), torch.tensor([0, 1, torch.nan]), "labels that are not finite"),
         (torch.ones(3, 3, 8, 8).to_sparse(), torch.arange(3), "images is a sparse tensor"),
         (torch.ones(3, 3, 8, 8, device="meta"), torch.arange(3), "images is a tensor without"),
+        (torch.nested.nested_tensor([torch.ones(2)]), torch.arange(3), "images is a nested"),
+        (torch.full((3, 3, 8, 8), 999).to(torch.uint16), torch.arange(3), "integers must be"),
         (torch.ones(3, 3, 8, 8) + 1j, torch.arange(3), "images is a tensor of complex64"),
         (torch.ones(3, 3, 8, 8).to(torch.float8_e4m3fn), torch.arange(3), "tensor of float8"),
         (torch.ones(3, 3, 8, 8), torch.arange(3) + 1j, "labels is a tensor of complex64"),

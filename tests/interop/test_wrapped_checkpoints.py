@@ -262,6 +262,8 @@ def without(*parts: str) -> State:
         ("conv1.weight", lambda t: t.to(torch.float8_e5m2), "is a tensor of float8_e5m2"),
         ("conv1.weight", lambda t: t.to_sparse(), "is a sparse tensor"),
         ("conv1.weight", lambda t: t.to("meta"), "is a tensor without values"),
+        ("bn1.bias", lambda t: torch.nested.nested_tensor([t, t[:1]]), "is a nested tensor"),
+        ("bn1.bias", lambda t: t.to(torch.uint16), "is a tensor of int64, but weights are floats"),
         ("conv1.weight", lambda t: t.tolist(), "is a list, not a tensor"),
         ("conv1.weight", lambda t: None, "is a NoneType, not a tensor"),
     ],
