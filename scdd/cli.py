@@ -89,7 +89,8 @@ def import_checkpoint(args: argparse.Namespace) -> None:
     head = checkpoint.classifier.get("fc.weight")
     classifier = "no classifier" if head is None else f"a classifier of {len(head)} classes"
     layout = checkpoint.layout
-    print(f"# {layout}: {len(state)} tensors of a backbone, {classifier}; sha256 {content}")
+    place = f" below {checkpoint.prefix}" if checkpoint.prefix else ""
+    print(f"# {layout}: {len(state)} tensors of a backbone{place}, {classifier}; sha256 {content}")
     source = {"file": str(args.file), "layout": layout}
     source |= {key: text for key in ("url", "licence") if (text := getattr(args, key))}
     squeeze = {"method": "imported", "source": source}

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from scdd.data.exported import folder_name
 from scdd.errors import ScddError, shown
 
 # torchvision's ImageFolder reads these, and sorts by folder, then by file name
@@ -204,8 +205,9 @@ def by_class(path: Path, classes: Sequence[str]) -> list[Path]:
     """The folder in `path` of each class, in the order of `classes`.
 
     Folders have the names of the classes, or class indices of equal width: alone (`00007`), after
-    `new` (SRe2L's `new007`), or before the class name (`07_truck`, as exports have). Raises
-    ScddError, naming the folder, where names or their number do not fit.
+    `new` (SRe2L's `new007`), or before the class name (`07_truck`, as exports have). A class name
+    may also be written as `folder_name` does. Raises ScddError, naming the folder, where names or
+    their number do not fit.
     """
     folders = class_folders(path)
     if len(folders) != len(classes):
@@ -215,14 +217,17 @@ def by_class(path: Path, classes: Sequence[str]) -> list[Path]:
     named = {folder.name: folder for folder in folders}
     if set(named) == set(classes):
         return [named[name] for name in classes]
+    if set(named) == set(map(folder_name, classes)):
+        return [named[folder_name(name)] for name in classes]
     if len({len(index) for index in map(_index, named)}) == 1:
         indices = {name: int(_index(name)) for name in named if _index(name)}
         if sorted(indices.values()) == list(range(len(classes))):
             for name, index in indices.items():
                 class_name = name.partition("_")[2]
-                if class_name and class_name != classes[index].replace("/", "_"):
+                own = classes[index]
+                if class_name not in {"", folder_name(own), own.replace("/", "_")}:
                     raise ScddError(
-                        f"{path / name} should be class {index}, which is {classes[index]!r} in "
+                        f"{path / name} should be class {index}, which is {own!r} in "
                         "the dataset. Make both of the same classes, in the same order."
                     )
             return sorted(folders, key=lambda folder: indices[folder.name])

@@ -14,14 +14,17 @@ Names are those of the authors' own programs:
     lightly       examples and benchmarks of lightly-ai/lightly: backbone, or teacher_backbone, a
                   ResNet or the Sequential of its children; its own ResNets have other shortcuts
     timm          training checkpoints of huggingface/pytorch-image-models: averaged weights first
-    torchvision   the bare ResNet; so are timm's published weights and the files with the backbone
-                  alone of DINO and Barlow Twins
+    torchvision   the bare ResNet, in the references' checkpoints below 'model'; so are timm's
+                  published weights, the files with the backbone alone of DINO and Barlow Twins, and
+                  the teachers of SRe2L and RDED. Also ResNets of kuangliu/pytorch-cifar, whose
+                  shortcut and linear are torchvision's downsample and fc
 
-All but the last may have the prefix `module.`, which DataParallel adds.
+Keys may have the wrappers that scdd.interop.state_dicts removes. A file with none of these layouts
+is searched for a ResNet with torchvision's keys, however deep it is in dictionaries and prefixes.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -30,13 +33,15 @@ import torch
 from torch import Tensor
 
 from scdd.errors import ScddError
-from scdd.interop.unpickle import read_foreign
+from scdd.interop.state_dicts import described, flat, listed, resnets
+from scdd.interop.unpickle import plain, read_foreign
 from scdd.networks.resnet import RESNETS, Bottleneck, backbone_state, build
 from scdd.params.network import Network
 
-WRAPPED = "module."
 COUNTER = ".num_batches_tracked"  # missing in files from before PyTorch 0.4.1
-LISTED = 12  # keys that a message names
+RUNNING = ("running_mean", "running_var")
+WITH_FC = "backbone.fc.weight"  # an ordinary network, named backbone by whoever trained it
+HEADS = ("fc.", "linear.")  # classifiers that torchvision and kuangliu have inside the ResNet
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,8 @@ class Layout:
     prefix: of the backbone's keys. holder: the file's entry with the state dict; 'state_dict' may
     also be the file itself. heads: prefixes of keys that are not part of the backbone. classifier:
     the prefix of a linear classifier's keys, '' for none. sign: a prefix of keys by which the
-    layout differs from others with the same `prefix`. padded: a 3x3 stem is padded by 2.
+    layout differs from others with the same `prefix`. not_with: a key that it has not. padded:
+    a 3x3 stem is padded by 2.
     """
 
     name: str
@@ -55,35 +61,44 @@ class Layout:
     heads: tuple[str, ...] = ()
     classifier: str = ""
     sign: str = ""
+    not_with: str = ""
     padded: bool = False
 
     def state(self, content: Mapping[str, Any]) -> dict[str, Any]:
-        """The state dict without DataParallel's prefix; empty where there is none."""
-        state = content.get(self.holder, content if self.holder == "state_dict" else None)
-        if not isinstance(state, Mapping):
-            return {}
-        return {str(key).removeprefix(WRAPPED): value for key, value in state.items()}
+        """The state dict without wrappers; empty where there is none."""
+        if self.holder == "state_dict" and self.holder not in content:
+            return flat(content, depth=1)
+        state = content.get(self.holder)
+        return flat(state) if isinstance(state, Mapping) else {}
 
     def fits(self, state: Mapping[str, Any]) -> bool:
         """Whether `state` has keys of a ResNet below the prefix, and the sign."""
+        if self.not_with in state:
+            return False
         part = re.compile(re.escape(self.prefix) + r"(conv1\.|bn1\.|layer\d\.|\d+\.)")
         return any(map(part.match, state)) and any(key.startswith(self.sign) for key in state)
 
 
-# in the order in which they are tried: the last one would fit parts of others
+# in the order in which they are tried: the last one, which is found at any prefix, would fit parts
+# of others
 LAYOUTS = (
     Layout("mocov2", "encoder_q.", heads=("fc.",)),
     Layout("mocov2", "encoder_q.net.", heads=("fc.",)),
     Layout("mocov3", "base_encoder.", heads=("fc.",)),
     Layout("swav", "", heads=("projection_head.", "prototypes."), sign="projection_head."),
-    Layout("dino", "backbone.", "teacher"),
-    Layout("barlow-twins", "backbone.", "model"),
+    Layout("dino", "backbone.", "teacher", not_with=WITH_FC),
+    Layout("barlow-twins", "backbone.", "model", not_with=WITH_FC),
     Layout("solo-learn", "backbone.", classifier="classifier.", sign="classifier.", padded=True),
     Layout("solo-learn", "encoder.", classifier="classifier.", sign="classifier.", padded=True),
-    Layout("lightly", "backbone.", classifier="online_classifier.classification_head."),
+    Layout(
+        "lightly",
+        "backbone.",
+        classifier="online_classifier.classification_head.",
+        not_with=WITH_FC,
+    ),
     Layout("lightly", "teacher_backbone."),
     Layout("timm", "", "state_dict_ema", heads=("fc.",), classifier="fc."),
-    Layout("torchvision", "", heads=("fc.",), classifier="fc."),
+    Layout("torchvision", "", heads=HEADS, classifier="fc."),
 )
 NAMES = tuple(dict.fromkeys(layout.name for layout in LAYOUTS))
 ALSO_BARE = ("dino", "barlow-twins", "timm")  # also published with torchvision's keys
@@ -93,12 +108,14 @@ ALSO_BARE = ("dino", "barlow-twins", "timm")  # also published with torchvision'
 class ForeignBackbone:
     """A backbone as a file has it.
 
-    architecture: of the file, with '' for an unknown arch or stem; the stem 'small' may also be
-    'small-pad2', which keys and shapes do not show. state: float32 tensors by torchvision's keys.
-    classifier: `fc.weight` [classes, features] and `fc.bias` [classes], or empty.
+    prefix: of its keys in the file, without wrappers. architecture: of the file, with '' for an
+    unknown arch or stem; the stem 'small' may also be 'small-pad2', which keys and shapes do not
+    show. state: float32 tensors by torchvision's keys. classifier: `fc.weight` [classes, features]
+    and `fc.bias` [classes], or empty.
     """
 
     layout: str
+    prefix: str
     architecture: Network
     state: dict[str, Tensor]
     classifier: dict[str, Tensor]
@@ -122,22 +139,48 @@ def find(path: Path, name: str = "auto") -> ForeignBackbone:
     }
     if [tensor.ndim for tensor in classifier.values()] != [2, 1]:
         classifier = {}
-    return ForeignBackbone(layout.name, _architecture(backbone, layout), backbone, classifier)
+    architecture = _architecture(backbone, layout)
+    return ForeignBackbone(layout.name, layout.prefix, architecture, backbone, classifier)
 
 
 def _choose(content: Mapping[str, Any], name: str, path: Path) -> tuple[Layout, dict[str, Any]]:
-    possible = [layout for layout in LAYOUTS if name in {"auto", layout.name}]
-    if name in ALSO_BARE:
-        possible.append(replace(LAYOUTS[-1], name=name))
+    bare = LAYOUTS[-1]
+    possible = [layout for layout in LAYOUTS[:-1] if name in {"auto", layout.name}]
     for layout in possible:
         state = layout.state(content)
         if layout.fits(state):
             return layout, state
+    if found := _elsewhere(content, [layout for layout in possible if layout.prefix]):
+        return found
+    values = flat(content)
+    networks = resnets(values) or ([""] if bare.fits(values) else [])
+    if name in {"auto", bare.name, *ALSO_BARE}:
+        if len(networks) > 1:
+            raise ScddError(
+                f"{path} has several ResNets, below the keys {listed(networks)}: save the one that "
+                "is meant in a file of its own."
+            )
+        for prefix in networks:
+            head = next((h for h in HEADS if f"{prefix}{h}weight" in values), HEADS[0])
+            named = bare.name if name == "auto" else name
+            return replace(bare, name=named, prefix=prefix, classifier=f"{prefix}{head}"), values
     what = "no known layout" if name == "auto" else f"not the layout {name}"
     raise ScddError(
-        f"{path} has {what}: no ResNet was found. Its keys are {_listed(map(str, content))}. "
+        f"{path} has {what}: no ResNet was found. {described(content)} "
         f"Known layouts: {', '.join(NAMES)}."
     )
+
+
+def _elsewhere(
+    content: Mapping[str, Any], layouts: list[Layout]
+) -> tuple[Layout, dict[str, Any]] | None:
+    """A layout in another entry of the file than its authors', if one entry alone has it."""
+    states = [flat(value) for value in content.values() if isinstance(value, Mapping)]
+    for layout in layouts:
+        fitting = [state for state in states if layout.fits(state)]
+        if len(fitting) == 1:
+            return layout, fitting[0]
+    return None
 
 
 def _by_torchvision(state: Mapping[str, Any], layout: Layout) -> dict[str, Any]:
@@ -163,13 +206,26 @@ def _by_torchvision(state: Mapping[str, Any], layout: Layout) -> dict[str, Any]:
 
 
 def _checked(value: Any, key: str, path: Path) -> Tensor:
+    """The tensor as float32, a counter as int64. Raises ScddError, naming file and key, for what is
+    not a dense tensor of finite floats, and for negative variances."""
     if not isinstance(value, Tensor):
         raise ScddError(f"{path}: {key} is a {type(value).__name__}, not a tensor.")
-    if not value.is_floating_point():
-        return value
-    if not bool(value.isfinite().all()):
+    tensor = plain(value, f"{path}: {key}")
+    if key.endswith(COUNTER):  # of no use here, and of infinity where it was cut to float16
+        if not bool(tensor.isnan().any()):
+            return tensor.nan_to_num(posinf=0).long()
+    elif not tensor.is_floating_point():
+        kind = str(tensor.dtype).removeprefix("torch.")
+        raise ScddError(f"{path}: {key} is a tensor of {kind}, but weights are floats.")
+    tensor = tensor.float()
+    if not bool(tensor.isfinite().all()):
         raise ScddError(f"{path}: {key} has values that are not finite (NaN or infinite).")
-    return value.float()
+    if key.endswith(RUNNING[1]) and bool((tensor < 0).any()):
+        raise ScddError(
+            f"{path}: {key} has negative values (down to {float(tensor.min()):.3g}), which are not "
+            "variances. The file is damaged."
+        )
+    return tensor
 
 
 def _architecture(state: Mapping[str, Tensor], layout: Layout) -> Network:
@@ -214,9 +270,14 @@ def fitted(foreign: ForeignBackbone, wanted: Network, path: Path) -> dict[str, T
     with torch.device("meta"):
         needed = backbone_state(build(wanted, 1))
     state = {**{key: torch.tensor(0) for key in needed if key.endswith(COUNTER)}, **foreign.state}
+    if not any(key.endswith(RUNNING) for key in foreign.state):
+        raise ScddError(
+            f"{path} has no running statistics of BatchNorm (running_mean and running_var), from "
+            "which images are recovered. Use a network that was trained with them."
+        )
     missing, unknown = sorted(needed.keys() - state.keys()), sorted(state.keys() - needed.keys())
-    faults = [f"lacks {_listed(missing)}"] if missing else []
-    faults += [f"has unknown keys {_listed(unknown)}"] if unknown else []
+    faults = [f"lacks {listed(missing)}"] if missing else []
+    faults += [f"has unknown keys {listed(unknown)}"] if unknown else []
     if faults:
         raise ScddError(
             f"{path}, read in the layout {foreign.layout}, does not hold a {wanted.arch}: the "
@@ -229,9 +290,3 @@ def fitted(foreign: ForeignBackbone, wanted: Network, path: Path) -> dict[str, T
                 f"{wanted.arch} of width {wanted.width:g}."
             )
     return {key: state[key] for key in needed}
-
-
-def _listed(keys: Iterable[str]) -> str:
-    keys = list(keys)
-    more = f" and {len(keys) - LISTED} more" if len(keys) > LISTED else ""
-    return ", ".join(keys[:LISTED]) + more

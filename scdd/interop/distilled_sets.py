@@ -23,7 +23,8 @@ from scdd.data.folders import (
 )
 from scdd.data.source import as_tensor
 from scdd.errors import ScddError, shown
-from scdd.interop.unpickle import read_pickled
+from scdd.interop.ranges import reading_of
+from scdd.interop.unpickle import plain, read_pickled
 from scdd.jobs.progress import say
 from scdd.views.pixels import denormalise
 
@@ -32,17 +33,20 @@ def class_images(
     path: Path,
     info: DatasetInfo,
     slots: Range,
-    mean: tuple[float, ...] | None,
-    std: tuple[float, ...] | None,
+    mean: tuple[float, ...] | None = None,
+    std: tuple[float, ...] | None = None,
+    stated: str | None = None,
 ) -> Iterator[Tensor]:
     """For each class in order its images uint8 [n, 3, R, R] in the half-open range `slots`; fewer
     than the range only where the set has no more.
 
-    mean, std: by which the file's tensors are normalised; None: the dataset's. Raises ScddError,
-    naming the file or folder, where classes, image size or number do not fit.
+    mean, std: by which the file's tensors are normalised; None: the dataset's. stated: their range
+    (scdd.interop.ranges); None: normalised. Raises ScddError, naming the file or folder, where
+    classes, image size or number do not fit, or the values are plainly in another range.
     """
     if files := tensor_files(path):
-        by_class_index = _of_tensors(files, info, slots, mean, std)
+        scale = replace(info, mean=mean or info.mean, std=std or info.std)
+        by_class_index = _of_tensors(files, info, slots, scale, stated)
     else:
         by_class_index = _of_folder(path, info, slots)
     for name, (count, images) in zip(info.classes, by_class_index, strict=True):
@@ -79,20 +83,15 @@ def _whole(file: Path, size: int) -> Tensor:
 
 
 def _of_tensors(
-    files: list[Path],
-    info: DatasetInfo,
-    slots: Range,
-    mean: tuple[float, ...] | None,
-    std: tuple[float, ...] | None,
+    files: list[Path], info: DatasetInfo, slots: Range, scale: DatasetInfo, stated: str | None
 ) -> Iterator[tuple[int, Tensor]]:
     """As `_of_folder`, from tensor files."""
     file = files[0]
     images, labels = _pair(files)
-    fits = images.dim() == 4 and images.is_floating_point() and labels.shape[:1] == images.shape[:1]
-    if not fits or not len(images):
+    if images.dim() != 4 or labels.shape[:1] != images.shape[:1] or not len(images):
         raise ScddError(
             f"{file} holds images {_shown(images)} and labels {_shown(labels)}; images must be "
-            "float [n, 3, R, R], with a label for each."
+            "[n, 3, R, R], floats or bytes, with a label for each."
         )
     _, channels, height, width = images.shape
     if channels != 3:
@@ -100,20 +99,14 @@ def _of_tensors(
     if (height, width) != (info.resolution, info.resolution):
         raise size_differs(file, width, height, info.resolution)
     if not bool(torch.isfinite(images).all()):
-        raise ScddError(f"{file} holds pixels that are not finite.")
-    labels = _classes(file, labels, len(info.classes))
-    scale = replace(info, mean=mean or info.mean, std=std or info.std)
-    pixels = denormalise(images, scale)
-    beyond = (images.float() * _column(scale.std) + _column(scale.mean) - 0.5).abs() > 0.5
-    share = 100 * beyond.float().mean()
-    say(f"{file.name}: {len(images)} images, {share:.1f} % of their values clamped")
+        raise ScddError(f"{file} holds pixels that are not finite (NaN or infinite).")
+    labels = _classes(files[-1], labels, len(info.classes))
+    reading, clamped = reading_of(file, images, stated, scale, info)
+    pixels = denormalise(images, reading)
+    say(f"{file.name}: {len(images)} images, {100 * clamped:.1f} % of their values clamped")
     for index in range(len(info.classes)):
         of_class = pixels[labels == index]
         yield len(of_class), of_class[slice(*slots)]
-
-
-def _column(values: tuple[float, ...]) -> Tensor:
-    return torch.tensor(values)[:, None, None]
 
 
 def _shown(value: Any) -> str:
@@ -138,12 +131,17 @@ def _pair(files: list[Path]) -> tuple[Tensor, Tensor]:
         contents = list(data[-1][:2])
     if len(contents) != 2 or not all(isinstance(part, Tensor) for part in contents):
         raise ScddError(f"{files[0]}: images and labels must be tensors.")
-    images, labels = (part.detach() for part in contents)
+    images, labels = (
+        plain(part.detach(), f"{files[-1] if place else files[0]}: {name}")
+        for place, (name, part) in enumerate(zip(("images", "labels"), contents, strict=True))
+    )
     return images, labels
 
 
 def _classes(file: Path, labels: Tensor, count: int) -> Tensor:
     """Class indices int64 [n] from labels [n], or from learned labels [n, classes] the largest."""
+    if not bool(torch.isfinite(labels).all()):
+        raise ScddError(f"{file} has labels that are not finite (NaN or infinite).")
     if labels.dim() == 2:
         if labels.shape[1] != count:
             raise ScddError(

@@ -19,6 +19,7 @@ from torch import Tensor
 from scdd.artifacts.files import filling, write_text
 from scdd.artifacts.images import SetInfo, class_images, open_set
 from scdd.artifacts.labels import Origin, open_store, stored_epochs
+from scdd.data.exported import TRAIN, folder_names
 from scdd.errors import ScddError
 from scdd.interop.fkd import SEED, TEACHER, to_batches
 from scdd.interop.fkd_files import batch_path
@@ -68,23 +69,16 @@ def parts(stream: Iterable[T], size: int) -> Iterator[Iterator[T]]:
         yield part
 
 
-def folder_names(classes: tuple[str, ...]) -> list[str]:
-    """A folder name for each class, such that their sorted order is the class order: the class
-    names if they are sorted, otherwise with their index in front, as `03_truck`.
-    """
-    names = [name.replace("/", "_") for name in classes]
-    width = len(str(len(names) - 1))
-    own = sorted(set(names)) == names and not any(name.startswith(".") for name in names)
-    return names if own else [f"{i:0{width}d}_{name}" for i, name in enumerate(names)]
-
-
 def to_imagefolder(folder: Path, path: Path, info: SetInfo, form: str) -> None:
-    """`<class>/<slot>.png`, as torchvision's ImageFolder reads it, and classes.txt."""
-    names = folder_names(info.classes)
-    for name in names:
-        (folder / name).mkdir()
+    """`train/<class>/<slot>.png`, as torchvision, timm and datasets read it, and classes.txt.
+
+    Without the folder `train`, timm and datasets would search the class folders for a split.
+    """
+    places = [folder / TRAIN / name for name in folder_names(info.classes)]
+    for place in places:
+        place.mkdir(parents=True)
     for item in items(path, info, form):
-        (folder / names[item.label] / f"{item.slot:05d}.{SUFFIX[form]}").write_bytes(item.content)
+        (places[item.label] / f"{item.slot:05d}.{SUFFIX[form]}").write_bytes(item.content)
     write_text(folder / "classes.txt", "".join(f"{name}\n" for name in info.classes))
 
 

@@ -8,6 +8,7 @@ import torch
 from scdd.artifacts.config import Frozen
 from scdd.artifacts.dataset import load_info
 from scdd.artifacts.shards import save_shards
+from scdd.data.exported import image_root
 from scdd.data.folders import set_files
 from scdd.interop.contents import require_planned
 from scdd.interop.distilled_sets import class_images
@@ -17,7 +18,8 @@ from scdd.jobs.progress import track
 
 def work(args: argparse.Namespace, config: Frozen, device: torch.device) -> None:
     info, params = load_info(args.data), config.params
-    require_planned(args.source, set_files(args.source), params["sha256"], args.source)
+    source = image_root(args.source)
+    require_planned(source, set_files(source), params["sha256"], args.source)
     mean, std = (tuple(params[key]) if params[key] else None for key in ("mean", "std"))
     record = {
         "digest": config.digest,
@@ -25,7 +27,8 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device) -> None
         "env": runtime.environment(device),
     }
     count = len(info.classes)
-    images = track(class_images(args.source, info, args.slots, mean, std), "classes", total=count)
+    found = class_images(source, info, args.slots, mean, std, params.get("range"))
+    images = track(found, "classes", total=count)
     save_shards(args.out, args.slots, info.classes, (0, count), images, record=record)
 
 

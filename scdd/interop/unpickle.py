@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from torch import Tensor
 
 from scdd.errors import ScddError
 
@@ -80,8 +81,31 @@ def read_pickled(path: Path, known: Sequence[Any] = INERT) -> Any:
                 "If you trust the file, load it with torch and save its tensors alone."
             ) from None
         raise _unreadable(path) from None
-    except Exception:  # a file that torch did not write can fail in any way
+    except Exception as error:  # a file that torch did not write can fail in any way
+        if "TorchScript" in str(error):
+            raise ScddError(
+                f"{path} is a TorchScript program, whose code is not run. Save its state_dict()."
+            ) from None
         raise _unreadable(path) from None
+
+
+def plain(tensor: Tensor, what: str) -> Tensor:
+    """The tensor, if it is a dense one of real numbers that are here, as NumPy would have it.
+
+    Unsigned integers of more than 8 bits become int64, since torch cannot compare them. Raises
+    ScddError, naming `what`, for sparse, nested, quantised, complex and 8-bit float tensors, and
+    for those without values (of the device `meta`).
+    """
+    kind = str(tensor.dtype).removeprefix("torch.")
+    if tensor.is_nested:
+        raise ScddError(f"{what} is a nested tensor. Save it as a dense tensor.")
+    if tensor.layout != torch.strided:
+        raise ScddError(f"{what} is a sparse tensor. Save it as a dense tensor.")
+    if tensor.is_meta:
+        raise ScddError(f"{what} is a tensor without values (of the device meta).")
+    if tensor.is_quantized or tensor.is_complex() or kind.startswith(("float8", "float4")):
+        raise ScddError(f"{what} is a tensor of {kind}. Save it as float32.")
+    return tensor.long() if kind in {"uint16", "uint32", "uint64"} else tensor
 
 
 def _unreadable(path: Path) -> ScddError:

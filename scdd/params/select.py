@@ -1,7 +1,7 @@
 """Images that are not recovered: real ones and noise."""
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Gt, Le, Lt
 
@@ -63,6 +63,17 @@ class Import(Section):
         None, "that tensors are normalised by, in [0, 1]; null: the dataset's"
     )
     std: Std | None = param(None, "the same")
+    range: Literal["unit", "byte", "symmetric", "normalised"] | None = param(
+        None,
+        "that tensors are in: unit [0, 1], byte [0, 255], symmetric [-1, 1]; null: normalised, and "
+        "refused if the numbers plainly show another",
+        as_before=None,
+    )
 
     def __post_init__(self) -> None:
         require_mean_and_std(self.mean, self.std)
+        if self.mean is not None and self.range not in {None, "normalised"}:
+            raise ValueError(
+                f"mean and std are of normalised tensors, but range is {self.range}; set one of "
+                "the two"
+            )

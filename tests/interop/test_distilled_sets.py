@@ -208,9 +208,9 @@ def test_pixels_are_denormalised_clamped_and_rounded(tmp_path: Path) -> None:
     [
         (torch.zeros(3, 1, 8, 8), torch.arange(3), "images of 1 channels"),
         (torch.zeros(3, 3, 9, 8), torch.arange(3), "images of 8 x 9 pixels"),
-        (torch.zeros(3, 3, 8, 8).byte(), torch.arange(3), "holds images uint8 [3, 3, 8, 8]"),
+        (torch.zeros(3, 3, 8).byte(), torch.arange(3), "holds images uint8 [3, 3, 8]"),
         (torch.zeros(3, 3, 8, 8), torch.arange(2), "with a label for each"),
-        (torch.zeros(3, 3, 8, 8), torch.tensor(3), "labels int64 []; images must be float"),
+        (torch.zeros(3, 3, 8, 8), torch.tensor(3), "labels int64 []; images must be [n, 3, R, R]"),
         (torch.zeros(0, 3, 8, 8), torch.arange(0), "holds images float32 [0, 3, 8, 8]"),
         (torch.zeros(3, 3, 8, 8), torch.eye(3)[[0, 1, 1]], "x.pt: class 'c' has no images."),
         (torch.zeros(3, 3, 8, 8) / 0, torch.arange(3), "not finite"),
@@ -246,7 +246,8 @@ def test_the_programs_make_an_image_set_of_an_export(tmp_path: Path) -> None:
     """What is exported and imported again has the same pixels."""
     toy.write(tmp_path, ipc=3)
     export_set(tmp_path / "images" / "set.json", "imagefolder", tmp_path / "theirs", "png")
-    content = sha256_of(tmp_path / "theirs", set_files(tmp_path / "theirs"))
+    theirs = tmp_path / "theirs" / "train"
+    content = sha256_of(theirs, set_files(theirs))
     params = {"sha256": content, "mean": None, "std": None}
     toy.freeze(tmp_path / "import_images.json", "import_images", params, data="d")
     data = f"--data={tmp_path / 'data' / 'dataset.json'}"
@@ -331,6 +332,15 @@ def test_a_hash_is_kept_until_a_file_changes(
     assert imported(config).key == before.key
 
 
+def test_an_export_is_named_by_its_folder_or_by_train(config: Config, tmp_path: Path) -> None:
+    before = imported(config)
+    (tmp_path / "export").mkdir()
+    (tmp_path / "theirs").rename(tmp_path / "export" / "train")
+    for path in ("export", "export/train"):
+        config["methods"][1]["import"] = str(tmp_path / path)
+        assert imported(config).key == before.key
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -339,6 +349,14 @@ def test_a_hash_is_kept_until_a_file_changes(
         (
             {"import": {"path": "theirs", "mean": [0.5] * 3, "std": [0.5] * 3}},
             "methods.theirs.import.mean: theirs is an image folder, whose pixels are not normal",
+        ),
+        (
+            {"import": {"path": "theirs", "range": "byte"}},
+            "methods.theirs.import.range: theirs is an image folder, whose pixels are not normal",
+        ),
+        (
+            {"import": {"path": "x", "mean": [0] * 3, "std": [1] * 3, "range": "unit"}},
+            "methods.1.import: mean and std are of normalised tensors, but range is unit",
         ),
         ({"import": {"pth": "x"}}, "unknown key methods.1.import.pth. Did you mean 'path'?"),
         ({"imprt": "x"}, "unknown key methods.1.imprt. Did you mean 'import'?"),

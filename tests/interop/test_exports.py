@@ -11,12 +11,15 @@ import torch
 import toy
 import webdataset
 from PIL import Image
+from timm.data import create_dataset
 from torch import Tensor
 from torchvision.datasets import ImageFolder
 
 from scdd import cli
 from scdd.artifacts.images import load_set, make_set
 from scdd.artifacts.shards import save_shard
+from scdd.data.exported import folder_names, image_root
+from scdd.data.folders import by_class
 from scdd.errors import ScddError
 from scdd.interop import exports
 
@@ -72,7 +75,7 @@ def same(found: list[tuple[Tensor, int]], path: Path) -> bool:
 def test_torchvision_reads_the_image_folder(tmp_path: Path, classes: tuple[str, ...]) -> None:
     path = write_set(tmp_path, classes)
     assert command(path, "imagefolder") == 0
-    read = ImageFolder(str(tmp_path / "out"))
+    read = ImageFolder(str(tmp_path / "out" / "train"))
     assert same([(pixels(image), label) for image, label in read], path)
     assert [name.split("_")[-1] for name in read.classes] == list(classes)
     assert (tmp_path / "out" / "classes.txt").read_text().splitlines() == list(classes)
@@ -89,13 +92,135 @@ def test_torchvision_reads_the_image_folder(tmp_path: Path, classes: tuple[str, 
     ],
 )
 def test_folders_sort_in_class_order(classes: tuple[str, ...], folders: list[str]) -> None:
-    assert exports.folder_names(classes) == folders
+    assert folder_names(classes) == folders
     assert sorted(folders) == folders
+
+
+# class names that some reader would take for something else, or sort otherwise
+ODD = [
+    ("test", "train"),
+    ("apple", "test", "train", "val"),
+    ("dev", "eval", "evaluation", "testing", "training", "valid", "validation"),
+    ("my-test-x", "no val", "pre_dev", "test2", "val.png"),
+    ("data", "metadata", "metadata.csv"),
+    ("a b", "c  d"),
+    ("a/b", "c"),
+    ("a/b", "a_b"),
+    ("a\\b", "a::b", "x[1]", "y*", "z?", "b%20c", "a#b", "http://x", "a\nb"),
+    ("é", "ü", "日本"),
+    ("e\u0301", "\u00e9"),
+    (".hidden", "__private", "b"),
+    ("Cat", "cat"),
+    ("B", "a"),
+    ("9", "10"),
+    ("1", "01", "1.0"),
+    (" x", "y.", "--z"),
+    ("x" * 300, "日" * 120),
+]
+
+
+def read_by_torchvision(out: Path) -> Any:
+    return ImageFolder(str(out / "train"))
+
+
+def read_by_torchvision_of_timm(out: Path) -> Any:
+    return create_dataset("torch/image_folder", root=str(out), split="train")
+
+
+def read_by_timm(out: Path) -> Any:
+    return create_dataset("", root=str(out), split="train")
+
+
+def read_by_timm_inside(out: Path) -> Any:
+    return create_dataset("", root=str(out / "train"), split="train")
+
+
+def rows(*path: str, **more: Any) -> Any:
+    read = datasets.load_dataset(*path, split="train", **more)
+    return [(row["image"], row["label"]) for row in read]
+
+
+def read_by_datasets(out: Path) -> Any:
+    return rows(str(out), cache_dir=str(out.parent / "cache"))
+
+
+def read_by_datasets_imagefolder(out: Path) -> Any:
+    return rows("imagefolder", data_dir=str(out), cache_dir=str(out.parent / "cache"))
+
+
+def read_by_datasets_inside(out: Path) -> Any:
+    data = str(out / "train")
+    return rows("imagefolder", data_dir=data, cache_dir=str(out.parent / "cache"))
+
+
+READERS = [
+    read_by_torchvision,
+    read_by_torchvision_of_timm,
+    read_by_timm,
+    read_by_timm_inside,
+    read_by_datasets,
+    read_by_datasets_imagefolder,
+    read_by_datasets_inside,
+]
+
+
+@pytest.mark.parametrize("classes", ODD, ids=lambda classes: ascii(classes)[:40])
+def test_every_reader_reads_the_whole_image_folder(
+    tmp_path: Path, classes: tuple[str, ...]
+) -> None:
+    path = write_set(tmp_path, classes)
+    assert command(path, "imagefolder") == 0
+    for read in READERS:
+        found = [(pixels(image), label) for image, label in read(tmp_path / "out")]
+        assert same(found, path), read.__name__
+    root = image_root(tmp_path / "out")  # and an import finds the classes again
+    assert [folder.name for folder in by_class(root, classes)] == folder_names(classes)
+
+
+@pytest.mark.parametrize("name", ["test", "val-set", "train"])
+def test_the_exports_own_name_tells_no_reader_of_a_split(tmp_path: Path, name: str) -> None:
+    path = write_set(tmp_path / "validation", ("ant", "train"))
+    for to in ("imagefolder", "parquet"):
+        out = tmp_path / to / name
+        exports.export_set(path, to, out, "png")
+        assert same([(pixels(image), label) for image, label in read_by_datasets(out)], path)
+
+
+def test_the_folder_that_an_import_reads(tmp_path: Path) -> None:
+    (tmp_path / "export" / "train" / "train").mkdir(parents=True)
+    assert image_root(tmp_path / "export") == tmp_path / "export" / "train"
+    assert image_root(tmp_path / "export" / "train") == tmp_path / "export" / "train"
+    (tmp_path / "plain" / "train").mkdir(parents=True)
+    (tmp_path / "plain" / "train" / "0.png").touch()
+    assert image_root(tmp_path / "plain") == tmp_path / "plain"
+    (tmp_path / "export" / "val").mkdir()
+    assert image_root(tmp_path / "export") == tmp_path / "export"
+    assert image_root(tmp_path / "gone") == tmp_path / "gone"
+
+
+@pytest.mark.parametrize("to", ["webdataset", "parquet"])
+def test_class_names_are_kept_by_the_other_forms(tmp_path: Path, to: str) -> None:
+    path = write_set(tmp_path, ("train", "a/b", "test", "日本", ".x"))
+    assert command(path, to) == 0
+    if to == "webdataset":
+        tars = sorted(map(str, tmp_path.glob("out/*.tar")))
+        read = list(webdataset.WebDataset(tars, shardshuffle=False).decode("pil"))
+        assert same([(pixels(sample["png"]), sample["cls"]) for sample in read], path)
+        found = rows_of_webdataset(tmp_path / "out")
+    else:
+        found = read_by_datasets(tmp_path / "out")
+    assert same([(pixels(image), label) for image, label in found], path)
+
+
+def rows_of_webdataset(out: Path) -> Any:
+    files, cache = f"{out}/*.tar", str(out.parent / "cache")
+    read = datasets.load_dataset("webdataset", data_files=files, split="train", cache_dir=cache)
+    return [(row["png"], row["cls"]) for row in read]
 
 
 def test_jpeg_is_near_the_pixels_and_says_so_by_its_name(path: Path) -> None:
     assert command(path, "imagefolder", "--format", "jpeg") == 0
-    file = path.parent / "out" / "0_cat" / "00000.jpg"
+    file = path.parent / "out" / "train" / "0_cat" / "00000.jpg"
     with Image.open(file) as image:
         assert image.format == "JPEG"
         difference = pixels(image).float() - load_set(path).images[0].float()

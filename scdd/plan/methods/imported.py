@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from scdd.data.exported import image_root
 from scdd.data.folders import by_index_alone, tensor_files
 from scdd.errors import ScddError
 from scdd.params.experiment import Method
@@ -28,7 +29,8 @@ class Imported(Kind):
         }
 
     def source(self, draft: Draft, method: Method, ipc: int) -> Node:
-        where, path = f"methods.{method.name}.import", Path(self.images.path)
+        where, given = f"methods.{method.name}.import", Path(self.images.path)
+        path = image_root(given)
         if method.labels and len(method.ipc or draft.config.ipc) > 1:
             raise ScddError(
                 f"methods.{method.name}.labels: they are of all images of {path}, so there is one "
@@ -45,14 +47,15 @@ class Imported(Kind):
             labelled=bool(method.labels),
         )
         tensors = bool(tensor_files(path))
-        if self.images.mean is not None and not tensors:
-            raise ScddError(
-                f"{where}.mean: {path} is an image folder, whose pixels are not normalised. "
-                "Leave mean and std out."
-            )
-        draft.note(f"{self.title}: images of others, from {path.name}.")
+        for key in ("mean", "range"):
+            if getattr(self.images, key) is not None and not tensors:
+                raise ScddError(
+                    f"{where}.{key}: {path} is an image folder, whose pixels are not normalised. "
+                    "Leave mean, std and range out."
+                )
+        draft.note(f"{self.title}: images of others, from {given.name}.")
         if tensors or by_index_alone(path, draft.class_names):
-            draft.note(f"{path.name} does not tell its class order; assumed the dataset's.")
+            draft.note(f"{given.name} does not tell its class order; assumed the dataset's.")
         label, parents = f"{draft.data.label}-imported", {"data": draft.data}
         node = draft.plan.add_section("import_images", label, self.images, parents, sha256=content)
         draft.plan.imports.setdefault(node.key, self.images.path)
