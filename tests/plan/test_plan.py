@@ -648,7 +648,7 @@ def test_mappings_merge_key_by_key() -> None:
             {"backbones": [{"method": "mocov2", "overrides": {}}]},
             "backbones.0.overrides is called squeeze now.",
         ),
-        ({"backbones": [{"squeeze": "mocov2"}]}, "backbones.0.method is missing."),
+        ({"backbones": [{"squeeze": "mocov2"}]}, "backbones.0.squeeze is called method now."),
         ({"recover": {"block": 3, "lr": "fast"}}, "recover.lr: input should be a valid number"),
         (
             {"recover": {"block": 3, "lr": -1}},
