@@ -74,9 +74,13 @@ def test_a_job_that_is_asked_to_leave_saves_and_the_next_goes_on(
     first = job.start()
     job.wait_until_it_works()
     first.send_signal(number)
+    assert first.stderr
+    log = ""
+    while "leaving" not in log and (line := first.stderr.readline()):
+        log += line
     first.send_signal(signal.SIGTERM)  # as Slurm may, more than once
-    log = first.communicate()[1]
-    assert first.returncode == 143
+    log += first.stderr.read()
+    assert first.wait() == 143
     assert f"{number.name}: saving, then leaving" in log
     assert "saved at step" in log
     assert "Traceback" not in log
