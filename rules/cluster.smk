@@ -1,4 +1,4 @@
-# What jobs are told of the machine, and what they ask of a cluster.
+# What jobs are told about the machine, and which resources they ask for.
 from scdd.jobs import orphans
 
 THREADS = plan.machine["threads"]
@@ -11,25 +11,25 @@ MACHINE = (
 
 
 def resumed(work):
-    """The arguments of a job that saves its state in `work` and resumes, beside its code's print."""
+    """The arguments of a job that saves its state in the folder `work` and resumes from it."""
     return f"--work {work} --save-every {plan.machine['save_every']} {MACHINE}"
 
 
 def on_slurm():
-    """Whether this is the driver of Slurm jobs, or one of them; known when jobs are made only."""
+    """Whether this process submits Slurm jobs or is one. Not known yet when this file is parsed."""
     plugin = workflow.executor_plugin
     return plugin is not None and plugin.name.startswith("slurm")
 
 
 def needs(stage, work=None):
-    """The resources of a job of `stage`. A run without Slurm heeds `gpu` alone.
+    """The resources of a job of `stage`. Without Slurm, only `gpu` has an effect.
 
-    work: where the job keeps its state, with wildcards. The job waits for one that an earlier,
-    dead driver left there.
+    work: the folder of the job's saved state, with wildcards. If a Slurm job of an earlier run,
+    whose driver died, still works there, the new job waits for it.
     """
 
     def options(wildcards):
-        signal = "--signal=TERM@300"  # well before the time limit, so that a job can save
+        signal = "--signal=TERM@300"  # 300 s before the time limit, so that a job can save
         if work and on_slurm() and workflow.is_main_process:
             state = Path(work.format(**dict(wildcards.items())))
             return f"{signal} {orphans.after(state)}".rstrip()

@@ -1,4 +1,4 @@
-# The plan of this run, and how a rule finds the files of an artifact's parents in it.
+# Loads the plan of this run, and has the functions by which rules find their inputs in it.
 import re
 import shlex
 
@@ -19,13 +19,13 @@ if set("{}") & set(str(workflow.basedir)):
         f"Snakemake takes braces in a path for wildcards. Rename the folder {workflow.basedir}."
     )
 
-# where a configuration's `base` is looked for: beside the file that names it
+# the configuration; a relative `base` in it is looked for in its folder
 files = workflow.overwrite_configfiles or [Path(workflow.basedir) / "config.yaml"]
 
 try:
     if workflow.is_main_process:
         for file in map(Path, files):
-            read_yaml(file)  # Snakemake has read it, but takes the last of two equal keys
+            read_yaml(file)  # Snakemake has read it too, but accepts duplicate keys
     plan = load.for_run(config, Path(files[-1]).parent, workflow.is_main_process)
     slurm = cluster.for_run(
         Path(workflow.basedir) / "slurm" / "cluster.yaml", workflow.is_main_process
@@ -36,16 +36,17 @@ except ScddError as error:
     raise WorkflowError(str(error)) from None
 
 
-# A job parses this file again: it must find what the driver read, not read its own.
+# Each job parses this file again. Through these variables it gets what the driver read, even if the
+# files were edited since.
 envvars:
     load.VARIABLE,
     RUN,
     cluster.VARIABLE,
 
 
-# Jobs must find this checkout's programs wherever the run takes place. The rules start them by
-# `exec`: a shell in between would die of Slurm's SIGTERM while its program is still saving.
-# Snakemake formats the prefix as it does a command, where braces are doubled.
+# Jobs must import scdd from this checkout, whatever folder Snakemake runs in. Rules start programs
+# with `exec`: otherwise Slurm's SIGTERM would end the shell while the program is still saving.
+# Braces are doubled because Snakemake formats the prefix like a command.
 checkout = shlex.quote(str(workflow.basedir))
 shell.prefix(f"export PYTHONPATH={checkout}${{{{PYTHONPATH:+:$PYTHONPATH}}}}; ")
 
@@ -61,18 +62,18 @@ def node_of(stage, wildcards):
 
 
 def code_of(stage):
-    """The print of the code that makes an artifact of `stage`."""
+    """The file with the fingerprint of the code that makes an artifact of `stage`."""
     return lambda wildcards: code.print_path(node_of(stage, wildcards))
 
 
 def parents(stage, role):
-    """What the parents in `role` have made, of an artifact of `stage`: one file for each, and
-    nothing where it has no such parent."""
+    """The files made by the parents that an artifact of `stage` has in `role`: one for each parent;
+    none if it has no such parent."""
     return lambda wildcards: plan.made_by(node_of(stage, wildcards), role)
 
 
 def dataset(stage, *files):
-    """dataset.json, and `files` beside it, of the dataset that an artifact descends from."""
+    """The dataset.json of the dataset that an artifact descends from, then `files` beside it."""
 
     def find(wildcards):
         folder = plan.data_of(node_of(stage, wildcards)).folder
@@ -82,32 +83,32 @@ def dataset(stage, *files):
 
 
 def root_of(stage):
-    """Where the dataset's files are, as an argument."""
+    """The folder with the original files of the dataset, for a command line."""
     return lambda wildcards: plan.roots[plan.data_of(node_of(stage, wildcards)).key]["root"]
 
 
 def imported(stage):
-    """The files of others that an artifact is made of, as an argument. They are not an input, since
-    only their content counts."""
+    """The path of the files that an artifact is imported from, for a command line. They are not an
+    input of the rule, because their content counts and not their time."""
     return lambda wildcards: plan.imports[node_of(stage, wildcards).key]
 
 
 def checkpoint(wildcards):
-    """The file that a squeeze imports, as an argument. It is not an input: only its content
-    counts."""
+    """The argument with the file that a squeeze imports; empty for others. The file is not an input
+    of the rule, because its content counts and not its time."""
     file = plan.imports.get(node_of("squeeze", wildcards).key)
     return f"--checkpoint {shlex.quote(file)}" if file else ""
 
 
 def real_images(wildcards):
-    """The training set of a recovery that needs real images; nothing for others."""
+    """The training set, for a recovery that reads real images; empty for others."""
     node = node_of("recover", wildcards)
     needed = Recover.of(node.params).reads_images
     return plan.data_of(node).folder / "train.safetensors" if needed else []
 
 
 def label_shards(wildcards):
-    """The soft-label files that a student uses; nothing for hard labels."""
+    """The soft-label files that a student uses; empty for hard labels."""
     node = node_of("validate", wildcards)
     if "labels" not in node.parents:
         return []
@@ -115,7 +116,7 @@ def label_shards(wildcards):
 
 
 def image_set(wildcards):
-    """The image set that a student is trained on; nothing where that is the whole dataset."""
+    """The image set that a student is trained on; empty if it is trained on the whole dataset."""
     node = node_of("validate", wildcards)
     if "labels" in node.parents:
         node = plan.parent(node, "labels")
@@ -123,18 +124,18 @@ def image_set(wildcards):
 
 
 def whole_dataset(wildcards):
-    """The training set, where a student is trained on it; nothing for others."""
+    """The training set, for a student that is trained on all of it; empty for others."""
     node = node_of("validate", wildcards)
     return plan.parent(node, "data").folder / "train.safetensors" if "data" in node.parents else []
 
 
 def option(name):
-    """`--name` with the input of that name; nothing where that input is empty."""
+    """`--name` followed by the input of that name; empty if that input is empty."""
     return lambda wildcards, input: f"--{name} {input[name]}" if input.get(name) else ""
 
 
 def shards(stage, block):
-    """What a job makes that makes the images of a block of classes, for a range of slots."""
+    """The outputs of a job that makes images: one file for each class of `block`, and checksums."""
     folder = f"results/{stage}/{{node}}/slots_{{slots}}"
     return {
         "shards": [f"{folder}/class_{index:04d}.safetensors" for index in range(*block)],
@@ -143,27 +144,27 @@ def shards(stage, block):
 
 
 def shards_folder(wildcards, output):
-    """The artifact's folder, in which a job that makes images writes, as an argument."""
+    """The artifact's folder, in which a job that makes images writes, for a command line."""
     return Path(output.checksums).parents[1]
 
 
 def blocks_of(stage):
-    """The blocks of classes of all artifacts of a stage that makes images."""
+    """The blocks of classes that jobs of a stage make images of, each once."""
     return sorted({block for node in plan.of(stage) for block in plan.class_blocks(node)})
 
 
 def rule_name(stage, block):
-    """The stage's name if it has one block, so that --until and -R know it; else with the block."""
+    """The stage's name, so that --until and -R can use it; with the block if there are several."""
     return stage if len(blocks_of(stage)) == 1 else f"{stage}_{range_name(block)}".replace("-", "_")
 
 
 def with_block(stage, block):
-    """A wildcard constraint: the artifacts whose images are made by this block of classes."""
+    """A wildcard constraint: the names of the artifacts that have this block of classes."""
     nodes = [node for node in plan.of(stage) if block in plan.class_blocks(node)]
     return "|".join(re.escape(node.name) for node in nodes)
 
 
 def half_open(name):
-    """`0010-0019` as `10:20`."""
+    """The range in a file name, both ends included, as an argument: `0010-0019` gives `10:20`."""
     first, last = map(int, name.split("-"))
     return f"{first}:{last + 1}"

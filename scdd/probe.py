@@ -1,8 +1,8 @@
-"""Train a linear classifier on the frozen backbone, which must not change by a bit.
+"""Train a linear classifier on the frozen backbone, and check that the backbone did not change.
 
-features 'clean': the features of the images are computed once. 'augmented' (the published way): in
-every epoch new views of the images go through the network. 'imported': nothing is trained; the
-classifier is that of an imported file.
+probe.features says what the classifier is trained on. 'clean': the features of the unaugmented
+images, computed once. 'augmented' (as published): the features of new views in every epoch.
+'imported': nothing is trained; the classifier comes from the imported checkpoint.
 """
 
 import json
@@ -43,14 +43,17 @@ from scdd.rng import generator
 from scdd.views.mixing import draw_epoch
 from scdd.views.pixels import normalise
 
-CLEAN_BATCH = 256  # images a pass where no gradient is taken
+CLEAN_BATCH = 256  # images per forward pass without gradients
 
 
 @torch.no_grad()
 def features(
     network: ResNet, split: Split, info: DatasetInfo, precision: str, device: torch.device
 ) -> Tensor:
-    """float32 [n, d] of the clean images in order, on the device; the network is in eval mode."""
+    """The features of the unaugmented images, float32 [n, d], on `device`, in the split's order.
+
+    The network must be on `device`, in eval mode.
+    """
     order = torch.arange(len(split))
     batches = split.batches(order, CLEAN_BATCH, device)
     return torch.cat(
@@ -59,7 +62,7 @@ def features(
 
 
 def top(logits: Tensor, labels: Tensor, k: int) -> float:
-    """Percent of rows whose label is among the k largest logits."""
+    """The top-k accuracy in percent."""
     hits = (logits.topk(k, dim=1).indices == labels[:, None]).any(1)
     return 100 * hits.sum().item() / len(hits)
 
@@ -74,11 +77,14 @@ def batches(
     skip: int,
     device: torch.device,
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Index int64 [b] and features float32 [b, d] of an epoch's batches but the first `skip`, on
-    the device; `clean` features if given."""
+    """The batches of an epoch, without the first `skip`: indices int64 [b] of the images, and their
+    features float32 [b, d], on `device`.
+
+    The features are rows of `clean` if it is given; otherwise they are computed from views.
+    """
     order = torch.randperm(len(split), generator=generator(params.seed, "order", epoch))
     order = order[skip * params.batch :]
-    # pixels on the device are indexed there, files on the CPU
+    # clean features and pixels are on the device and indexed there; files are indexed on the CPU
     order = order.to(device) if clean is not None or split.pixels is not None else order
     if clean is not None:
         for index in order.split(params.batch):
@@ -88,8 +94,8 @@ def batches(
     draws = draw_epoch(transform, len(split), info.resolution, params.seed, epoch).to(device)
     for index, images in views(split, order, params.batch, draws, "none", info):
         with torch.no_grad():
-            seen = features_of(network, images, params.precision)
-        yield index, seen
+            inputs = features_of(network, images, params.precision)
+        yield index, inputs
 
 
 def train(
@@ -100,10 +106,11 @@ def train(
     device: torch.device,
     saved: JobState | None = None,
 ) -> None:
-    """Train `network.fc` from weights N(0, 0.01), as MoCo's, on the device; the rest in eval mode.
+    """Train `network.fc` on `device`; the backbone stays in eval mode.
 
-    network: on the CPU, where the weights are drawn. saved: where to resume from, and where to
-    leave the state. Raises ScddError if the loss is not finite, or the backbone changed by a bit.
+    The initial weights are normal with standard deviation 0.01, as in MoCo's code. network: on the
+    CPU, where these are drawn; it is moved to `device`. saved: the state to resume from, and where
+    it is saved. Raises ScddError if the loss is not finite or the backbone changed.
     """
     nn.init.normal_(network.fc.weight, std=0.01, generator=generator(params.seed, "weights"))
     nn.init.zeros_(network.fc.bias)
@@ -129,14 +136,14 @@ def train(
     for epoch in run:
         rate = stepped(epoch, params.epochs, params.lr, params.milestones)
         optimizer.param_groups[0]["lr"] = rate
-        left = batches(network, split, info, params, clean, epoch, run.skip, device)
-        for index, seen in run.steps_of(left):
-            loss = functional.cross_entropy(network.fc(seen), labels[index])
+        remaining = batches(network, split, info, params, clean, epoch, run.skip, device)
+        for index, inputs in run.steps_of(remaining):
+            loss = functional.cross_entropy(network.fc(inputs), labels[index])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             total += loss.detach()
-        if not math.isfinite(total.item()):  # the epoch's one wait for the device
+        if not math.isfinite(total.item()):  # waits for the device: once per epoch
             raise ScddError(
                 f"the probe's loss is not finite in epoch {epoch + 1} of {params.epochs}: "
                 f"lower probe.lr ({params.lr})."
@@ -144,36 +151,38 @@ def train(
         total.zero_()
     for key, tensor in backbone_state(network).items():
         if not torch.equal(tensor, before[key]):
-            raise ScddError(f"the backbone changed while it was probed: {key} changed.")
+            raise ScddError(f"the backbone changed while the probe was trained: {key}.")
 
 
 def take_classifier(
     network: ResNet, backbone: Checkpoint, path: Path, classes: tuple[str, ...], classes_of: Path
 ) -> None:
-    """Load `network.fc` from a backbone that was imported with a classifier.
+    """Load into `network.fc` the classifier that was imported together with the backbone.
 
-    Raises ScddError if there is none, or one for other classes; if the file does not name its
-    classes, only their number can be checked.
+    path: the file of `backbone`; classes_of: the file that lists `classes`. Raises ScddError if
+    there is no classifier, or if it is for other classes. If the imported file does not name its
+    classes, only their number is checked.
     """
     source = backbone.source or {}
     if "fc.weight" not in backbone.state:
         raise ScddError(
-            f"probe.features is imported, but the file of {path} has no classifier "
-            f"({source.get('file')}, layout {source.get('layout')}). Set it to clean or augmented."
+            f"probe.features is imported, but {path} has no classifier (imported from "
+            f"{source.get('file')}, layout {source.get('layout')}). Set probe.features to clean or "
+            "augmented."
         )
-    theirs = {name: backbone.state[f"fc.{name}"] for name in ("weight", "bias")}
-    count, width = theirs["weight"].shape
+    classifier = {name: backbone.state[f"fc.{name}"] for name in ("weight", "bias")}
+    count, width = classifier["weight"].shape
     if (count, width) != (len(classes), network.fc.in_features):
         raise ScddError(
             f"{source['file']} has a classifier of {count} classes ({width} features), but "
             f"{classes_of} has {len(classes)} ({network.fc.in_features}). Set probe.features to "
-            "clean or augmented, or use the classes that it was trained on."
+            "clean or augmented, or use the classes that this classifier was trained on."
         )
     if source["classes"] is None:
         say(f"assumed: the classes of {source['file']} are in the dataset's order")
     else:
         require_same_classes(source["classes"], source["file"], classes, classes_of)
-    network.fc.load_state_dict(theirs)
+    network.fc.load_state_dict(classifier)
 
 
 def work(args: Namespace, config: Frozen, device: torch.device, saved: JobState) -> None:
@@ -196,9 +205,9 @@ def work(args: Namespace, config: Frozen, device: torch.device, saved: JobState)
         train(network, dataset.train, info, params, device, saved)
     scores = {}
     for name, split in (("train", dataset.train), ("val", dataset.val)):
-        seen = features(network, split.to(device), info, params.precision, device)
+        inputs = features(network, split.to(device), info, params.precision, device)
         with torch.no_grad():
-            scores[name] = network.fc(seen), split.labels.to(device)
+            scores[name] = network.fc(inputs), split.labels.to(device)
     metrics = {"top1": top(*scores["val"], 1), "train_top1": top(*scores["train"], 1)}
     if len(info.classes) >= 5:
         metrics["top5"] = top(*scores["val"], 5)
@@ -217,8 +226,10 @@ def work(args: Namespace, config: Frozen, device: torch.device, saved: JobState)
 
 def main(argv: list[str] | None = None) -> int:
     parser = arguments.long_parser(__doc__, "data", "root", out="classifier checkpoint to write")
-    parser.add_argument("--backbone", type=Path, required=True, help="checkpoint of scdd.squeeze")
-    parser.add_argument("--metrics", type=Path, required=True, help="JSON of accuracies to write")
+    parser.add_argument("--backbone", type=Path, required=True, help="checkpoint from scdd.squeeze")
+    parser.add_argument(
+        "--metrics", type=Path, required=True, help="JSON file of accuracies to write"
+    )
     return runtime.run_long("probe", parser, work, argv, outputs=("out", "metrics"))
 
 

@@ -1,8 +1,8 @@
-"""Label an image set: the teacher's logits for every view of an epoch range, as one shard.
+"""Label an image set: the teacher's logits for every view of a range of epochs, as one shard.
 
-The teacher is in eval mode, so a label depends on its image's view alone (FKD, arXiv 2112.01528;
-SRe2L, arXiv 2306.13092, section 3.3); or it normalises by the statistics of the student's batches,
-as SC-DD's released code does. Of several teachers the logits are averaged.
+With `teacher_bn: eval`, a label depends only on the view (FKD, arXiv 2112.01528; SRe2L, arXiv
+2306.13092, section 3.3). With `batch`, the teacher normalises by the statistics of the student's
+batches, as in SC-DD's released code. The logits of several teachers are averaged.
 """
 
 import argparse
@@ -34,7 +34,7 @@ from scdd.networks.teachers import load_teachers
 from scdd.params.protocol import Relabel
 from scdd.views.mixing import Draws
 
-PASS = 256  # images a forward pass, always from one epoch: an epoch's labels fit any range
+PASS = 256  # images per forward pass; never of two epochs, so labels do not depend on the range
 
 
 class Averaged(nn.Module):
@@ -45,15 +45,15 @@ class Averaged(nn.Module):
         self.networks = nn.ModuleList(networks)
 
     def forward(self, x: Tensor) -> Tensor:
-        # in float32 under autocast too
+        # averaged in float32, also under autocast
         return torch.stack([network(x).float() for network in self.networks]).mean(0)
 
 
 def use_batch_statistics(network: nn.Module) -> None:
-    """Let every BatchNorm of `network`, in eval mode too, normalise by its batch.
+    """Make every BatchNorm of `network` normalise by its batch, also in eval mode.
 
-    The released code puts the teacher in training mode, in which its running statistics change but
-    are not read: labels are the same without them.
+    The running statistics are removed. SC-DD's released code instead puts the teacher in training
+    mode, where they are updated but not used, so the labels are the same.
     """
     for module in network.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
@@ -62,7 +62,7 @@ def use_batch_statistics(network: nn.Module) -> None:
 
 @torch.inference_mode()
 def label_passes(
-    answer: Callable[[Tensor], Tensor],
+    to_logits: Callable[[Tensor], Tensor],
     split: Split,
     draws: Draws,
     order: Tensor,
@@ -70,26 +70,31 @@ def label_passes(
     mix: str,
     info: DatasetInfo,
 ) -> Iterator[Tensor]:
-    """Logits float16 [b, classes] of passes of `size` images, in the given order, as `answer` gives
-    them for views float32 [b, 3, R, R]."""
+    """The logits float16 [b, classes] of each pass of `size` images, taken in `order`.
+
+    to_logits: maps views float32 [b, 3, R, R] to logits.
+    """
     order = order if split.pixels is None else order.to(split.pixels.device)
     for _, inputs in views(split, order, size, draws, mix, info):
-        yield answer(inputs).half()
+        yield to_logits(inputs).half()
 
 
-def answer_of(
+def logits_function(
     teacher: nn.Module, precision: str, device: torch.device, compiled: Compiled
 ) -> Callable[[Tensor], Tensor]:
-    """Views to logits. The teacher must be in eval mode; precision: 'float32', or 'bf16'
-    (autocast, which the views themselves must not be made under: it would round pixels)."""
+    """The function that maps views to logits. The teacher must be in eval mode.
+
+    precision: 'float32', or 'bf16' for autocast. Only the forward pass is under autocast: the views
+    are made outside, because it would round their pixels.
+    """
     forward = torch.compile(teacher, dynamic=False) if compiled == "full" else teacher
 
-    def answer(inputs: Tensor) -> Tensor:
+    def to_logits(inputs: Tensor) -> Tensor:
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
             logits: Tensor = forward(inputs)
         return logits
 
-    return captured(answer, device, compiled)
+    return captured(to_logits, device, compiled)
 
 
 def label(
@@ -105,18 +110,17 @@ def label(
     precision: str = "float32",
     compiled: Compiled = "none",
 ) -> dict[str, Tensor]:
-    """A shard's tensors (CPU), by name [epochs, n, ...]: the draws of the half-open range `epochs`,
-    and logits in their `form`.
+    """The tensors of a shard by name, each [epochs, n, ...], on the CPU: the random draws of the
+    views, and the logits in the given `form`, for the half-open range `epochs`.
 
-    An epoch's content depends on (labelling, epoch), not on the range. temperature: of the
-    students, for `encode`. saved: where to resume from, and where to leave the state. precision: of
-    the teacher's passes; compiled: see `scdd.jobs.capture`. Raises ScddError if a logit is not
-    finite in float16.
+    What an epoch holds does not depend on the range. temperature: the students', for `encode`.
+    saved: the state to resume from, and where it is saved. precision: of the teacher's forward
+    passes. compiled: see `scdd.jobs.capture`. Raises ScddError if a logit is not finite in float16.
     """
     n, mix = len(split), labelling.transform.mix
-    # a batch whose statistics count is a pass of its own
+    # if the teacher uses batch statistics, a pass must be one batch of the student
     size = labelling.batch if labelling.batch_bn and labelling.batch else PASS
-    answer = answer_of(teacher, precision, device, compiled)
+    to_logits = logits_function(teacher, precision, device, compiled)
     passes = Passes(device)
     shard = Shard(epochs[1] - epochs[0], saved or JobState())
     run = Epochs(
@@ -132,17 +136,18 @@ def label(
         draws = labelling.draw(n, split.resolution, epoch)
         order = labelling.order(n, epoch) if labelling.batch_bn else None
         order = torch.arange(n) if order is None else order
-        left = order[run.skip * size :]
-        there = draws.to(device)
-        for logits in run.steps_of(label_passes(answer, split, there, left, size, mix, info)):
+        remaining = order[run.skip * size :]
+        on_device = draws.to(device)
+        passed = label_passes(to_logits, split, on_device, remaining, size, mix, info)
+        for logits in run.steps_of(passed):
             passes.add({**encode(logits, form, temperature), "finite": logits.isfinite().all(1)})
-        whole = passes.joined(order)
-        if not bool(whole.pop("finite").all()):
+        labelled = passes.joined(order)
+        if not bool(labelled.pop("finite").all()):
             raise ScddError(
                 f"the teacher's logits in epoch {epoch} are not finite in float16. "
-                "Look at the probe: its learning rate may be too high."
+                "The probe may have diverged: try a lower probe.lr."
             )
-        shard.add({name: tensor[None] for name, tensor in {**draws.stored(), **whole}.items()})
+        shard.add({name: tensor[None] for name, tensor in {**draws.stored(), **labelled}.items()})
     return shard.tensors
 
 
@@ -166,7 +171,7 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: 
         split,
         labelling,
         params.form,
-        config.params.get("temperature", 1.0),  # forms that do not depend on it have none
+        config.params.get("temperature", 1.0),  # left out where the form does not need it
         args.epochs,
         info,
         device,
@@ -196,7 +201,7 @@ def main(argv: list[str] | None = None) -> int:
         type=Path,
         nargs="+",
         required=True,
-        help="the probe's checkpoint; of several the logits are averaged",
+        help="the probe's checkpoint; the logits of several are averaged",
     )
     return runtime.run_long("relabel", parser, work, argv, outputs=("out",))
 

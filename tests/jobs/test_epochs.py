@@ -1,4 +1,4 @@
-"""The loop of a run that is resumed: what is left of it, when it is saved, what is restored."""
+"""The loop over epochs: when it offers its state, and what a resumed run restores and does."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,7 @@ EPOCHS, STEPS = 3, 4
 
 
 class Memory(JobState):
-    """Keeps a copy of every snapshot that is offered, by step."""
+    """Keeps a copy of every offered state, by the number of steps done; resumes from `content`."""
 
     def __init__(self, content: dict[str, object] | None = None) -> None:
         self.content = content
@@ -27,7 +27,8 @@ class Memory(JobState):
 
 
 def count(saved: JobState) -> tuple[list[tuple[int, int]], torch.Tensor, list[int]]:
-    """The steps that are done, as (epoch, step), their number, and the epochs that have ended."""
+    """Run the loop. Returns the steps of this run, as (epoch, step), and two parts of the state,
+    which a resumed run restores: the number of steps done and the epochs that have ended."""
     total, rows, steps = torch.zeros(()), list[int](), []
     run = Epochs("count", EPOCHS, STEPS, saved, {"total": total, "rows": rows})
     for epoch in run:
@@ -38,7 +39,7 @@ def count(saved: JobState) -> tuple[list[tuple[int, int]], torch.Tensor, list[in
     return steps, total, rows
 
 
-def test_the_state_is_offered_after_every_step_and_an_epochs_last_one_with_its_end() -> None:
+def test_the_state_is_offered_after_every_step_and_for_the_last_after_the_epochs_end() -> None:
     saved = Memory()
     steps, total, rows = count(saved)
     assert steps == [(epoch, step) for epoch in range(EPOCHS) for step in range(STEPS)]
@@ -48,15 +49,15 @@ def test_the_state_is_offered_after_every_step_and_an_epochs_last_one_with_its_e
 
 
 @pytest.mark.parametrize("done", range(1, EPOCHS * STEPS + 1))
-def test_a_resumed_run_does_what_is_left(done: int) -> None:
+def test_a_resumed_run_does_only_the_remaining_steps(done: int) -> None:
     first = Memory()
     steps, _, _ = count(first)
-    left, total, rows = count(Memory(first.offers[done]))
-    assert left == steps[done:]
+    remaining, total, rows = count(Memory(first.offers[done]))
+    assert remaining == steps[done:]
     assert (total, rows) == (EPOCHS * STEPS, [0, 1, 2])
 
 
-def test_an_epoch_whose_steps_are_not_iterated_over_is_done_as_a_whole() -> None:
+def test_an_epoch_whose_steps_are_not_iterated_over_counts_as_one_with_all_steps_done() -> None:
     saved = Memory()
     rows: list[int] = []
     for epoch in Epochs("count", EPOCHS, 1, saved, {"rows": rows}):

@@ -1,4 +1,4 @@
-"""What a method says of itself, and what the plan makes of it."""
+"""How many sources a method's image sets have in the plan, and which keys it refuses."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -18,7 +18,7 @@ CONFIG = {"experiment": "e", "dataset": "digits", "ipc": [1, 2, 3], "seeds": [0]
 
 @dataclass(frozen=True)
 class Learned(Kind):
-    """A method whose images of one IPC are made together."""
+    """A method that makes new images for each IPC."""
 
     JOINT: ClassVar[bool] = True
 
@@ -28,7 +28,7 @@ class Learned(Kind):
 
 
 def sources(plan: Plan) -> list[Node]:
-    """The sources of the image sets, in the order of their IPC."""
+    """The artifact that each image set is made from, by increasing IPC."""
     sets = sorted(plan.of("imageset"), key=lambda node: node.params["ipc"])
     return [plan.parent(node, "source") for node in sets]
 

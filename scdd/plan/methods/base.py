@@ -1,4 +1,4 @@
-"""What every kind of method says of itself."""
+"""What all methods have in common: their keys, and how their images and students are planned."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -11,18 +11,18 @@ from scdd.plan.evaluation import Column, Report, evaluate
 from scdd.plan.plan import Node
 from scdd.plan.protocols import protocols_of
 
-# keys of a method in the configuration: what all whose images are evaluated have a use for
+# the keys, of a method in the configuration, that every method with an image set uses
 EVALUATED = frozenset({"ipc", "protocols", "teacher"})
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A method, with its images. A subclass is a family of methods.
+    """A method: how its images are made. A subclass is a family of methods.
 
-    title: in tables; labels: those of its students, by a protocol that has soft ones; KEYS: the
-    keys of a method in the configuration that it uses, beside name, like and title; JOINT: whether
-    the images of an IPC are made together, and those of IPC 10 do not begin with those of IPC 1;
-    PIXELS: what the numbers of its images are.
+    title: its name in tables. labels: what its students are trained with if the protocol has soft
+    labels. KEYS: the keys of a method in the configuration that it uses, beside name, like and
+    title. JOINT: whether each IPC has images of its own (True), or a larger IPC adds to the images
+    of a smaller one (False). PIXELS: the type of its pixels.
     """
 
     title: str
@@ -33,37 +33,37 @@ class Kind:
     PIXELS: ClassVar[Pixels] = "uint8"
 
     def keys(self, method: Method) -> frozenset[str]:
-        """The keys that this method uses."""
+        """The keys that this method uses: KEYS, but without soft labels no `teacher`."""
         return self.KEYS if self.labels == "soft" else self.KEYS - {"teacher"}
 
     def probe(self, draft: Draft, method: Method) -> Node | None:
-        """The method's own teacher; None where it has none."""
+        """The method's own teacher; None if it has none."""
         return None
 
     def source(self, draft: Draft, method: Method, ipc: int) -> Node:
-        """The artifact with the shards of its images, up to `ipc` a class.
+        """The artifact whose jobs make the images, for `ipc` images per class.
 
-        Raises ScddError for a configuration from which they cannot be made.
+        Raises ScddError if the configuration does not allow it.
         """
         raise NotImplementedError
 
     def add(self, draft: Draft, report: Report, method: Method) -> None:
-        """Add the method's images, labels and students to the plan, and what the report needs."""
+        """Add the images, labels and students to the plan, and what the tables need to `report`."""
         column = Column(method, title_of(method, self), self.labels)
         ipcs = method.ipc or draft.config.ipc
-        nested = None if self.JOINT else self.source(draft, method, max(ipcs))
+        shared = None if self.JOINT else self.source(draft, method, max(ipcs))
         sets = []
         for ipc in ipcs:
-            images = self._images(draft, nested or self.source(draft, method, ipc), ipc)
+            images = self._images(draft, shared or self.source(draft, method, ipc), ipc)
             sets.append(images)
             for protocol in protocols_of(draft, method):
                 evaluate(draft, report, column, images, protocol)
         self.show(draft, report, column, sets)
 
     def show(self, draft: Draft, report: Report, column: Column, sets: list[Node]) -> None:
-        """Add what the report shows of the image sets beside pictures of them; nothing by default.
+        """Add what else, beside pictures, the report shows about the image sets; here nothing.
 
-        sets: one an IPC.
+        sets: one for each IPC.
         """
 
     def _images(self, draft: Draft, source: Node, ipc: int) -> Node:
@@ -73,5 +73,5 @@ class Kind:
 
 
 def title_of(method: Method, kind: Kind) -> str:
-    """In tables and figures."""
+    """The title of a method's column: its own, its name if it varies another, or the kind's."""
     return method.title or (method.name if method.like else kind.title)
