@@ -59,11 +59,7 @@ class Case:
 CIFAR = Recover(
     iterations=0,
     lr=0.4,
-    betas=(0.5, 0.9),
     r_bn=0.005,
-    first_bn_multiplier=10.0,
-    tv_l2=0.0,
-    l2_scale=0.0,
     shift=4,
     crop=None,
     flip=False,

@@ -107,11 +107,7 @@ def recovered(how: str, saved: JobState) -> Result:
     settings = Recover(
         iterations=4,
         lr=0.4,
-        betas=(0.5, 0.9),
         r_bn=0.05,
-        first_bn_multiplier=10.0,
-        tv_l2=0.0,
-        l2_scale=0.0,
         shift=2,
         crop=(0.3, 1.0),
         flip=True,
@@ -151,12 +147,7 @@ def forgotten(precision: str, saved: JobState) -> Result:
         view=View("padded", 1, (1.0, 1.0), True),
         epochs=3,
         batch=8,
-        lr=0.1,
-        momentum=0.9,
-        weight_decay=5e-4,
         milestones=(0.5,),
-        factor=0.2,
-        seed=0,
         precision=precision,
     )
     network = build(TEACHER, 3, generator(0))

@@ -10,14 +10,14 @@ from scdd.params.experiment import Method
 from scdd.plan.draft import Draft
 from scdd.plan.load import plan_of
 from scdd.plan.methods import METHODS, kind_of
-from scdd.plan.methods.base import Kind
+from scdd.plan.methods.base import Distilled
 from scdd.plan.plan import Node, Plan
 
 CONFIG = {"experiment": "e", "dataset": "digits", "ipc": [1, 2, 3], "seeds": [0]}
 
 
 @dataclass(frozen=True)
-class Learned(Kind):
+class Learned(Distilled):
     """A method that makes new images for each IPC."""
 
     JOINT: ClassVar[bool] = True

@@ -24,13 +24,7 @@ RECIPE = Forgetting(
     view=View("padded", 1, (1.0, 1.0), True),
     epochs=3,
     batch=8,
-    lr=0.1,
-    momentum=0.9,
-    weight_decay=5e-4,
     milestones=(0.5,),
-    factor=0.2,
-    seed=0,
-    precision="float32",
 )
 
 

@@ -1,5 +1,6 @@
 """What all methods have in common: their keys, and how their images and students are planned."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -16,16 +17,42 @@ EVALUATED = frozenset({"ipc", "protocols", "teacher"})
 
 
 @dataclass(frozen=True)
-class Kind:
-    """A method: how its images are made. A subclass is a family of methods.
+class Kind(ABC):
+    """A method.
 
-    title: its name in tables. labels: what its students are trained with if the protocol has soft
-    labels. KEYS: the keys of a method in the configuration that it uses, beside name, like and
-    title. JOINT: whether each IPC has images of its own (True), or a larger IPC adds to the images
-    of a smaller one (False). PIXELS: the type of its pixels.
+    title: its name in tables. KEYS: the keys of a method in the configuration that it uses, beside
+    name, like and title.
     """
 
     title: str
+
+    KEYS: ClassVar[frozenset[str]] = frozenset()
+
+    def keys(self, method: Method) -> frozenset[str]:
+        """The keys that this method uses."""
+        return self.KEYS
+
+    def probe(self, draft: Draft, method: Method) -> Node | None:
+        """The method's own teacher; None if it has none."""
+        return None
+
+    @abstractmethod
+    def add(self, draft: Draft, report: Report, method: Method) -> None:
+        """Add the method's artifacts to the plan, and what the tables need to `report`.
+
+        Raises ScddError if the configuration does not allow it.
+        """
+
+
+@dataclass(frozen=True)
+class Distilled(Kind):
+    """A method with image sets. A subclass is a family of methods: it says how images are made.
+
+    labels: what its students are trained with if the protocol has soft labels. JOINT: whether each
+    IPC has images of its own (True), or a larger IPC adds to the images of a smaller one (False).
+    PIXELS: the type of its pixels.
+    """
+
     labels: Labels = "soft"
 
     KEYS: ClassVar[frozenset[str]] = EVALUATED
@@ -33,22 +60,17 @@ class Kind:
     PIXELS: ClassVar[Pixels] = "uint8"
 
     def keys(self, method: Method) -> frozenset[str]:
-        """The keys that this method uses: KEYS, but without soft labels no `teacher`."""
+        """KEYS, but without soft labels no `teacher`."""
         return self.KEYS if self.labels == "soft" else self.KEYS - {"teacher"}
 
-    def probe(self, draft: Draft, method: Method) -> Node | None:
-        """The method's own teacher; None if it has none."""
-        return None
-
+    @abstractmethod
     def source(self, draft: Draft, method: Method, ipc: int) -> Node:
         """The artifact whose jobs make the images, for `ipc` images per class.
 
         Raises ScddError if the configuration does not allow it.
         """
-        raise NotImplementedError
 
     def add(self, draft: Draft, report: Report, method: Method) -> None:
-        """Add the images, labels and students to the plan, and what the tables need to `report`."""
         column = Column(method, title_of(method, self), self.labels)
         ipcs = method.ipc or draft.config.ipc
         shared = None if self.JOINT else self.source(draft, method, max(ipcs))

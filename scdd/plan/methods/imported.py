@@ -11,12 +11,12 @@ from scdd.params.select import Import
 from scdd.plan.datasets import is_in_own_order
 from scdd.plan.draft import Draft
 from scdd.plan.imports import check_set
-from scdd.plan.methods.base import Kind
+from scdd.plan.methods.base import Distilled
 from scdd.plan.plan import Node
 
 
 @dataclass(frozen=True)
-class Imported(Kind):
+class Imported(Distilled):
     """A method of others, by its images."""
 
     images: Import = field(default_factory=lambda: Import(path=""))

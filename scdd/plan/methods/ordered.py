@@ -1,5 +1,6 @@
 """Coresets: real images, in an order that a backbone's features or a training run give."""
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -8,21 +9,21 @@ from scdd.params.experiment import Method
 from scdd.params.select import Forgetting
 from scdd.plan.backbones import as_backbone
 from scdd.plan.draft import Draft
-from scdd.plan.methods.base import EVALUATED, Kind, title_of
+from scdd.plan.methods.base import EVALUATED, Distilled, title_of
 from scdd.plan.methods.sampled import require_real_images
 from scdd.plan.plan import Node
 from scdd.plan.soft_labels import teachers_of
 
 
 @dataclass(frozen=True)
-class Ordered(Kind):
+class Ordered(Distilled):
     """order: what the order is called; a subclass says which artifact it is."""
 
     order: str = ""
 
+    @abstractmethod
     def order_node(self, draft: Draft, method: Method) -> Node:
         """The order in which the training images of each class are taken."""
-        raise NotImplementedError
 
     def source(self, draft: Draft, method: Method, ipc: int) -> Node:
         require_real_images(draft, method, ipc)

@@ -13,13 +13,13 @@ from scdd.params.squeeze import SQUEEZES
 from scdd.plan.backbones import informativeness, probed, recover_params
 from scdd.plan.draft import Draft
 from scdd.plan.evaluation import Column, Report
-from scdd.plan.methods.base import EVALUATED, Kind, title_of
+from scdd.plan.methods.base import EVALUATED, Distilled, title_of
 from scdd.plan.plan import Node
 from scdd.plan.presets import preset_names
 
 
 @dataclass(frozen=True)
-class Recovery(Kind):
+class Recovery(Distilled):
     """squeeze: how its backbone is squeezed; preset: the published recovery that it has."""
 
     squeeze: str = "mocov2"

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from scdd.errors import ScddError
 from scdd.params.experiment import Method
 from scdd.plan.draft import Draft
-from scdd.plan.methods.base import Kind
+from scdd.plan.methods.base import Distilled
 from scdd.plan.plan import Node
 
 
 @dataclass(frozen=True)
-class Sampled(Kind):
+class Sampled(Distilled):
     """module: of scdd.select.methods; is_real: whether it takes training images."""
 
     module: str = "random"

@@ -1,7 +1,6 @@
 """The whole training set with its own labels: the upper bound of every method."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from scdd.params.experiment import Method
 from scdd.plan.draft import Draft
@@ -12,8 +11,6 @@ from scdd.plan.methods.base import Kind, title_of
 @dataclass(frozen=True)
 class Whole(Kind):
     """It has no images of its own, and so no IPC and no protocol."""
-
-    KEYS: ClassVar = frozenset[str]()
 
     def add(self, draft: Draft, report: Report, method: Method) -> None:
         evaluate_whole(draft, report, Column(method, title_of(method, self), "hard"))
