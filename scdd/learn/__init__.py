@@ -1,0 +1,1 @@
+"""Learned images: the classic methods, whose pixels are trained directly."""
