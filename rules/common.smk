@@ -5,11 +5,12 @@ import shlex
 from snakemake.exceptions import WorkflowError
 
 from scdd.artifacts.run import NAME as RUN, RESULTS
-from scdd.artifacts.slots import range_name
+from scdd.artifacts.slots import checksums_path, range_name, shard_path, slot_ranges
 from scdd.errors import ScddError
 from scdd.jobs import done
 from scdd.params.recover import Recover
 from scdd.plan import cluster, code, load
+from scdd.plan.plan import followed_epochs
 from scdd.plan.yaml_files import read_yaml
 from scdd.plan.stages import LABELS, STAGES, stages_with
 from scdd.report import sections
@@ -132,6 +133,44 @@ def whole_dataset(wildcards):
 def option(name):
     """`--name` followed by the input of that name; empty if that input is empty."""
     return lambda wildcards, input: f"--{name} {input[name]}" if input.get(name) else ""
+
+
+def earlier_epochs(wildcards):
+    """The experts' file of the range of epochs before; empty for the first one."""
+    node, first = node_of("experts", wildcards), int(wildcards.epochs.split("-")[0])
+    files = plan.expert_files(node, first)
+    ours = [file for file in files if f"experts_{wildcards.experts}_" in file.name]
+    return ours[-1:]
+
+
+def expert_files(wildcards):
+    """The files of experts that a method follows; empty for the other methods."""
+    node = node_of("learn", wildcards)
+    if "experts" not in node.parents:
+        return []
+    return plan.expert_files(plan.parent(node, "experts"), followed_epochs(node))
+
+
+def size_of(node):
+    """The classes, as a block, and the IPC of learned images."""
+    return plan.class_blocks(node)[0], node.params["ipc"]
+
+
+def learned_sizes():
+    """Each pair of classes and IPC, once."""
+    return sorted({size_of(node) for node in plan.of("learn")})
+
+
+def learn_name(block, ipc):
+    """As `rule_name`, with classes and IPC if there are several pairs."""
+    several = len(learned_sizes()) > 1
+    return f"learn_{block[1]}_classes_ipc_{ipc}" if several else "learn"
+
+
+def with_size(block, ipc):
+    """A wildcard constraint: the names of the artifacts with these classes and this IPC."""
+    nodes = [node for node in plan.of("learn") if size_of(node) == (block, ipc)]
+    return "|".join(re.escape(node.name) for node in nodes)
 
 
 def shards(stage, block):

@@ -148,4 +148,3 @@ def _left(learner: Learner, iteration: int) -> Iterator[None]:
 def _require_finite(learner: Learner, too_large: str) -> None:
     if not bool(learner.images.detach().isfinite().all()):
         raise ScddError(f"the learned images are not finite. Lower {too_large}.")
-

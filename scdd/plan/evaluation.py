@@ -26,13 +26,14 @@ class Report:
     """What an experiment's tables and figures are made of, as the methods add it.
 
     cells: a row for each student; costs: by the keys OF_COSTS of a cell and by stage, the cost
-    files of all jobs that it came of; recoveries: losses and frames of each; verified: what the
-    verifier sees on each image set.
+    files of all jobs that it came of; recoveries, learned: losses and frames of each; verified:
+    what the verifier sees on each image set.
     """
 
     cells: list[dict[str, Any]] = field(default_factory=list)
     costs: dict[tuple[Any, ...], dict[str, list[str]]] = field(default_factory=dict)
     recoveries: list[dict[str, Any]] = field(default_factory=list)
+    learned: list[dict[str, Any]] = field(default_factory=list)
     verified: list[dict[str, Any]] = field(default_factory=list)
 
 

@@ -6,9 +6,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from scdd.artifacts import expert_files
 from scdd.artifacts.config import numbered
 from scdd.artifacts.run import RESULTS
-from scdd.artifacts.sizes import image_bytes, label_bytes
+from scdd.artifacts.sizes import FILTERS, convnet_parameters, image_bytes, label_bytes
 from scdd.artifacts.slots import (
     Range,
     blocks,
@@ -23,7 +24,7 @@ from scdd.jobs.costs import cost_path
 from scdd.params.base import Section
 from scdd.params.protocol import Relabel
 from scdd.plan.identity import digest
-from scdd.plan.stages import IMAGES, LABELS, PAGES, STAGES
+from scdd.plan.stages import EXPERTS, IMAGES, LABELS, PAGES, STAGES
 from scdd.report.sections import pages
 
 
@@ -126,6 +127,8 @@ class Plan:
                 paths += self.shards(max(users, key=lambda n: n.params["ipc"]))
             elif name == LABELS:
                 paths += self.label_shards(node, self.store_epochs(node))
+            elif name == EXPERTS:
+                paths += self.expert_files(node, self.expert_epochs(node))
             else:
                 names = pages(node.params) if name == PAGES else [name]
                 paths += [node.folder / each for each in names]
@@ -199,15 +202,27 @@ class Plan:
         spans = _whole_shards(labels, epochs)
         return [labels.folder / f"epochs_{range_name(span)}.safetensors" for span in spans]
 
+    def expert_files(self, experts: Node, epochs: int) -> list[Path]:
+        """The files with all experts' parameters after each of their first `epochs` epochs."""
+        count, per_file = experts.params["count"], experts.params["per_file"]
+        return expert_files.paths(experts.folder, count, per_file, epochs)
+
+    def expert_epochs(self, experts: Node) -> int:
+        """How many epochs the experts will be trained for: for the method that follows longest."""
+        users = [node for node in self.of("learn") if experts.key in node.parents.values()]
+        return max(followed_epochs(user) for user in users)
+
     def store_epochs(self, labels: Node) -> int:
         """How many epochs a store will have: whole shards, for the student that uses most."""
         students = [node for node in self.of("validate") if labels.key in node.parents.values()]
         return _whole_shards(labels, max(map(self.label_epochs, students)))[-1][1]
 
     def bytes(self, node: Node) -> int | None:
-        """Of an image set's pixels, or of a label store's tensors; None for other stages."""
+        """Of an image set's pixels, a label store's or experts' tensors; None for other stages."""
         if node.stage == "imageset":
             return self.set_bytes(node)
+        if EXPERTS in STAGES[node.stage].done:
+            return self.expert_bytes(node)
         return self.store_bytes(node) if LABELS in STAGES[node.stage].done else None
 
     def store_bytes(self, labels: Node) -> int:
@@ -216,10 +231,23 @@ class Plan:
         each = label_bytes(Relabel.of(labels.params), self.class_count(labels))
         return images * self.store_epochs(labels) * each
 
+    def expert_bytes(self, experts: Node) -> int:
+        """The size of the tensors with the experts' parameters."""
+        params, network = experts.params, experts.params["network"]
+        numbers = convnet_parameters(
+            int(network["arch"].removeprefix("convnet")),
+            round(FILTERS * network["width"]),
+            self.data_of(experts).params["resolution"],
+            self.class_count(experts),
+        )
+        epochs = self.expert_epochs(experts)
+        return expert_files.size(numbers, params["count"], epochs, params["storage"])
+
     def set_bytes(self, images: Node) -> int:
         """The size of an image set's pixels."""
-        size = self.data_of(images).params["resolution"]
-        return image_bytes(self.class_count(images) * images.params["ipc"], size)
+        size, each = self.data_of(images).params["resolution"], images.params["pixels"]
+        bytes_each = 1 if each == "uint8" else 4
+        return bytes_each * image_bytes(self.class_count(images) * images.params["ipc"], size)
 
     def costs(self, node: Node) -> dict[str, list[str]]:
         """The cost files, below results/, of all jobs that `node` depends on and its own, by stage.
@@ -249,11 +277,19 @@ class Plan:
                 return [f"{span}_{block}" for span in slots for block in classes]
             case "select":
                 return slots
+            case "experts":
+                return [path.stem for path in self.expert_files(node, followed_epochs(user))]
             case "relabel":
                 shards = self.label_shards(node, self.label_epochs(user))
                 return [path.stem for path in shards]
             case _:
                 return [node.stage]
+
+
+def followed_epochs(learn: Node) -> int:
+    """The last epoch of its experts that a method reads."""
+    last: int = learn.params["max_start"] - 1 + learn.params["expert_epochs"]
+    return last
 
 
 def _whole_shards(labels: Node, epochs: int) -> list[Range]:

@@ -4,13 +4,12 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
-from scdd.params.data import Pixels
 from scdd.params.experiment import Method
 from scdd.params.protocol import Labels
 from scdd.plan.draft import Draft
 from scdd.plan.evaluation import Column, Report, evaluate
 from scdd.plan.plan import Node
-from scdd.plan.protocols import protocols_of
+from scdd.plan.protocols import checked_protocol, protocols_of
 
 # the keys, of a method in the configuration, that every method with an image set uses
 EVALUATED = frozenset({"ipc", "protocols", "teacher"})
@@ -50,14 +49,12 @@ class Distilled(Kind):
 
     labels: what its students are trained with if the protocol has soft labels. JOINT: whether each
     IPC has images of its own (True), or a larger IPC adds to the images of a smaller one (False).
-    PIXELS: the type of its pixels.
     """
 
     labels: Labels = "soft"
 
     KEYS: ClassVar[frozenset[str]] = EVALUATED
     JOINT: ClassVar[bool] = False
-    PIXELS: ClassVar[Pixels] = "uint8"
 
     def keys(self, method: Method) -> frozenset[str]:
         """KEYS, but without soft labels no `teacher`."""
@@ -76,10 +73,12 @@ class Distilled(Kind):
         shared = None if self.JOINT else self.source(draft, method, max(ipcs))
         sets = []
         for ipc in ipcs:
-            images = self._images(draft, shared or self.source(draft, method, ipc), ipc)
-            sets.append(images)
+            source = shared or self.source(draft, method, ipc)
             for protocol in protocols_of(draft, method):
+                taught = self.labels == checked_protocol(draft, protocol).labels == "soft"
+                images = self.image_set(draft, method, source, ipc, taught)
                 evaluate(draft, report, column, images, protocol)
+            sets.append(images)
         self.show(draft, report, column, sets)
 
     def show(self, draft: Draft, report: Report, column: Column, sets: list[Node]) -> None:
@@ -88,9 +87,11 @@ class Distilled(Kind):
         sets: one for each IPC.
         """
 
-    def _images(self, draft: Draft, source: Node, ipc: int) -> Node:
+    def image_set(self, draft: Draft, method: Method, source: Node, ipc: int, taught: bool) -> Node:
+        """The image set of `ipc` images per class; taught: for a teacher and the students that it
+        teaches."""
         params = {"method": source.params.get("method", source.stage), "ipc": ipc}
-        params |= {"pixels": self.PIXELS}
+        params |= {"pixels": "uint8"}
         return draft.plan.add("imageset", f"{source.label}-ipc{ipc}", params, {"source": source})
 
 

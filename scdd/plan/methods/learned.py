@@ -1,0 +1,131 @@
+"""The classic methods, whose images are learned: DC, DSA, DM, CAFE, MTT, TESLA."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from scdd.artifacts.run import RESULTS
+from scdd.errors import ScddError
+from scdd.params.base import required
+from scdd.params.experiment import Method
+from scdd.params.learn import LEARNS, Experts, Learn, Trajectory
+from scdd.plan.draft import Draft
+from scdd.plan.evaluation import Column, Report
+from scdd.plan.methods.base import EVALUATED, Distilled, title_of
+from scdd.plan.methods.sampled import require_real_images
+from scdd.plan.plan import Node
+from scdd.plan.presets import merge, published_ipcs
+from scdd.plan.students import for_images
+
+NETWORKS = ("convnet3", "convnet4")
+
+
+@dataclass(frozen=True)
+class Learned(Distilled):
+    """method: whose parameters it has; engine: the module of scdd.learn.methods that learns."""
+
+    method: str = ""
+    engine: str = ""
+
+    KEYS: ClassVar = EVALUATED | {"learn", "storage"}
+    JOINT: ClassVar = True
+
+    def keys(self, method: Method) -> frozenset[str]:
+        """Methods that follow experts may take those of others."""
+        follows = issubclass(LEARNS[self.method], Trajectory)
+        return super().keys(method) | ({"experts"} if follows else set())
+
+    def source(self, draft: Draft, method: Method, ipc: int) -> Node:
+        params = self._params(draft, method, ipc)
+        where = f"learn.{self.method}"
+        _require_convnet(draft, params, f"{where}.network")
+        if params.start == "real":
+            require_real_images(draft, method, ipc)
+        parents = {"data": draft.data}
+        if params.zca:
+            parents["whitening"] = whitening(draft)
+        if isinstance(params, Trajectory):
+            parents["experts"] = _experts(draft, params)
+        label = f"{draft.data.label}-{self.method}-ipc{ipc}"
+        more: dict[str, Any] = {"method": self.method, "engine": self.engine, "ipc": ipc}
+        return draft.plan.add_section("learn", label, params, parents, **more)
+
+    def image_set(self, draft: Draft, method: Method, source: Node, ipc: int, taught: bool) -> Node:
+        """Students of hard labels see the images as they were learned; teachers, and students that
+        they teach, see whitened ones as 8-bit images."""
+        whitened = "whitening" in source.parents
+        pixels = "zca" if whitened else "normalised"
+        if method.storage == "uint8" or (taught and whitened):
+            pixels = "uint8"
+        if taught and whitened:
+            title = title_of(method, self)
+            draft.note(f"{title}: teachers see its whitened images as 8-bit ones.")
+        parents = {"source": source}
+        if whitened and not taught:
+            parents["whitening"] = draft.plan.parent(source, "whitening")
+        params = {"method": self.method, "ipc": ipc, "pixels": pixels}
+        return draft.plan.add("imageset", source.label, params, parents)
+
+    def show(self, draft: Draft, report: Report, column: Column, sets: list[Node]) -> None:
+        for images in sets:
+            folder = draft.plan.parent(images, "source").folder.relative_to(RESULTS)
+            report.learned.append(
+                {
+                    "method": column.method.name,
+                    "title": column.title,
+                    "ipc": images.params["ipc"],
+                    "history": str(folder / "history.csv"),
+                    "frames": str(folder / "frames.safetensors"),
+                }
+            )
+
+    def _params(self, draft: Draft, method: Method, ipc: int) -> Learn:
+        """Raises ScddError, naming the nearest IPC, where something is missing."""
+        section, path = LEARNS[self.method], ("learn", self.method)
+        own = (draft.config.learn.get(self.method, {}), method.learn)
+        given = merge(draft.published(path, ipc).values, *own)
+        if missing := [key for key in required(section) if key not in given]:
+            raise ScddError(_not_published(draft, self.method, ipc, missing))
+        return draft.section(section, path, *own, ipc=ipc)
+
+
+def whitening(draft: Draft) -> Node:
+    """The ZCA of the dataset's training images."""
+    return draft.plan.add("whiten", draft.data.label, {"eps": 0.1}, {"data": draft.data})
+
+
+def _not_published(draft: Draft, method: str, ipc: int, missing: list[str]) -> str:
+    where, keys = f"learn.{method}", " and ".join(f"learn.{method}.{key}" for key in missing)
+    name = draft.config.dataset.name
+    known = published_ipcs(*("learn", method), draft.family) or published_ipcs(
+        "learn", method, name
+    )
+    if not known:
+        return f"{where}: nothing is published for {name}. Set {keys}."
+    near = min(known, key=lambda each: abs(each - ipc))
+    values = draft.published(("learn", method), near).values
+    shown = ", ".join(f"{key} {values[key]}" for key in missing if key in values)
+    return (
+        f"{where}: nothing is published for IPC {ipc}. The nearest is IPC {near}, with {shown}. "
+        f"Set {keys}."
+    )
+
+
+def _require_convnet(draft: Draft, params: Learn, where: str) -> None:
+    """Raises ScddError for another network than a ConvNet with instance norm, and where it does not
+    take the images."""
+    if params.network.arch not in NETWORKS:
+        raise ScddError(
+            f"{where}: images are learned with {' or '.join(NETWORKS)}, not with "
+            f"{params.network.arch}."
+        )
+    for_images(params.network, draft.resolution, where)
+
+
+def _experts(draft: Draft, params: Trajectory) -> Node:
+    """The experts of a method; those of one network and pixel space serve all IPCs and methods."""
+    section = draft.section(Experts, ("experts",), draft.config.experts)
+    parents = {"data": draft.data}
+    if params.zca:
+        parents["whitening"] = whitening(draft)
+    label = f"{draft.data.label}-{params.network.label}" + ("-zca" if params.zca else "")
+    return draft.plan.add_section("experts", label, section, parents, network=params.network)
