@@ -5,9 +5,16 @@ import shlex
 from snakemake.exceptions import WorkflowError
 
 from scdd.artifacts.run import NAME as RUN, RESULTS
-from scdd.artifacts.slots import checksums_path, range_name, shard_path, slot_ranges
+from scdd.artifacts.slots import (
+    checksums_path,
+    range_name,
+    shard_path,
+    slot_ranges,
+    snapshot_folder,
+)
 from scdd.errors import ScddError
 from scdd.jobs import done
+from scdd.params.learn import LEARNS
 from scdd.params.recover import Recover
 from scdd.plan import cluster, code, load
 from scdd.plan.plan import followed_epochs
@@ -152,25 +159,34 @@ def expert_files(wildcards):
 
 
 def size_of(node):
-    """The classes, as a block, and the IPC of learned images."""
-    return plan.class_blocks(node)[0], node.params["ipc"]
+    """The classes, as a block, the IPC, and the iterations of the snapshots of learned images."""
+    params = LEARNS[node.params["method"]].of(node.params)
+    snapshots = tuple(params.snapshot_iterations)
+    return plan.class_blocks(node)[0], node.params["ipc"], snapshots
 
 
 def learned_sizes():
-    """Each pair of classes and IPC, once."""
+    """All that are there, once."""
     return sorted({size_of(node) for node in plan.of("learn")})
 
 
-def learn_name(block, ipc):
-    """As `rule_name`, with classes and IPC if there are several pairs."""
-    several = len(learned_sizes()) > 1
-    return f"learn_{block[1]}_classes_ipc_{ipc}" if several else "learn"
+def learn_name(*size):
+    """The stage's name, with a number if there are several sizes."""
+    sizes = learned_sizes()
+    return "learn" if len(sizes) == 1 else f"learn_{sizes.index(size) + 1}"
 
 
-def with_size(block, ipc):
-    """A wildcard constraint: the names of the artifacts with these classes and this IPC."""
-    nodes = [node for node in plan.of("learn") if size_of(node) == (block, ipc)]
+def with_size(*size):
+    """A wildcard constraint: the names of the artifacts with this size."""
+    nodes = [node for node in plan.of("learn") if size_of(node) == size]
     return "|".join(re.escape(node.name) for node in nodes)
+
+
+def learned_files(iteration, slots, block):
+    """Checksums and shards of learned images after so many iterations; None: of the finished."""
+    folder = snapshot_folder(Path("results/learn/{node}"), iteration)
+    files = [shard_path(folder, slots, index) for index in range(*block)]
+    return [checksums_path(folder, slots, block), *files]
 
 
 def shards(stage, block):

@@ -15,7 +15,7 @@ rule imageset:
     resources:
         **needs("imageset"),
     params:
-        source=lambda w: plan.parent(node_of("imageset", w), "source").folder,
+        source=lambda w: plan.shards_folder(node_of("imageset", w)),
     shell:
         "exec python -m scdd.imageset --config {input.config} --data {input.data[0]}"
         " --source {params.source} --device cpu --out {output} 2> {log}"

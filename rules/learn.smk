@@ -1,10 +1,10 @@
-# All images of a classic method in one job, since they are learned together. One rule for each IPC
-# and number of classes: the outputs of a rule are a fixed list.
-for block, ipc in learned_sizes():
+# All images of a classic method in one job, since they are learned together. One rule for each IPC,
+# number of classes, and snapshots: the outputs of a rule are a fixed list.
+for block, ipc, snapshots in learned_sizes():
 
     rule:
         name:
-            learn_name(block, ipc)
+            learn_name(block, ipc, snapshots)
         input:
             config="results/learn/{node}/config.json",
             code=code_of("learn"),
@@ -13,22 +13,17 @@ for block, ipc in learned_sizes():
             experts=expert_files,
         output:
             [
-                path
+                file
+                for iteration in (None, *snapshots)
                 for slots in slot_ranges(ipc)
-                for path in (
-                    checksums_path(Path("results/learn/{node}"), slots, block),
-                    *[
-                        shard_path(Path("results/learn/{node}"), slots, index)
-                        for index in range(*block)
-                    ],
-                )
+                for file in learned_files(iteration, slots, block)
             ],
             history="results/learn/{node}/history.csv",
             frames="results/learn/{node}/frames.safetensors",
         log:
             "logs/learn/{node}/learn.log",
         wildcard_constraints:
-            node=with_size(block, ipc),
+            node=with_size(block, ipc, snapshots),
         conda:
             "../envs/scdd.yaml"
         threads: THREADS

@@ -7,7 +7,9 @@ frames.safetensors with the first image of some classes on their way.
 import argparse
 import csv
 import io
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,13 +19,13 @@ from scdd.artifacts.experts import open_experts
 from scdd.artifacts.files import write_text
 from scdd.artifacts.frames import Frames, moments, save_frames
 from scdd.artifacts.shards import save_shards
-from scdd.artifacts.slots import slot_ranges
+from scdd.artifacts.slots import slot_ranges, snapshot_folder
 from scdd.data.sample import in_random_order
 from scdd.data.source import Dataset, open_dataset
 from scdd.jobs import arguments, runtime
 from scdd.jobs.progress import say
 from scdd.jobs.saved import JobState
-from scdd.learn.engine import Row, learn
+from scdd.learn.engine import Content, Row, learn
 from scdd.learn.learner import Task
 from scdd.learn.methods import engine
 from scdd.learn.real import RealImages
@@ -83,13 +85,13 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: 
         marks,
         torch.arange(len(names)) * ipc,
         too_large(method, params),
+        params.snapshot_iterations,
         saved,
     )
-    say(f"{len(learned.images)} images after {params.iterations} iterations")
+    say(f"{len(learned.last.images)} images after {params.iterations} iterations")
     record = {
         "digest": config.digest,
         "seed": params.seed,
-        "student_lr": learned.student_lr,
         "whitening": seen.hash,
         "compiled": args.compile,
         "env": runtime.environment(device),
@@ -97,21 +99,37 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: 
     write_text(args.out / "history.csv", history_csv(learned.history))
     pictures = Frames(seen.backwards(learned.frames), marks, names)
     save_frames(args.out / "frames.safetensors", pictures, slot=0, record=record)
-    by_class = learned.images.view(len(info.classes), ipc, *learned.images.shape[1:])
-    labels = learned.labels
+    save_content(args.out, learned.last, info.classes, ipc, seen, record)
+    for iteration, content in learned.snapshots.items():
+        folder = snapshot_folder(args.out, iteration)
+        save_content(folder, content, info.classes, ipc, seen, record)
+
+
+def save_content(
+    folder: Path,
+    content: Content,
+    classes: Sequence[str],
+    ipc: int,
+    seen: Seen,
+    record: Mapping[str, Any],
+) -> None:
+    """Write all images as shards below `folder`: 8-bit ones, and as they were learned."""
+    by_class = {"floats": content.images, "labels": content.labels}
+    parts = {
+        name: part.view(len(classes), ipc, *part.shape[1:])
+        for name, part in by_class.items()
+        if part is not None
+    }
+    pixels = seen.backwards(content.images).view(parts["floats"].shape)
     for first, end in slot_ranges(ipc):
-        floats = by_class[:, first:end]
-        extra = {"floats": floats}
-        if labels is not None:
-            extra["labels"] = labels.view(len(info.classes), ipc, -1)[:, first:end]
         save_shards(
-            args.out,
+            folder,
             (first, end),
-            info.classes,
-            (0, len(info.classes)),
-            seen.backwards(floats),
-            record=record,
-            extra=extra,
+            classes,
+            (0, len(classes)),
+            pixels[:, first:end],
+            record={**record, "student_lr": content.student_lr},
+            extra={name: part[:, first:end] for name, part in parts.items()},
         )
 
 

@@ -1,7 +1,8 @@
 """The loop in which images are learned: saved now and then, and stopped where it goes wrong."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -25,18 +26,66 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Learned:
-    """What a run gives, all on the CPU.
+class Content:
+    """What was learned after some iterations, on the CPU.
 
-    images: float32 [K * ipc, 3, R, R]; labels: float32 [K * ipc, K] or None; student_lr: None where
-    none is learned; frames: float32 [frames, n, 3, R, R], some images at some iterations.
+    images: float32 [K * ipc, 3, R, R]; labels: float32 [K * ipc, K], and student_lr: None where the
+    method learns none.
     """
 
     images: Tensor
     labels: Tensor | None
     student_lr: float | None
+
+    @classmethod
+    def of(cls, learner: Learner) -> Self:
+        labels, rate = learner.labels, learner.student_lr
+        return cls(
+            learner.images.detach().float().cpu().clone(),
+            None if labels is None else labels.detach().float().cpu().clone(),
+            None if rate is None else rate.item(),
+        )
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What a run gives.
+
+    last: the finished images; snapshots: those on the way, by iteration; frames: float32 [frames,
+    n, 3, R, R] (CPU), some images at some iterations.
+    """
+
+    last: Content
+    snapshots: dict[int, Content]
     history: list[Row]
     frames: Tensor
+
+
+class Snapshots:
+    """The snapshots so far, each of which is saved once."""
+
+    def __init__(self, saved: JobState) -> None:
+        self.saved = saved
+        self.contents: dict[int, Content] = {}
+        self.unsaved: dict[str, Any] = {}
+
+    def keep(self, iteration: int, content: Content) -> None:
+        self.contents[iteration] = content
+        self.unsaved[_part(iteration)] = vars(content)
+
+    def new_parts(self) -> dict[str, Any]:
+        parts, self.unsaved = self.unsaved, {}
+        return parts
+
+    def state_dict(self) -> list[int]:
+        return list(self.contents)
+
+    def load_state_dict(self, iterations: list[int]) -> None:
+        self.contents = {each: Content(**self.saved.part(_part(each))) for each in iterations}
+
+
+def _part(iteration: int) -> str:
+    return f"images_{iteration}"
 
 
 class Watch:
@@ -80,20 +129,25 @@ def learn(
     moments: Sequence[int],
     shown: Tensor,
     too_large: str,
+    snapshots_at: Collection[int] = (),
     saved: JobState | None = None,
 ) -> Learned:
     """Advance `learner` to the end of its iterations.
 
-    moments: the iterations after which the images `shown` int64 [n] are kept as frames. saved:
-    where to resume from, and where the state is left. Raises ScddError as `Watch` does.
+    moments: the iterations after which the images `shown` int64 [n] are kept as frames;
+    snapshots_at: those after which all images are kept. saved: where to resume from, and where the
+    state is left. Raises ScddError as `Watch` does.
     """
     device = learner.images.device
     frames = torch.zeros(len(moments), len(shown), *learner.images.shape[1:], device=device)
     shown, places = shown.to(device), {moment: place for place, moment in enumerate(moments)}
     history: list[tuple[int, float, float | None]] = []
     total, count = torch.zeros((), device=device), [0]
+    saved = saved or JobState()
+    snapshots = Snapshots(saved)
     state: dict[str, Part] = {
         **learner.state,
+        "snapshots": snapshots,
         "frames": frames,
         "history": history,
         "total": total,
@@ -101,11 +155,11 @@ def learn(
     }
     watch = Watch(learner, too_large)
 
-    def only_good() -> dict[str, object]:
-        watch.require_good()
-        return {}
+    def new_parts() -> dict[str, Any]:
+        watch.require_good()  # so that a saved state is a good one
+        return snapshots.new_parts()
 
-    run = Epochs("learn", iterations, learner.steps, saved, state, only_good)
+    run = Epochs("learn", iterations, learner.steps, saved, state, new_parts)
     every = max(1, iterations // CURVE)
 
     def keep_frame(done: int) -> None:
@@ -121,6 +175,8 @@ def learn(
             count[0] += 1
             watch.see(loss)
         keep_frame(iteration + 1)
+        if iteration + 1 in snapshots_at:
+            snapshots.keep(iteration + 1, Content.of(learner))
         if iteration % every == 0 or iteration == iterations - 1:
             rate = learner.student_lr
             mean = total.item() / max(1, count[0])
@@ -129,14 +185,8 @@ def learn(
         count[0] = 0
     watch.require_good()
     _require_finite(learner, too_large)
-    labels, rate = learner.labels, learner.student_lr
-    return Learned(
-        learner.images.detach().float().cpu(),
-        None if labels is None else labels.detach().float().cpu(),
-        None if rate is None else rate.item(),
-        [Row(*row) for row in history],
-        frames.cpu(),
-    )
+    rows = [Row(*row) for row in history]
+    return Learned(Content.of(learner), snapshots.contents, rows, frames.cpu())
 
 
 def _left(learner: Learner, iteration: int) -> Iterator[None]:

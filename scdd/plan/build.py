@@ -140,6 +140,8 @@ def _add_tables(draft: Draft, methods: Methods, report: Report) -> None:
         params |= {"verified": report.verified, "verifier": config.verifier}
     if report.learned:
         params["learned"] = report.learned
+    if report.snapshots:
+        params["snapshots"] = report.snapshots
     if backbones:
         params |= {"backbones": backbones, "balance": config.informativeness.balance}
     if config.ablation is not None:

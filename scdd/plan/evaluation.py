@@ -26,7 +26,8 @@ class Report:
     """What an experiment's tables and figures are made of, as the methods add it.
 
     cells: a row for each student; costs: by the keys OF_COSTS of a cell and by stage, the cost
-    files of all jobs that it came of; recoveries, learned: losses and frames of each; verified:
+    files of all jobs that it came of; recoveries, learned: losses and frames of each; snapshots:
+    cells of learned images on the way, with the iteration `at` which they were taken; verified:
     what the verifier sees on each image set.
     """
 
@@ -34,6 +35,7 @@ class Report:
     costs: dict[tuple[Any, ...], dict[str, list[str]]] = field(default_factory=dict)
     recoveries: list[dict[str, Any]] = field(default_factory=list)
     learned: list[dict[str, Any]] = field(default_factory=list)
+    snapshots: list[dict[str, Any]] = field(default_factory=list)
     verified: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -91,6 +93,8 @@ def evaluate(draft: Draft, report: Report, column: Column, images: Node, name: s
             "stored": stored,
             "seed": seed,
         }
+        if "at" in images.params:
+            cell["at"] = images.params["at"]
         _add_cell(draft, report, column, node, cell)
 
 
@@ -144,6 +148,9 @@ def _add_cell(
     folder = node.folder.relative_to(RESULTS)
     files = {"metrics": str(folder / "metrics.json"), "history": str(folder / "history.csv")}
     row = {"method": column.method.name, "title": column.title, **cell, **files}
+    if "at" in cell:  # on the way: it is in no other table
+        report.snapshots.append(row)
+        return
     report.cells.append(row)
     # the stages before are those of all seeds' students
     spent = report.costs.setdefault(tuple(row[key] for key in OF_COSTS), {})

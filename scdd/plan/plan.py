@@ -19,6 +19,7 @@ from scdd.artifacts.slots import (
     range_name,
     shard_path,
     slot_ranges,
+    snapshot_folder,
 )
 from scdd.jobs.costs import cost_path
 from scdd.params.base import Section
@@ -124,6 +125,7 @@ class Plan:
         for name in STAGES[node.stage].done:
             if name == IMAGES:
                 users = [n for n in self.of("imageset") if node.key in n.parents.values()]
+                users = [user for user in users if "at" not in user.params] or users
                 paths += self.shards(max(users, key=lambda n: n.params["ipc"]))
             elif name == LABELS:
                 paths += self.label_shards(node, self.store_epochs(node))
@@ -157,9 +159,13 @@ class Plan:
         count = self.class_count(source)
         return blocks(count, source.params.get("block", count))
 
+    def shards_folder(self, images: Node) -> Path:
+        """Where the image files of an image set are: of its source, or of one of its snapshots."""
+        return snapshot_folder(self.parent(images, "source").folder, images.params.get("at"))
+
     def shards(self, images: Node) -> list[Path]:
         """The image files of an image set."""
-        folder = self.parent(images, "source").folder
+        folder = self.shards_folder(images)
         return [
             shard_path(folder, slots, index)
             for slots in slot_ranges(images.params["ipc"])
@@ -172,9 +178,9 @@ class Plan:
         All shards of all jobs are tens of thousands of files. As inputs they would add half a
         minute to a dry run of ImageNet.
         """
-        source = self.parent(images, "source")
+        source, folder = self.parent(images, "source"), self.shards_folder(images)
         return [
-            checksums_path(source.folder, slots, block)
+            checksums_path(folder, slots, block)
             for slots in slot_ranges(images.params["ipc"])
             for block in self.class_blocks(source)
         ]

@@ -9,11 +9,12 @@ from scdd.params.base import required
 from scdd.params.experiment import Method
 from scdd.params.learn import LEARNS, Experts, Learn, Trajectory
 from scdd.plan.draft import Draft
-from scdd.plan.evaluation import Column, Report
+from scdd.plan.evaluation import Column, Report, evaluate
 from scdd.plan.methods.base import EVALUATED, Distilled, title_of
 from scdd.plan.methods.sampled import require_real_images
 from scdd.plan.plan import Node
 from scdd.plan.presets import merge, published_ipcs
+from scdd.plan.protocols import checked_protocol, protocols_of
 from scdd.plan.students import for_images
 
 NETWORKS = ("convnet3", "convnet4")
@@ -67,16 +68,33 @@ class Learned(Distilled):
 
     def show(self, draft: Draft, report: Report, column: Column, sets: list[Node]) -> None:
         for images in sets:
-            folder = draft.plan.parent(images, "source").folder.relative_to(RESULTS)
+            source = draft.plan.parent(images, "source")
+            for iteration in LEARNS[self.method].of(source.params).snapshot_iterations:
+                self._evaluate_snapshot(draft, report, column, source, iteration)
+            folder = source.folder.relative_to(RESULTS)
             report.learned.append(
                 {
                     "method": column.method.name,
                     "title": column.title,
                     "ipc": images.params["ipc"],
+                    "iterations": source.params["iterations"],
                     "history": str(folder / "history.csv"),
                     "frames": str(folder / "frames.safetensors"),
                 }
             )
+
+    def _evaluate_snapshot(
+        self, draft: Draft, report: Report, column: Column, source: Node, iteration: int
+    ) -> None:
+        """Students of hard labels, on the images after so many iterations."""
+        method, ipc = column.method, source.params["ipc"]
+        for protocol in protocols_of(draft, method):
+            if checked_protocol(draft, protocol).labels == "hard":
+                last = self.image_set(draft, method, source, ipc, taught=False)
+                parents = {role: draft.plan.parent(last, role) for role in last.parents}
+                params, label = {**last.params, "at": iteration}, f"{last.label}-at{iteration}"
+                images = draft.plan.add("imageset", label, params, parents)
+                evaluate(draft, report, column, images, protocol)
 
     def _params(self, draft: Draft, method: Method, ipc: int) -> Learn:
         """Raises ScddError, naming the nearest IPC, where something is missing."""

@@ -20,12 +20,14 @@ from scdd.report.sections import (
     loss_curves,
     main_table,
     recovery_strips,
+    snapshots,
     students,
 )
 
 SECTIONS = (
     main_table.SECTION,
     students.SECTION,
+    snapshots.SECTION,
     costs.SECTION,
     ablation.SECTION,
     label_sizes.SECTION,
