@@ -170,10 +170,12 @@ def learned_sizes():
     return sorted({size_of(node) for node in plan.of("learn")})
 
 
-def learn_name(*size):
-    """The stage's name, with a number if there are several sizes."""
-    sizes = learned_sizes()
-    return "learn" if len(sizes) == 1 else f"learn_{sizes.index(size) + 1}"
+def learn_name(block, ipc, snapshots):
+    """The stage's name; with the size if there are several."""
+    if len(learned_sizes()) == 1:
+        return "learn"
+    parts = [f"learn_{block[1]}_classes_ipc_{ipc}", *map(str, snapshots)]
+    return "_".join(parts)
 
 
 def with_size(*size):
