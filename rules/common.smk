@@ -158,6 +158,13 @@ def expert_files(wildcards):
     return plan.expert_files(plan.parent(node, "experts"), followed_epochs(node))
 
 
+def buffers(wildcards):
+    """The argument with the experts of others that a method follows; empty for the other methods.
+    They are not an input of the rule, because their content counts and not their time."""
+    path = plan.imports.get(node_of("learn", wildcards).key)
+    return f"--buffers {shlex.quote(path)}" if path else ""
+
+
 def size_of(node):
     """The classes, as a block, the IPC, and the iterations of the snapshots of learned images."""
     params = LEARNS[node.params["method"]].of(node.params)

@@ -36,8 +36,9 @@ for block, ipc, snapshots in learned_sizes():
             experts=lambda w, input: (
                 f"--experts {Path(input.experts[0]).parent}" if input.experts else ""
             ),
+            buffers=buffers,
             folder="results/learn/{node}",
         shell:
             "exec python -m scdd.learn --config {input.config} --code {input.code} {params.job}"
             " --data {input.data[0]} --root {params.root:q} {params.whitening} {params.experts}"
-            " --out {params.folder} 2> {log}"
+            " {params.buffers} --out {params.folder} 2> {log}"

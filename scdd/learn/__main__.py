@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from scdd.artifacts.config import Frozen
+from scdd.artifacts.dataset import DatasetInfo
 from scdd.artifacts.experts import open_experts
 from scdd.artifacts.files import write_text
 from scdd.artifacts.frames import Frames, moments, save_frames
@@ -22,11 +23,14 @@ from scdd.artifacts.shards import save_shards
 from scdd.artifacts.slots import slot_ranges, snapshot_folder
 from scdd.data.sample import in_random_order
 from scdd.data.source import Dataset, open_dataset
+from scdd.interop.buffer_files import buffer_files
+from scdd.interop.contents import require_planned
+from scdd.interop.replay_buffers import open_buffers
 from scdd.jobs import arguments, runtime
 from scdd.jobs.progress import say
 from scdd.jobs.saved import JobState
 from scdd.learn.engine import Content, Row, learn
-from scdd.learn.learner import Task
+from scdd.learn.learner import Task, Trajectories
 from scdd.learn.methods import engine
 from scdd.learn.real import RealImages
 from scdd.learn.seen import Seen
@@ -57,6 +61,20 @@ def history_csv(history: list[Row]) -> str:
     return text.getvalue()
 
 
+def _experts(
+    args: argparse.Namespace,
+    config: Frozen,
+    params: Trajectory,
+    info: DatasetInfo,
+    device: torch.device,
+) -> Trajectories:
+    """The workflow's, or those of others. Raises ScddError where they do not fit."""
+    if "buffers" in config.params:
+        require_planned(args.buffers, buffer_files(args.buffers), config.params["buffers"])
+        return open_buffers(args.buffers, params.network, info.classes, info.resolution, device)
+    return open_experts(args.experts, config, params.network, info, device)
+
+
 def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: JobState) -> None:
     method, ipc = config.params["method"], config.params["ipc"]
     params = LEARNS[method].of(config.params)
@@ -65,7 +83,7 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: 
     seen = Seen(info, args.whitening, device)
     experts = None
     if isinstance(params, Trajectory):
-        experts = open_experts(args.experts, config, params.network, info, device)
+        experts = _experts(args, config, params, info, device)
     train = dataset.train.to(device)
     task = Task(
         start_images(dataset, seen, params, ipc).to(device),
@@ -144,6 +162,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = arguments.long_parser(__doc__, "data", "root", out="the folder of the shards")
     parser.add_argument("--whitening", type=Path, help="whitening.safetensors, if images are")
     parser.add_argument("--experts", type=Path, help="the folder of the experts (mtt, tesla)")
+    parser.add_argument("--buffers", type=Path, help="MTT's replay buffers, in place of experts")
     return runtime.run_long("learn", parser, work, argv, outputs=("out",))
 
 

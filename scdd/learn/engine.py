@@ -166,7 +166,7 @@ def learn(
         if done in places:
             frames[places[done]] = learner.images.detach()[shown].float()
 
-    if learner.iteration == 0:
+    if run.done == 0:
         keep_frame(0)
     for iteration in run:
         for _ in run.steps_of(_left(learner, iteration)):

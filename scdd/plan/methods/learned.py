@@ -1,6 +1,7 @@
 """The classic methods, whose images are learned: DC, DSA, DM, CAFE, MTT, TESLA."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 from scdd.artifacts.run import RESULTS
@@ -10,6 +11,7 @@ from scdd.params.experiment import Method
 from scdd.params.learn import LEARNS, Experts, Learn, Trajectory
 from scdd.plan.draft import Draft
 from scdd.plan.evaluation import Column, Report, evaluate
+from scdd.plan.imports import check_buffers
 from scdd.plan.methods.base import EVALUATED, Distilled, title_of
 from scdd.plan.methods.sampled import require_real_images
 from scdd.plan.plan import Node
@@ -44,11 +46,18 @@ class Learned(Distilled):
         parents = {"data": draft.data}
         if params.zca:
             parents["whitening"] = whitening(draft)
-        if isinstance(params, Trajectory):
-            parents["experts"] = _experts(draft, params)
         label = f"{draft.data.label}-{self.method}-ipc{ipc}"
         more: dict[str, Any] = {"method": self.method, "engine": self.engine, "ipc": ipc}
-        return draft.plan.add_section("learn", label, params, parents, **more)
+        if method.experts:
+            key, folder = f"methods.{method.name}.experts", Path(method.experts)
+            more["buffers"] = check_buffers(key, folder, params.zca)
+            draft.note(f"{title_of(method, self)}: experts of others, from {folder.name}.")
+        elif isinstance(params, Trajectory):
+            parents["experts"] = _experts(draft, params)
+        node = draft.plan.add_section("learn", label, params, parents, **more)
+        if method.experts:
+            draft.plan.imports.setdefault(node.key, method.experts)
+        return node
 
     def image_set(self, draft: Draft, method: Method, source: Node, ipc: int, taught: bool) -> Node:
         """Students of hard labels see the images as they were learned; teachers, and students that
