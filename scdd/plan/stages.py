@@ -42,6 +42,14 @@ STAGES = {
         mem=16_000,
         plugins=("scdd.data.sets", "name"),
     ),
+    "whiten": Stage(
+        program="scdd.data.whiten",
+        done=("whitening.safetensors",),
+        job="a whitening of a dataset",
+        heading="Whiten",
+        minutes=120,
+        mem=16_000,
+    ),
     "squeeze": Stage(
         program="scdd.squeeze",
         done=("backbone.safetensors",),
