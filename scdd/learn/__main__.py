@@ -80,7 +80,7 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: 
     params = LEARNS[method].of(config.params)
     dataset = open_dataset(args.data, args.root)
     info = dataset.info
-    seen = Seen(info, args.whitening, device)
+    seen = Seen(info, args.data, args.whitening, device)
     experts = None
     if isinstance(params, Trajectory):
         experts = _experts(args, config, params, info, device)
@@ -110,7 +110,6 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: 
     record = {
         "digest": config.digest,
         "seed": params.seed,
-        "whitening": seen.hash,
         "compiled": args.compile,
         "env": runtime.environment(device),
     }
@@ -147,7 +146,7 @@ def save_content(
             (0, len(classes)),
             pixels[:, first:end],
             record={**record, "student_lr": content.student_lr},
-            extra={name: part[:, first:end] for name, part in parts.items()},
+            **{name: part[:, first:end] for name, part in parts.items()},
         )
 
 

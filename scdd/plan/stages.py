@@ -49,10 +49,11 @@ STAGES = {
     ),
     "whiten": Stage(
         program="scdd.data.whiten",
-        done=("whitening.safetensors", "val.safetensors"),
-        job="the ZCA of a dataset",
-        minutes=60,
-        mem=32_000,
+        done=("whitening.safetensors",),
+        job="a whitening of a dataset",
+        heading="Whiten",
+        minutes=120,
+        mem=16_000,
     ),
     "experts": Stage(
         program="scdd.learn.train_experts",

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from scdd.artifacts.run import RESULTS
 from scdd.errors import ScddError
 from scdd.params.base import required
+from scdd.params.data import Whiten
 from scdd.params.experiment import Method
 from scdd.params.learn import LEARNS, Experts, Learn, Trajectory
 from scdd.plan.draft import Draft
@@ -117,7 +118,7 @@ class Learned(Distilled):
 
 def whitening(draft: Draft) -> Node:
     """The ZCA of the dataset's training images."""
-    return draft.plan.add("whiten", draft.data.label, {"eps": 0.1}, {"data": draft.data})
+    return draft.plan.add_section("whiten", draft.data.label, Whiten(), {"data": draft.data})
 
 
 def _not_published(draft: Draft, method: str, ipc: int, missing: list[str]) -> str:
