@@ -8,7 +8,7 @@ from typing import Any
 
 from scdd.artifacts.config import numbered
 from scdd.artifacts.run import RESULTS
-from scdd.artifacts.sizes import image_bytes, label_bytes
+from scdd.artifacts.sizes import FLOAT_BYTES, image_bytes, label_bytes
 from scdd.artifacts.slots import (
     Range,
     blocks,
@@ -219,7 +219,8 @@ class Plan:
     def set_bytes(self, images: Node) -> int:
         """The size of an image set's pixels."""
         size = self.data_of(images).params["resolution"]
-        return image_bytes(self.class_count(images) * images.params["ipc"], size)
+        each = 1 if images.params["pixels"] == "uint8" else FLOAT_BYTES
+        return image_bytes(self.class_count(images) * images.params["ipc"], size, each)
 
     def costs(self, node: Node) -> dict[str, list[str]]:
         """The cost files, below results/, of all jobs that `node` depends on and its own, by stage.
