@@ -227,8 +227,9 @@ def open_set(path: Path) -> SetInfo:
         raise ScddError(
             f"{path}: its pixels are {info.pixels!r}, which this version of scdd does not read."
         )
-    if info.pixels == "zca" and info.whitening is None:
-        raise damaged(path, "has whitened pixels, but does not name their whitening")
+    if info.pixels != "uint8" and (info.pixels == "zca") != (info.whitening is not None):
+        names = "no whitening" if info.whitening is None else "a whitening"
+        raise damaged(path, f"has {info.pixels} pixels, but names {names}")
     return info
 
 

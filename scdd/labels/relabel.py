@@ -154,7 +154,7 @@ def label(
 def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: JobState) -> None:
     params = Relabel.of(config.params)
     info = load_info(args.data)
-    images, split = open_images(args.images, info, args.data, config.parents["images"], device)
+    images, split, _ = open_images(args.images, info, args.data, config.parents["images"], device)
     loaded = load_teachers(args.teacher, config, images.classes, args.images)
     networks = [network for network, _ in loaded]
     teacher = networks[0] if len(networks) == 1 else Averaged(networks)

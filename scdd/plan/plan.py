@@ -9,7 +9,7 @@ from typing import Any
 from scdd.artifacts import expert_files
 from scdd.artifacts.config import numbered
 from scdd.artifacts.run import RESULTS
-from scdd.artifacts.sizes import FILTERS, convnet_parameters, image_bytes, label_bytes
+from scdd.artifacts.sizes import FILTERS, FLOAT_BYTES, convnet_parameters, image_bytes, label_bytes
 from scdd.artifacts.slots import (
     Range,
     blocks,
@@ -251,9 +251,9 @@ class Plan:
 
     def set_bytes(self, images: Node) -> int:
         """The size of an image set's pixels."""
-        size, each = self.data_of(images).params["resolution"], images.params["pixels"]
-        bytes_each = 1 if each == "uint8" else 4
-        return bytes_each * image_bytes(self.class_count(images) * images.params["ipc"], size)
+        size = self.data_of(images).params["resolution"]
+        each = 1 if images.params["pixels"] == "uint8" else FLOAT_BYTES
+        return image_bytes(self.class_count(images) * images.params["ipc"], size, each)
 
     def costs(self, node: Node) -> dict[str, list[str]]:
         """The cost files, below results/, of all jobs that `node` depends on and its own, by stage.

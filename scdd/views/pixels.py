@@ -51,8 +51,7 @@ def normalise(images: Tensor, scale: Scale) -> Tensor:
 
 def in_unit(images: Tensor, scale: Scale) -> Tensor:
     """The inverse of `standardise`: float [..., 3, H, W] with black 0 and white 1, not clipped."""
-    mean = torch.tensor(scale.mean, device=images.device)[:, None, None]
-    std = torch.tensor(scale.std, device=images.device)[:, None, None]
+    mean, std = _columns(tuple(scale.mean), tuple(scale.std), images.device)
     return images * std + mean
 
 

@@ -335,7 +335,7 @@ def test_whitened_pixels_without_a_whitening_are_refused(learned):
     make(learned, pixels="normalised")
     path = learned / "set" / "set.json"
     path.write_text(path.read_text().replace('"normalised"', '"zca"'))
-    with pytest.raises(ScddError, match="does not name their whitening"):
+    with pytest.raises(ScddError, match="has zca pixels, but names no whitening"):
         open_set(path)
 
 

@@ -10,7 +10,7 @@ import pytest
 from scdd import params
 from scdd.errors import ScddError
 from scdd.params.base import Section, key_of, parameters
-from scdd.params.data import Data
+from scdd.params.data import Data, Whiten
 from scdd.params.experiment import (
     Ablation,
     Backbone,
@@ -106,7 +106,7 @@ SECTIONS: list[Section] = [
     Student(8, 9, "sgd", seed=4, labels="hard", label_epochs=5, mix_by="batch", val_resize=20),
     Supervised(grey_p=0.1, bn_groups=2),
     SwAV(queue=512, queue_from=3, epsilon=0.03),
-    Train(8, 9, "sgd", milestones=(0.5, 0.8), ema=0.9, decay_vectors=False),
+    Train(8, 9, "sgd", milestones=(0.5, 0.8), at_milestones="renew", learned_lr=True, ema=0.9),
     Trajectory(
         iterations=9,
         lr_images=0.1,
@@ -121,6 +121,7 @@ SECTIONS: list[Section] = [
     Transform(VIEW, "mixup", 0.8, 2, RandAugment(1, 3)),
     Untrained(seed=7),
     VIEW,
+    Whiten(0.2),
     Whole(view=VIEW, mix="cutmix", alpha=0.5),
 ]
 # what no config.json has, and must be told again
