@@ -186,7 +186,7 @@ def test_its_experiments_have_every_stage() -> None:
     """`theirs` imports what `everything` made: images and labels. A whitening needs no GPU."""
     plan = plan_of(read_config(ROOT / "benchmarks" / "gpu" / "everything.yaml"))
     covered = {node.stage for node in plan.nodes.values()}
-    assert covered | {"import_images", "import_labels", "whiten"} == set(STAGES)
+    assert covered | {"import_images", "import_labels"} == set(STAGES)
 
 
 def test_without_cifar100_the_row_tells_how_to_bring_it(

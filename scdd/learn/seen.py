@@ -11,8 +11,10 @@ from scdd.views.pixels import denormalise, normalise
 
 
 class Seen:
-    """The space in which images are learned. whitening: the file of a whitening of the dataset
-    `info` (of the file `data`); None: images are normalised. Raises ScddError where it does not fit.
+    """The space in which images are learned.
+
+    whitening: the file of a whitening of the dataset `info` (of the file `data`); None: images are
+    normalised. Raises ScddError where it does not fit.
     """
 
     def __init__(

@@ -147,7 +147,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_at_once() -> None:
 
 
 def test_a_negative_learning_rate_stops_the_run_at_once() -> None:
-    with pytest.raises(ScddError, match="^the student's learning rate is -0.5 in iteration 1. "):
+    with pytest.raises(ScddError, match=r"^the student's learning rate is -0\.5 in iteration 1\. "):
         run(Falling())
 
 

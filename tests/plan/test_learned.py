@@ -50,8 +50,8 @@ def test_dc_s_loops_are_those_of_its_code_for_the_ipc(ipc: int, loops: tuple[int
 def test_an_ipc_without_published_loops_is_refused_with_the_nearest() -> None:
     with pytest.raises(
         ScddError,
-        match="^learn.dc: nothing is published for IPC 12. The nearest is IPC 10, with outer 10, "
-        "inner 50. Set learn.dc.outer and learn.dc.inner.$",
+        match=r"^learn\.dc: nothing is published for IPC 12\. The nearest is IPC 10, with outer "
+        r"10, inner 50\. Set learn\.dc\.outer and learn\.dc\.inner\.$",
     ):
         planned("dc", ipc=[12])
 
@@ -136,5 +136,5 @@ def test_what_no_job_could_do_is_refused(method: dict[str, Any], message: str) -
 
 
 def test_a_section_of_an_unknown_method_is_refused() -> None:
-    with pytest.raises(ScddError, match="^unknown key learn.dmm. Did you mean"):
+    with pytest.raises(ScddError, match=r"^unknown key learn\.dmm\. Did you mean"):
         planned("dm", learn={"dmm": {}})
