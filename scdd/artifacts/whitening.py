@@ -23,7 +23,8 @@ from scdd.views.zca import Whitening
 VAL = "val.safetensors"
 
 
-def _space(whitening: Whitening) -> str:
+def space_hash(whitening: Whitening) -> str:
+    """The hash of mean and transform: two whitenings that share it give the same pixels."""
     return tensors.content_hash({"mean": whitening.mean, "transform": whitening.transform})
 
 
@@ -77,7 +78,7 @@ def load_validation(
     """
     parts, header = tensors.load(path)
     _require(path, header, "whitened", dataset, data)
-    if header["space"] != _space(whitening):
+    if header["space"] != space_hash(whitening):
         raise damaged(path, "is in the space of another whitening")
     return parts["images"], parts["labels"]
 
@@ -88,7 +89,7 @@ def _header(kind: str, whitening: Whitening, dataset: DatasetInfo) -> dict[str, 
         "classes": list(dataset.classes),
         "fingerprint": dataset.fingerprint,
         "resolution": dataset.resolution,
-        "space": _space(whitening),
+        "space": space_hash(whitening),
     }
 
 

@@ -14,15 +14,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from scdd.artifacts.config import Frozen
+from scdd.artifacts.config import Frozen, read_frozen
 from scdd.artifacts.dataset import DatasetInfo
-from scdd.artifacts.experts import open_experts
+from scdd.artifacts.experts import Space, StoredExperts
 from scdd.artifacts.files import write_text
 from scdd.artifacts.frames import Frames, moments, save_frames
 from scdd.artifacts.shards import save_shards
 from scdd.artifacts.slots import slot_ranges, snapshot_folder
 from scdd.data.sample import in_random_order
 from scdd.data.source import Dataset, open_dataset
+from scdd.errors import ScddError
 from scdd.interop.buffer_files import buffer_files
 from scdd.interop.contents import require_planned
 from scdd.interop.replay_buffers import open_buffers
@@ -66,13 +67,35 @@ def _experts(
     config: Frozen,
     params: Trajectory,
     info: DatasetInfo,
+    seen: Seen,
     device: torch.device,
 ) -> Trajectories:
     """The workflow's, or those of others. Raises ScddError where they do not fit."""
     if "buffers" in config.params:
         require_planned(args.buffers, buffer_files(args.buffers), config.params["buffers"])
-        return open_buffers(args.buffers, params.network, info.classes, info.resolution, device)
-    return open_experts(args.experts, config, params.network, info, device)
+        return open_buffers(
+            args.buffers,
+            params.network,
+            len(info.classes),
+            info.resolution,
+            params.last_epoch,
+            device,
+        )
+    if args.experts is None:
+        raise ScddError(
+            f"--experts must name their folder: {config.params['method']} follows some."
+        )
+    space = Space(params.network, info.classes, info.mean, info.std, seen.hash)
+    trained = read_frozen(args.experts / "config.json", "experts")
+    return StoredExperts(
+        args.experts,
+        space,
+        config.parents["experts"],
+        count=trained.params["count"],
+        per_file=trained.params["per_file"],
+        epochs=params.last_epoch,
+        device=device,
+    )
 
 
 def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: JobState) -> None:
@@ -83,7 +106,7 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: 
     seen = Seen(info, args.data, args.whitening, device)
     experts = None
     if isinstance(params, Trajectory):
-        experts = _experts(args, config, params, info, device)
+        experts = _experts(args, config, params, info, seen, device)
     train = dataset.train.to(device)
     task = Task(
         start_images(dataset, seen, params, ipc).to(device),
@@ -110,6 +133,7 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: 
     record = {
         "digest": config.digest,
         "seed": params.seed,
+        "whitening": seen.hash,
         "compiled": args.compile,
         "env": runtime.environment(device),
     }

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from scdd.artifacts.dataset import DatasetInfo
-from scdd.artifacts.whitening import load_whitening
+from scdd.artifacts.whitening import load_whitening, space_hash
 from scdd.views.pixels import denormalise, normalise
 
 
@@ -14,16 +14,18 @@ class Seen:
     """The space in which images are learned.
 
     whitening: the file of a whitening of the dataset `info` (of the file `data`); None: images are
-    normalised. Raises ScddError where it does not fit.
+    normalised. hash: that of the whitening; None without one. Raises ScddError where it does not
+    fit.
     """
 
     def __init__(
         self, info: DatasetInfo, data: Path, whitening: Path | None, device: torch.device
     ) -> None:
         self.info = info
-        self.whitening = None
+        self.whitening, self.hash = None, None
         if whitening is not None:
-            self.whitening = load_whitening(whitening, info, data).to(device)
+            loaded = load_whitening(whitening, info, data)
+            self.whitening, self.hash = loaded.to(device), space_hash(loaded)
 
     def forwards(self, images: Tensor) -> Tensor:
         """uint8 [n, 3, R, R] as networks see them, float32, on the images' device."""

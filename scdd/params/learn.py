@@ -125,6 +125,11 @@ class Trajectory(Learn):
         "path as given; code: half of it for the images, as TESLA's code has it",
     )
 
+    @property
+    def last_epoch(self) -> int:
+        """The last of the experts' epochs that is followed."""
+        return self.max_start - 1 + self.expert_epochs
+
 
 @dataclass(frozen=True, kw_only=True)
 class Experts(Section):

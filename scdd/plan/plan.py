@@ -23,6 +23,7 @@ from scdd.artifacts.slots import (
 )
 from scdd.jobs.costs import cost_path
 from scdd.params.base import Section
+from scdd.params.learn import Trajectory
 from scdd.params.protocol import Relabel
 from scdd.plan.identity import digest
 from scdd.plan.stages import EXPERTS, IMAGES, LABELS, PAGES, STAGES
@@ -294,8 +295,7 @@ class Plan:
 
 def followed_epochs(learn: Node) -> int:
     """The last epoch of its experts that a method reads."""
-    last: int = learn.params["max_start"] - 1 + learn.params["expert_epochs"]
-    return last
+    return Trajectory.of(learn.params).last_epoch
 
 
 def _whole_shards(labels: Node, epochs: int) -> list[Range]:

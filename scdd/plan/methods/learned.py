@@ -1,6 +1,6 @@
 """The classic methods, whose images are learned: DC, DSA, DM, CAFE, MTT, TESLA."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -10,6 +10,7 @@ from scdd.params.base import required
 from scdd.params.data import Whiten
 from scdd.params.experiment import Method
 from scdd.params.learn import LEARNS, Experts, Learn, Trajectory
+from scdd.params.network import Network
 from scdd.plan.draft import Draft
 from scdd.plan.evaluation import Column, Report, evaluate
 from scdd.plan.imports import check_buffers
@@ -40,8 +41,8 @@ class Learned(Distilled):
 
     def source(self, draft: Draft, method: Method, ipc: int) -> Node:
         params = self._params(draft, method, ipc)
-        where = f"learn.{self.method}"
-        _require_convnet(draft, params, f"{where}.network")
+        network = _convnet(draft, params.network, f"learn.{self.method}.network")
+        params = replace(params, network=network)
         if params.start == "real":
             require_real_images(draft, method, ipc)
         parents = {"data": draft.data}
@@ -138,15 +139,14 @@ def _not_published(draft: Draft, method: str, ipc: int, missing: list[str]) -> s
     )
 
 
-def _require_convnet(draft: Draft, params: Learn, where: str) -> None:
-    """Raises ScddError for another network than a ConvNet with instance norm, and where it does not
-    take the images."""
-    if params.network.arch not in NETWORKS:
+def _convnet(draft: Draft, network: Network, where: str) -> Network:
+    """The network for the dataset's images. Raises ScddError if it is not a ConvNet with instance
+    norm, or does not take such images."""
+    if network.arch not in NETWORKS:
         raise ScddError(
-            f"{where}: images are learned with {' or '.join(NETWORKS)}, not with "
-            f"{params.network.arch}."
+            f"{where}: images are learned with {' or '.join(NETWORKS)}, not with {network.arch}."
         )
-    for_images(params.network, draft.resolution, where)
+    return for_images(network, draft.resolution, where)
 
 
 def _experts(draft: Draft, params: Trajectory) -> Node:
@@ -155,5 +155,6 @@ def _experts(draft: Draft, params: Trajectory) -> Node:
     parents = {"data": draft.data}
     if params.zca:
         parents["whitening"] = whitening(draft)
-    label = f"{draft.data.label}-{params.network.label}" + ("-zca" if params.zca else "")
+    network = Network(params.network.arch, params.network.width)
+    label = f"{draft.data.label}-{network.label}" + ("-zca" if params.zca else "")
     return draft.plan.add_section("experts", label, section, parents, network=params.network)
