@@ -1,7 +1,7 @@
 """The networks that images are learned with: new weights in place."""
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from scdd.networks.students import ConvNet, build
 from scdd.params.network import Network
@@ -9,18 +9,30 @@ from scdd.rng import generator
 
 
 class Fresh:
-    """A network on the device that gets new weights in place, so that captured steps keep reading
-    it. Weights are drawn as PyTorch draws them, on the CPU, from (seed, purpose, number) alone."""
+    """A ConvNet with instance norm on the device that gets new weights in place, so that captured
+    steps keep reading it. Weights are drawn as PyTorch draws them, on the CPU and in float32, from
+    (seed, purpose, number) alone.
+
+    weights: the network's parameters, in their order.
+    """
 
     def __init__(
-        self, network: Network, classes: int, resolution: int, device: torch.device, seed: int
+        self,
+        network: Network,
+        classes: int,
+        resolution: int,
+        device: torch.device,
+        seed: int,
+        dtype: torch.dtype = torch.float32,
     ) -> None:
         self.seed = seed
         draw = generator(seed, "template")
         template = build(network, classes, resolution, draw)
         assert isinstance(template, ConvNet)
+        assert not any(isinstance(part, nn.BatchNorm2d) for part in template.modules())
         self.template = template
-        self.network: ConvNet = build(network, classes, resolution, draw).to(device)  # type: ignore
+        self.network: ConvNet = build(network, classes, resolution, draw).to(device, dtype)  # type: ignore
+        self.weights: list[Tensor] = list(self.network.parameters())
 
     def draw(self, purpose: str, number: int) -> None:
         """Give the network the weights of this number."""
