@@ -48,6 +48,11 @@ class Column:
     labels: Labels
 
 
+def labels_of(column: Column, protocol: Protocol) -> Labels:
+    """What a method's students are trained with by a protocol."""
+    return "soft" if column.labels == protocol.labels == "soft" else "hard"
+
+
 def evaluate(draft: Draft, report: Report, column: Column, images: Node, name: str) -> None:
     """Students of one image set by the protocol `name`, with soft labels or the classes alone."""
     method, values = column.method, protocol(draft, name)
@@ -61,7 +66,7 @@ def evaluate(draft: Draft, report: Report, column: Column, images: Node, name: s
     without: set[str] = set()
     teacher: str | None = None
     stored: dict[str, Any] | None = None
-    if column.labels == values.labels == "soft":
+    if labels_of(column, values) == "soft":
         teacher = "imported" if method.labels else " + ".join(teachers_of(draft, method))
         labels = soft_labels(draft, method, images, name, values)
         parents, stored = {"labels": labels}, storage(draft, labels, values)
@@ -70,6 +75,12 @@ def evaluate(draft: Draft, report: Report, column: Column, images: Node, name: s
             "temperature" if values.loss == "mse-ce" else "ce_weight"
         }  # it has no use for it
     else:
+        if values.randaugment is not None and "whitening" in images.parents:
+            raise ScddError(
+                f"protocol.{name}.randaugment: its operations are for pixels, but students of "
+                f"method {method.name!r} see whitened images. Set it to null, or leave the method "
+                "out of the protocol."
+            )
         parents, (views, more) = {"images": images}, _hard_views(values)
     for student, network, seed in _students(draft, name, values.student):
         require_batch(network, values.batch, draft.resolution, f"protocol.{name}.batch")

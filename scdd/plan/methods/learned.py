@@ -7,12 +7,13 @@ from typing import Any, ClassVar
 from scdd.artifacts.run import RESULTS
 from scdd.errors import ScddError
 from scdd.params.base import required
-from scdd.params.data import Whiten
+from scdd.params.data import Pixels
 from scdd.params.experiment import Method
 from scdd.params.learn import LEARNS, Experts, Learn, Trajectory
 from scdd.params.network import Network
+from scdd.plan.datasets import whitening
 from scdd.plan.draft import Draft
-from scdd.plan.evaluation import Column, Report, evaluate
+from scdd.plan.evaluation import Column, Report, evaluate, labels_of
 from scdd.plan.imports import check_buffers
 from scdd.plan.methods.base import EVALUATED, Distilled, title_of
 from scdd.plan.methods.sampled import require_real_images
@@ -61,21 +62,10 @@ class Learned(Distilled):
             draft.plan.imports.setdefault(node.key, method.experts)
         return node
 
-    def image_set(self, draft: Draft, method: Method, source: Node, ipc: int, taught: bool) -> Node:
-        """Students of hard labels see the images as they were learned; teachers, and students that
-        they teach, see whitened ones as 8-bit images."""
-        whitened = "whitening" in source.parents
-        pixels = "zca" if whitened else "normalised"
-        if method.storage == "uint8" or (taught and whitened):
-            pixels = "uint8"
-        if taught and whitened:
-            title = title_of(method, self)
-            draft.note(f"{title}: teachers see its whitened images as 8-bit ones.")
-        parents = {"source": source}
-        if whitened and not taught:
-            parents["whitening"] = draft.plan.parent(source, "whitening")
-        params = {"method": self.method, "ipc": ipc, "pixels": pixels}
-        return draft.plan.add("imageset", source.label, params, parents)
+    def pixels(self, method: Method, source: Node) -> Pixels:
+        if method.storage == "uint8":
+            return "uint8"
+        return "zca" if "whitening" in source.parents else "normalised"
 
     def show(self, draft: Draft, report: Report, column: Column, sets: list[Node]) -> None:
         for images in sets:
@@ -100,8 +90,8 @@ class Learned(Distilled):
         """Students of hard labels, on the images after so many iterations."""
         method, ipc = column.method, source.params["ipc"]
         for protocol in protocols_of(draft, method):
-            if checked_protocol(draft, protocol).labels == "hard":
-                last = self.image_set(draft, method, source, ipc, taught=False)
+            if labels_of(column, checked_protocol(draft, protocol)) == "hard":
+                last = self.image_set(draft, method, source, ipc, "hard")
                 parents = {role: draft.plan.parent(last, role) for role in last.parents}
                 params, label = {**last.params, "at": iteration}, f"{last.label}-at{iteration}"
                 images = draft.plan.add("imageset", label, params, parents)
@@ -115,11 +105,6 @@ class Learned(Distilled):
         if missing := [key for key in required(section) if key not in given]:
             raise ScddError(_not_published(draft, self.method, ipc, missing))
         return draft.section(section, path, *own, ipc=ipc)
-
-
-def whitening(draft: Draft) -> Node:
-    """The ZCA of the dataset's training images."""
-    return draft.plan.add_section("whiten", draft.data.label, Whiten(), {"data": draft.data})
 
 
 def _not_published(draft: Draft, method: str, ipc: int, missing: list[str]) -> str:
