@@ -170,6 +170,8 @@ def make_set(
                 what = f"{own}, but those before it have {learned}"
                 raise bad_shard(shard, f"has (learned learning rate, learned labels) {what}")
             learned = own
+            if own[1] and parts["labels"].shape != (len(images), len(classes)):
+                raise bad_shard(shard, f"has learned labels {list(parts['labels'].shape)}")
             if len(images) < used:
                 raise ScddError(
                     f"{shard}: class {name!r} has {first + len(images)} images, but ipc is {ipc}. "
