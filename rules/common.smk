@@ -131,6 +131,15 @@ def image_set(wildcards):
     return plan.made_by(node, "images")
 
 
+def whitened_validation(wildcards):
+    """The whitened images that a student of whitened images is tested on; empty for others."""
+    node = node_of("validate", wildcards)
+    if "images" not in node.parents:
+        return []
+    whitenings = plan.made_by(plan.parent(node, "images"), "whitening")
+    return [file.with_name("val.safetensors") for file in whitenings]
+
+
 def whole_dataset(wildcards):
     """The training set, for a student that is trained on all of it; empty for others."""
     node = node_of("validate", wildcards)

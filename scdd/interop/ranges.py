@@ -219,7 +219,7 @@ def require_whitened(file: object, pixels: Tensor) -> float:
             f"{float(pixels.max()):.4g}. Leave whitened out of the method's import, or set dataset "
             "to theirs."
         )
-    return float((beyond > 0).float().mean())
+    return float((beyond > 0.5 / 255).float().mean())  # less is rounded, not clamped
 
 
 def _ends_with(found: Measured, reading: Reading) -> bool:
