@@ -37,7 +37,7 @@ from scdd.views.dsa import STRATEGIES, dsa
 from scdd.views.pixels import normalise
 
 GOLDEN = Path(__file__).parent / "golden"
-STEPS = 5
+STEPS, SIZE = 5, 16
 PARAMS = Trajectory(
     iterations=5,
     lr_images=10.0,
@@ -55,8 +55,8 @@ class Walk:
 
     count, epochs = 4, 10
 
-    def __init__(self, dtype: torch.dtype, size: int = 8) -> None:
-        network = build(PARAMS.network, 3, size, generator("w"))
+    def __init__(self, dtype: torch.dtype) -> None:
+        network = build(PARAMS.network, 3, SIZE, generator("w"))
         self.start = torch.cat([p.detach().flatten() for p in network.parameters()]).to(dtype)
         self.steps = torch.randn(4, 11, len(self.start), generator=generator("way"), dtype=dtype)
 
@@ -65,8 +65,8 @@ class Walk:
 
 
 def task(dtype: torch.dtype = torch.float64, ipc: int = 2) -> Task:
-    real = RealImages(image_set(21, 8), 3, lambda images: normalise(images, info(8)))
-    start = torch.randn(3 * ipc, 3, 8, 8, generator=generator("start"), dtype=dtype)
+    real = RealImages(image_set(21, SIZE), 3, lambda images: normalise(images, info(SIZE)))
+    start = torch.randn(3 * ipc, 3, SIZE, SIZE, generator=generator("start"), dtype=dtype)
     return Task(start, 3, real, PARAMS.network, 0, Walk(dtype))
 
 
@@ -90,7 +90,7 @@ class Recorded:
             soft_labels=name == "teslasoft",
         )
         start = self.tensors["images_before"].to(dtype)
-        real = RealImages(image_set(21, 8), 3, lambda images: images.float())
+        real = RealImages(image_set(21, SIZE), 3, lambda images: images.float())
         assert len(start) == classes * ipc
         self.learner = TrajectoryMatching(params, Task(start, classes, real, params.network, 0))
 
