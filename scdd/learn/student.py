@@ -1,10 +1,9 @@
 """A student of trajectory matching: a ConvNet as a function of one vector of parameters."""
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.func import functional_call
 
+from scdd.learn import derivatives
 from scdd.learn.flat import Layout
 from scdd.networks.students import ConvNet
 
@@ -22,19 +21,15 @@ class Student:
 
     def gradient(self, flat: Tensor, images: Tensor, labels: Tensor) -> Tensor:
         """The gradient of the mean cross-entropy with respect to the parameters, [P]."""
-        flat = flat.detach().requires_grad_()
-        loss = F.cross_entropy(self.logits(flat, images), labels)
-        (gradient,) = torch.autograd.grad(loss, flat)
-        return gradient
+        return derivatives.gradient(self._weights(flat), images, labels)
 
     def slopes(
         self, flat: Tensor, images: Tensor, labels: Tensor, along: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """The scalar product of `gradient` and the vector `along` [P], and its own gradients with
-        respect to the images and the parameters: the graph of one step."""
-        flat, images = flat.detach().requires_grad_(), images.detach().requires_grad_()
-        loss = F.cross_entropy(self.logits(flat, images), labels)
-        (gradient,) = torch.autograd.grad(loss, flat, create_graph=True)
-        product = gradient @ along
-        of_images, of_flat = torch.autograd.grad(product, (images, flat))
-        return product.detach(), of_images, of_flat
+        respect to the images and the parameters."""
+        weights, directions = self._weights(flat), self._weights(along)
+        return derivatives.slopes(weights, directions, images.detach(), labels)
+
+    def _weights(self, flat: Tensor) -> list[Tensor]:
+        return list(self.layout.split(flat).values())
