@@ -99,7 +99,8 @@ def mixed(images: Tensor, pick: Tensor, draws: Draws, mix: str, scale: Scale) ->
     if draws.patches is not None:
         views = shuffle_patches(views, draws.patches[pick])
     if draws.ops is not None and draws.bins is not None:
-        views = randaugment(views, draws.ops[pick], draws.bins[pick])
+        # its operations are of pixels: what was learned beyond black and white is clipped
+        views = randaugment(views.clamp(0, 1), draws.ops[pick], draws.bins[pick])
     views = crop_resize(views, draws.crop[pick], images.shape[-1], draws.flip[pick])
     views = standardise(views, scale)
     if mix == "none":
