@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from timing import timed
-from torch import Tensor, nn
+from torch import Tensor
 
 from scdd.data.source import Split
 from scdd.learn.learner import Task
@@ -58,7 +58,9 @@ class Plain:
         self.twin, self.task, self.pool = twin, task, pool
         self.images = task.start.clone().requires_grad_()
         self.labels = torch.arange(task.classes, device=task.device).repeat_interleave(task.ipc)
-        self.optimizer = torch.optim.SGD([self.images], lr=twin.optimizer.defaults["lr"], momentum=0.5)
+        self.optimizer = torch.optim.SGD(
+            [self.images], lr=twin.optimizer.defaults["lr"], momentum=0.5
+        )
         self.network = twin.fresh.network
 
     def of_class(self, label: int, draws: Draws) -> tuple[Tensor, Tensor]:
@@ -162,9 +164,9 @@ def measure(
     def as_seen(images: Tensor) -> Tensor:
         return images.to(device).float().div_(255).sub_(0.5).div_(0.25)
 
-    start = torch.randn(
-        classes * ipc, 3, resolution, resolution, generator=generator("start")
-    ).to(device)
+    start = torch.randn(classes * ipc, 3, resolution, resolution, generator=generator("start")).to(
+        device
+    )
     network = Network("convnet3", width, "imagenet")
     task = Task(start, classes, RealImages(split, classes, as_seen), network, seed=0)
     plain = {"dm": PlainDm, "dc": PlainDc}[case](make(case, task, ipc), task, as_seen(split.pixels))

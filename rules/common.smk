@@ -5,11 +5,19 @@ import shlex
 from snakemake.exceptions import WorkflowError
 
 from scdd.artifacts.run import NAME as RUN, RESULTS
-from scdd.artifacts.slots import range_name
+from scdd.artifacts.slots import (
+    checksums_path,
+    range_name,
+    shard_path,
+    slot_ranges,
+    snapshot_folder,
+)
 from scdd.errors import ScddError
 from scdd.jobs import done
+from scdd.params.learn import LEARNS
 from scdd.params.recover import Recover
 from scdd.plan import cluster, code, load
+from scdd.plan.plan import followed_epochs
 from scdd.plan.yaml_files import read_yaml
 from scdd.plan.stages import LABELS, STAGES, stages_with
 from scdd.report import sections
@@ -123,6 +131,15 @@ def image_set(wildcards):
     return plan.made_by(node, "images")
 
 
+def whitened_validation(wildcards):
+    """The whitened images that a student of whitened images is tested on; empty for others."""
+    node = node_of("validate", wildcards)
+    if "images" not in node.parents:
+        return []
+    whitenings = plan.made_by(plan.parent(node, "images"), "whitening")
+    return [file.with_name("val.safetensors") for file in whitenings]
+
+
 def whole_dataset(wildcards):
     """The training set, for a student that is trained on all of it; empty for others."""
     node = node_of("validate", wildcards)
@@ -132,6 +149,62 @@ def whole_dataset(wildcards):
 def option(name):
     """`--name` followed by the input of that name; empty if that input is empty."""
     return lambda wildcards, input: f"--{name} {input[name]}" if input.get(name) else ""
+
+
+def earlier_epochs(wildcards):
+    """The experts' file of the range of epochs before; empty for the first one."""
+    node, first = node_of("experts", wildcards), int(wildcards.epochs.split("-")[0])
+    files = plan.expert_files(node, first)
+    ours = [file for file in files if f"experts_{wildcards.experts}_" in file.name]
+    return ours[-1:]
+
+
+def expert_files(wildcards):
+    """The files of experts that a method follows; empty for the other methods."""
+    node = node_of("learn", wildcards)
+    if "experts" not in node.parents:
+        return []
+    return plan.expert_files(plan.parent(node, "experts"), followed_epochs(node))
+
+
+def buffers(wildcards):
+    """The argument with the experts of others that a method follows; empty for the other methods.
+    They are not an input of the rule, because their content counts and not their time."""
+    path = plan.imports.get(node_of("learn", wildcards).key)
+    return f"--buffers {shlex.quote(path)}" if path else ""
+
+
+def size_of(node):
+    """The classes, as a block, the IPC, and the iterations of the snapshots of learned images."""
+    params = LEARNS[node.params["method"]].of(node.params)
+    snapshots = tuple(params.snapshot_iterations)
+    return plan.class_blocks(node)[0], node.params["ipc"], snapshots
+
+
+def learned_sizes():
+    """All that are there, once."""
+    return sorted({size_of(node) for node in plan.of("learn")})
+
+
+def learn_name(block, ipc, snapshots):
+    """The stage's name; with the size if there are several."""
+    if len(learned_sizes()) == 1:
+        return "learn"
+    parts = [f"learn_{block[1]}_classes_ipc_{ipc}", *map(str, snapshots)]
+    return "_".join(parts)
+
+
+def with_size(*size):
+    """A wildcard constraint: the names of the artifacts with this size."""
+    nodes = [node for node in plan.of("learn") if size_of(node) == size]
+    return "|".join(re.escape(node.name) for node in nodes)
+
+
+def learned_files(iteration, slots, block):
+    """Checksums and shards of learned images after so many iterations; None: of the finished."""
+    folder = snapshot_folder(Path("results/learn/{node}"), iteration)
+    files = [shard_path(folder, slots, index) for index in range(*block)]
+    return [checksums_path(folder, slots, block), *files]
 
 
 def shards(stage, block):

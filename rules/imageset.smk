@@ -5,6 +5,7 @@ rule imageset:
         code=code_of("imageset"),
         data=dataset("imageset"),
         checksums=lambda w: plan.checksums(node_of("imageset", w)),
+        whitening=parents("imageset", "whitening"),
     output:
         "results/imageset/{node}/set.json",
     log:
@@ -15,7 +16,8 @@ rule imageset:
     resources:
         **needs("imageset"),
     params:
-        source=lambda w: plan.parent(node_of("imageset", w), "source").folder,
+        source=lambda w: plan.shards_folder(node_of("imageset", w)),
+        whitening=option("whitening"),
     shell:
         "exec python -m scdd.imageset --config {input.config} --data {input.data[0]}"
-        " --source {params.source} --device cpu --out {output} 2> {log}"
+        " --source {params.source} {params.whitening} --device cpu --out {output} 2> {log}"

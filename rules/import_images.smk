@@ -8,6 +8,7 @@ for block in blocks_of("import_images"):
             config="results/import_images/{node}/config.json",
             code=code_of("import_images"),
             data=dataset("import_images"),
+            whitening=parents("import_images", "whitening"),
         output:
             **shards("import_images", block),
         log:
@@ -22,8 +23,9 @@ for block in blocks_of("import_images"):
         params:
             source=imported("import_images"),
             slots=lambda w: half_open(w.slots),
+            whitening=option("whitening"),
             folder=shards_folder,
         shell:
             "exec python -m scdd.interop.import_images --config {input.config}"
             " --data {input.data[0]} --source {params.source:q} --slots {params.slots}"
-            " --device cpu --out {params.folder} 2> {log}"
+            " {params.whitening} --device cpu --out {params.folder} 2> {log}"

@@ -8,6 +8,7 @@ rule validate:
         images=image_set,
         labels=label_shards,
         train=whole_dataset,
+        whitened=whitened_validation,
     output:
         metrics="results/validate/{node}/metrics.json",
         history="results/validate/{node}/history.csv",

@@ -16,10 +16,10 @@ def load(
 ) -> "Images | Views":
     """The distilled set of the set.json at `path`, as a torch Dataset (docs/exports.md).
 
-    Items are (image uint8 [3, R, R], class index). With `labels`, the folder of its soft labels,
-    they are (normalised view float32 [3, R, R], logits [classes]) of the epoch chosen by
-    `set_epoch`. Raises ScddError where a file is missing or damaged, or the labels are of other
-    images.
+    Items are (image uint8 [3, R, R], class index); of learned images, the image is float32 as it
+    was learned. With `labels`, the folder of its soft labels, they are (normalised view float32
+    [3, R, R], logits [classes]) of the epoch chosen by `set_epoch`. Raises ScddError where a file
+    is missing or damaged, or the labels are of other images.
     """
     # imported here: torch takes a second to load, and every program imports this module
     torch_dataset = importlib.import_module("scdd.interop.torch_dataset")

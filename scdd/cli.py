@@ -14,6 +14,7 @@ from scdd.artifacts.run import RESULTS, WORK
 from scdd.errors import ScddError, reported
 from scdd.params.base import Section, default_of, hints, key_of, parameters
 from scdd.params.experiment import Backbone, Experiment, Method
+from scdd.params.learn import LEARNS, Experts
 from scdd.params.network import ARCHITECTURES
 from scdd.params.probe import Probe
 from scdd.params.protocol import Protocol, Whole
@@ -56,6 +57,9 @@ def show_keys(_: argparse.Namespace) -> None:
         show_section(f"squeeze.{name}.", section)
     show_section("probe.", Probe)
     show_section("recover.", Recover)
+    for name, learn in LEARNS.items():
+        show_section(f"learn.{name}.", learn)
+    show_section("experts.", Experts)
     show_section("forgetting.", Forgetting)
     show_section("protocol.<name>.", Protocol)
     show_section("protocol.whole.", Whole)

@@ -94,7 +94,7 @@ def test_the_example_can_be_copied_and_all_of_its_keys_uncommented(tmp_path: Pat
     [
         ("partitoin: gpu", "unknown key partitoin. Did you mean 'partition'?"),
         ("gpu: a100", "gpu: input should be 'gpus' or 'gres' (got 'a100')."),
-        ("stages: {sqeeze: {mem: 1}}", "stages: sqeeze is not one of the stages data, squeeze,"),
+        ("stages: {sqeeze: {mem: 1}}", "stages: sqeeze is not one of the stages data, whiten,"),
         (
             "stages: {squeeze: {time: 1}}",
             "unknown key stages.squeeze.time. Did you mean 'runtime'?",

@@ -1,5 +1,7 @@
 """On a GPU, which is pretended, no tensor is left on the CPU, and no step waits for it."""
 
+from dataclasses import replace
+
 import pretended
 import pytest
 import torch
@@ -20,6 +22,8 @@ from scdd.recover.units import draw_unit
 from scdd.squeeze import engine as squeezing
 from scdd.squeeze.methods import mocov2
 from scdd.squeeze.views import Crop, Jitter
+from scdd.views import zca
+from scdd.views.dsa import STRATEGIES, dsa
 from scdd.views.pixels import valid_range
 
 SIZE = 8
@@ -63,7 +67,8 @@ def squeeze(_, steps):
 
 def validate(_, steps):
     training = Student(8, 1, "adamw", 0.01, 0.9, 1e-4, ema=0.9)
-    split = image_set(8 * steps, SIZE).to(GPU)
+    learned = torch.rand(8 * steps, len(CLASSES)).softmax(1)
+    split = replace(image_set(8 * steps, SIZE), learned=learned).to(GPU)
     labelling = Labelling(Transform(VIEW, "cutmix", 1.0, 2, RandAugment(2, 9)), 0)
     feed = hard_feed(split, labelling, training, info(SIZE), GPU, siamese=True)
     criterion = torch.nn.functional.cross_entropy
@@ -92,6 +97,25 @@ def test_more_steps_do_not_wait_more_often(work, monkeypatch):
             work(monkeypatch, steps)
         counts.append(waits)
     assert counts[1] == counts[2]
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_an_augmentation_does_not_wait(strategy):
+    with pretended.gpu() as waits:
+        images = torch.ones(4, 3, SIZE, SIZE).to(GPU, non_blocking=True)
+        chances = torch.rand(4, 3).to(GPU, non_blocking=True)
+        assert pretended.on_gpu(dsa(images, strategy, chances))
+    assert not waits
+
+
+def test_whitening_does_not_wait():
+    whitening = zca.fit([image_set(20, SIZE).images(torch.arange(20))], 0.1).to(torch.float32)
+    with pretended.gpu() as waits:
+        there, images = whitening.to(GPU), image_set(20, SIZE).to(GPU)
+        waits.clear()
+        whitened = there.whiten(images.images(torch.arange(4)))
+        assert pretended.on_gpu(there.unwhiten(whitened))
+    assert not waits
 
 
 def test_tensors_of_both_devices_do_not_mix():

@@ -114,6 +114,61 @@ def test_a_verifier_looks_at_the_recovered_images(again: Checkout, tiny: dict[st
     assert said in " ".join((again.folder / "results/tables/tiny/main.md").read_text().split())
 
 
+def test_learned_images_of_one_pixel_space_share_its_whitening_and_experts(
+    again: Checkout, tiny: dict[str, Any]
+) -> None:
+    """Two methods follow the same experts; a longer chase only adds later epochs of them."""
+    narrow = {"arch": "convnet3", "width": 0.0625}
+    common = {"network": narrow, "iterations": 2, "zca": True, "max_start": 2, "expert_epochs": 2}
+    tiny["methods"] = ["mtt", "tesla"]
+    tiny["learn"] = {"mtt": {**common, "steps": 2}, "tesla": {**common, "steps": 3}}
+    tiny["experts"] = {"count": 2, "per_file": 1}
+    tiny["protocols"] = ["dc"]
+    tiny["protocol"] = {"dc": {"epochs": 3, "student": narrow}}
+    again.configure(tiny)
+    sets = {"learn": 2, "imageset": 2, "validate": 2, "tables": 1}
+    assert again.jobs() == {"whiten": 1, "experts": 2} | sets | NOTHING
+    old = again.files("results/experts/*/experts_*")
+    tiny["learn"]["mtt"]["max_start"] = 6
+    again.configure(tiny)
+    one_set = {"learn": 1, "imageset": 1, "validate": 1, "tables": 1}
+    assert again.jobs() == {"experts": 2} | one_set | NOTHING
+    assert old.items() <= again.files("results/experts/*/experts_*").items()
+    tables = {path.name for path in (again.folder / "results/tables/tiny").iterdir()}
+    assert {"learned.png", "learned_mtt_ipc1.gif", "learned_tesla_ipc1.png"} <= tables
+
+
+def test_snapshots_are_evaluated_and_8_bit_images_share_what_was_learned(
+    again: Checkout, tiny: dict[str, Any]
+) -> None:
+    narrow = {"arch": "convnet3", "width": 0.0625}
+    tiny["methods"] = [
+        "scdd",
+        {"name": "dm", "learn": {"snapshots": 1}},
+        {"name": "dm8", "like": "dm", "learn": {"snapshots": 1}, "storage": "uint8"},
+    ]
+    tiny["learn"] = {"dm": {"network": narrow, "iterations": 4}}
+    tiny["protocols"] = ["scdd-paper", "dc"]
+    tiny["protocol"]["dc"] = {"epochs": 3, "student": narrow}
+    again.configure(tiny)
+    jobs = again.jobs()
+    # a set and a snapshot in either form; students of dc on all, and on SC-DD's; labels of the sets
+    assert (
+        jobs
+        == {
+            "learn": 1,
+            "imageset": 4,
+            "relabel": 2,
+            "validate": 7,
+            "tables": 1,
+        }
+        | NOTHING
+    )
+    page = (again.folder / "results/tables/tiny/snapshots.md").read_text()
+    assert "CHOSEN ON THE TEST SET" in page
+    assert page.count("| DM ") + page.count("| dm8 ") == 2
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [("seeds", [0, 1]), ("students", [*TINY["students"], "convnet3"])],

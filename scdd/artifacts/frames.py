@@ -1,4 +1,4 @@
-"""Frames of a recovery: a few of its images at several iterations, from noise on."""
+"""Frames: a few images at several iterations of a recovery, or of a run that learns them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +18,13 @@ class Frames:
     images: Tensor
     iterations: Sequence[int]
     classes: Sequence[str]
+
+
+def moments(iterations: int) -> list[int]:
+    """The iterations after which frames are kept: 0, 10, 30, 100, 300, ... and the last."""
+    powers = (10**exponent for exponent in range(1, len(str(iterations))))
+    marks = [0, *(factor * power for power in powers for factor in (1, 3))]
+    return [mark for mark in marks if mark < iterations] + [iterations]
 
 
 def save_frames(path: Path, frames: Frames, *, slot: int, record: Mapping[str, Any]) -> None:

@@ -1,7 +1,8 @@
 """Image sets: a set.json that names shards, and the images that it stands for.
 
 A set names its shards one by one, each with its class, slots and hash, so that it can combine
-several recoveries.
+several recoveries. Of shards with learned images it also says which of their tensors students
+train on: the 8-bit images or the floats.
 """
 
 import hashlib
@@ -36,11 +37,24 @@ class ShardEntry:
 
 
 @dataclass(frozen=True)
+class WhiteningEntry:
+    """The whitening.safetensors of a set: `path` is relative to the set's folder; `sha256` is the
+    file's."""
+
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True)
 class SetInfo:
-    """set.json: a set without its pixels. `content` is the hash of class order and all pixels used.
+    """set.json: a set without its pixels. `content` is the hash of class order, all pixels used,
+    and learned labels.
 
     mean, std: by channel in [0, 1], for normalising the images; None where the file has none.
-    pixels: what the numbers of its images are.
+    pixels: what the numbers of its images are. whitening: the space in which its students train and
+    are tested; None: the normalised one. 8-bit images of such a set are whitened when they are
+    read. student_lr: the students' learned learning rate, None if none was learned. labelled:
+    whether its shards have learned labels.
     """
 
     method: str
@@ -53,13 +67,18 @@ class SetInfo:
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
     pixels: Pixels = "uint8"
+    whitening: WhiteningEntry | None = None
+    student_lr: float | None = None
+    labelled: bool = False
 
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Images uint8 [N, 3, R, R] and labels int64 [N] (CPU), N = classes * ipc.
+    """Images [N, 3, R, R], uint8 or, as they were learned, float32; and labels int64 [N] (CPU);
+    N = classes * ipc.
 
-    Image c * ipc + s is slot s of class c.
+    Image c * ipc + s is slot s of class c. learned: learned labels float32 [N, classes], on the
+    images' device; None if the set has none.
     """
 
     images: Tensor
@@ -68,26 +87,36 @@ class ImageSet:
     ipc: int
     method: str
     content: str
+    learned: Tensor | None = None
 
 
 class MappedImages:
-    """The images of a set in their files, uint8 [N, 3, R, R], read when they are used.
+    """The images of a set in their files, uint8 or float32 [N, 3, R, R], read when they are used.
 
-    Image i is row `rows[i]` of the memory-mapped shard `shards[i]`.
+    Image i is row `rows[i]` of the memory-mapped shard `shards[i]`. learned: learned labels float32
+    [N, classes], in memory; None if the set has none.
     """
 
-    def __init__(self, shards: list[Tensor], rows: list[int]) -> None:
-        self.shards, self.rows = shards, rows
+    def __init__(
+        self, shards: list[Tensor], rows: list[int], learned: Tensor | None = None
+    ) -> None:
+        self.shards, self.rows, self.learned = shards, rows, learned
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def gather(self, index: Tensor, *, pinned: bool = False) -> Tensor:
-        """A copy of the images of `index` int64 [b]: uint8 [b, 3, R, R] on the CPU. pinned: in
+        """A copy of the images of `index` int64 [b]: [b, 3, R, R] on the CPU. pinned: in
         page-locked memory, from which copies to a GPU do not block."""
         images = [self.shards[i][self.rows[i]] for i in index.tolist()]
-        batch = torch.empty(len(images), *images[0].shape, dtype=torch.uint8, pin_memory=pinned)
+        shape, dtype = images[0].shape, images[0].dtype
+        batch = torch.empty(len(images), *shape, dtype=dtype, pin_memory=pinned)
         return torch.stack(images, out=batch)
+
+
+def _tensor(pixels: Pixels) -> str:
+    """The tensor of a shard that has a set's pixels."""
+    return "images" if pixels == "uint8" else "floats"
 
 
 def _hash_start(classes: Sequence[str]) -> "hashlib._Hash":
@@ -107,15 +136,19 @@ def make_set(
     mean: tuple[float, ...] | None = None,
     std: tuple[float, ...] | None = None,
     pixels: Pixels = "uint8",
+    whitening: Path | None = None,
 ) -> SetInfo:
     """Write the set.json at `path` of the first `ipc` slots of all classes, from the shards below
     the folder `source`.
 
-    sources: digests of the artifacts that shards may come from. Raises ScddError, naming the shard,
-    where it is missing, damaged, of another class order or artifact, or has too few images.
+    sources: digests of the artifacts that shards may come from. whitening: the file of the space
+    that students shall train in; None: the normalised one. Raises ScddError, naming the shard,
+    where it is missing, damaged, of another class order or artifact, has too few images, lacks
+    `pixels`, or has other learned things than the first.
     """
     content = _hash_start(classes)
     shards = []
+    learned: tuple[float | None, bool] | None = None
     for index, name in enumerate(classes):
         for first, end in slot_ranges(ipc):
             shard = shard_path(source, (first, end), index)
@@ -126,19 +159,32 @@ def make_set(
             check_shard(shard, header, name, classes)
             if (maker := header["digest"]) not in sources:
                 raise bad_shard(shard, f"is of artifact {maker}, not of {list(sources)}")
-            used, images = min(end, ipc) - first, parts["images"]
+            if _tensor(pixels) not in parts:
+                raise ScddError(f"{shard} has 8-bit images alone, so pixels cannot be {pixels}.")
+            used, images = min(end, ipc) - first, parts[_tensor(pixels)]
             if header["slots"][0] != first or images.shape[1:] != (3, resolution, resolution):
                 shape = tuple(images.shape)
                 raise bad_shard(shard, f"has slots {header['slots']} and images of shape {shape}")
+            own = header.get("student_lr"), "labels" in parts
+            if learned not in (None, own):
+                what = f"{own}, but those before it have {learned}"
+                raise bad_shard(shard, f"has (learned learning rate, learned labels) {what}")
+            learned = own
+            if own[1] and parts["labels"].shape != (len(images), len(classes)):
+                raise bad_shard(shard, f"has learned labels {list(parts['labels'].shape)}")
             if len(images) < used:
                 raise ScddError(
                     f"{shard}: class {name!r} has {first + len(images)} images, but ipc is {ipc}. "
                     "Lower ipc."
                 )
             content.update(images[:used].numpy().tobytes())
-            relative = Path(os.path.relpath(shard.resolve(), path.parent.resolve())).as_posix()
+            if "labels" in parts:
+                content.update(parts["labels"][:used].numpy().tobytes())
             slots = (header["slots"][0], header["slots"][1])
-            shards.append(ShardEntry(relative, name, slots, sha256(shard)))
+            shards.append(ShardEntry(_relative(shard, path), name, slots, sha256(shard)))
+    space = (
+        None if whitening is None else WhiteningEntry(_relative(whitening, path), sha256(whitening))
+    )
     info = SetInfo(
         method,
         digest,
@@ -150,9 +196,16 @@ def make_set(
         mean,
         std,
         pixels,
+        space,
+        *(learned or (None, False)),
     )
     write_json(path, {"kind": "images", **asdict(info), "class_hash": class_hash(classes)})
     return info
+
+
+def _relative(file: Path, path: Path) -> str:
+    """The path of `file` from the folder of the set.json at `path`."""
+    return Path(os.path.relpath(file.resolve(), path.parent.resolve())).as_posix()
 
 
 def open_set(path: Path) -> SetInfo:
@@ -165,6 +218,8 @@ def open_set(path: Path) -> SetInfo:
         )
         for name in ("classes", "mean", "std"):
             fields[name] = tuple(fields[name]) if fields.get(name) is not None else None
+        if fields.get("whitening") is not None:
+            fields["whitening"] = WhiteningEntry(**fields["whitening"])
         info = SetInfo(**{**fields, "shards": shards})
     except (KeyError, TypeError, AttributeError) as error:
         raise damaged(path, f"is not an image set of scdd ({error})") from None
@@ -174,11 +229,31 @@ def open_set(path: Path) -> SetInfo:
         raise ScddError(
             f"{path}: its pixels are {info.pixels!r}, which this version of scdd does not read."
         )
+    if info.pixels != "uint8" and (info.pixels == "zca") != (info.whitening is not None):
+        names = "no whitening" if info.whitening is None else "a whitening"
+        raise damaged(path, f"has {info.pixels} pixels, but names {names}")
     return info
 
 
-def _shard(path: Path, entry: ShardEntry, info: SetInfo) -> Tensor:
-    """A shard's memory-mapped images; the whole file is read once to check its hash."""
+def whitening_of(path: Path, info: SetInfo) -> Path | None:
+    """The whitening.safetensors of the set.json at `path`, None for a set without.
+
+    Raises ScddError where the file is missing, or is not the one that the set was made with.
+    """
+    if info.whitening is None:
+        return None
+    file = path.parent / info.whitening.path
+    if not file.exists() or sha256(file) != info.whitening.sha256:
+        what = "is altered or remade" if file.exists() else "does not exist"
+        raise ScddError(
+            f"{file} {what}, but {path} was made with it. To make both again: "
+            f"rm -f {file} {path}, then run snakemake again."
+        )
+    return file
+
+
+def _shard(path: Path, entry: ShardEntry, info: SetInfo) -> dict[str, Tensor]:
+    """A shard's memory-mapped tensors; the whole file is read once to check its hash."""
     shard = path.parent / entry.path
     if not shard.exists() or sha256(shard) != entry.sha256:
         what = "is truncated, altered or remade" if shard.exists() else "does not exist"
@@ -187,16 +262,16 @@ def _shard(path: Path, entry: ShardEntry, info: SetInfo) -> Tensor:
     check_shard(shard, header, entry.name, info.classes)
     if tuple(header["slots"]) != entry.slots:
         raise bad_shard(shard, f"has slots {header['slots']}, not {list(entry.slots)}", path)
-    return parts["images"]
+    return parts
 
 
 def _parts(
-    path: Path, info: SetInfo, classes: Sequence[str], ipc: int
-) -> Iterator[tuple[int, int, Tensor]]:
+    path: Path, info: SetInfo, classes: Sequence[str], ipc: int, names: Sequence[str]
+) -> Iterator[tuple[int, int, list[Tensor]]]:
     """The first `ipc` images of `classes`, shard by shard: the place of the first image in the
-    result, how many there are, and a memory-mapped tensor that begins with them.
+    result, how many there are, and the memory-mapped tensors `names`, which begin with them.
 
-    Reads no other shard. Raises ScddError where shards are missing for some images.
+    Reads no other shard. Raises ScddError where shards, or tensors of one, are missing.
     """
     place = {name: index for index, name in enumerate(classes)}
     filled = torch.zeros(len(classes), ipc, dtype=torch.bool)
@@ -204,21 +279,47 @@ def _parts(
         first, end = entry.slots[0], min(entry.slots[1], ipc)
         if entry.name in place and first < end:
             filled[place[entry.name], first:end] = True
-            yield place[entry.name] * ipc + first, end - first, _shard(path, entry, info)
+            parts = _shard(path, entry, info)
+            if not parts.keys() >= set(names):
+                raise damaged(path, f"needs {' and '.join(names)}, which {entry.path} lacks")
+            yield (
+                place[entry.name] * ipc + first,
+                end - first,
+                [parts[name] for name in names],
+            )
     if not bool(filled.all()):
         missing = int((~filled).sum())
         raise damaged(path, f"has no shard for {missing} of its images")
 
 
-def _pixels(
-    path: Path, info: SetInfo, classes: Sequence[str], ipc: int, device: torch.device | str = "cpu"
-) -> Tensor:
-    """The first `ipc` images of `classes` on the device, uint8 [classes * ipc, 3, R, R]."""
-    shape = (len(classes) * ipc, 3, info.resolution, info.resolution)
-    images = torch.empty(shape, dtype=torch.uint8, device=device)
-    for start, count, part in _parts(path, info, classes, ipc):
-        images[start : start + count] = part[:count]
-    return images
+def _joined(
+    path: Path,
+    info: SetInfo,
+    classes: Sequence[str],
+    ipc: int,
+    names: Sequence[str] = ("images",),
+    device: torch.device | str = "cpu",
+) -> list[Tensor]:
+    """The tensors `names` of the first `ipc` images of `classes` on the device, each
+    [classes * ipc, ...]."""
+    whole: list[Tensor] = []
+    for start, count, parts in _parts(path, info, classes, ipc, names):
+        if not whole:
+            shapes = [(len(classes) * ipc, *part.shape[1:]) for part in parts]
+            kinds = [part.dtype for part in parts]
+            whole = [
+                torch.empty(shape, dtype=dtype, device=device)
+                for shape, dtype in zip(shapes, kinds, strict=True)
+            ]
+        for tensor, part in zip(whole, parts, strict=True):
+            tensor[start : start + count] = part[:count]
+    return whole
+
+
+def _used(info: SetInfo) -> list[str]:
+    """The tensors of a set's shards that students train on: its pixels, then its learned labels,
+    if any."""
+    return [_tensor(info.pixels), *["labels"] * info.labelled]
 
 
 def _opened(
@@ -244,7 +345,8 @@ def load_set(
     digest: str | None = None,
     device: torch.device | str = "cpu",
 ) -> ImageSet:
-    """All images of the set.json at `path`, on the device, read shard by shard.
+    """All images of the set.json at `path`, as its `pixels` say, on the device, read shard by
+    shard.
 
     classes, digest: what the caller expects; None accepts any. classes_of: what a message calls the
     source of `classes`.
@@ -253,8 +355,16 @@ def load_set(
     of another artifact, class order or slot range.
     """
     info = _opened(path, classes, classes_of, digest)
-    images = _pixels(path, info, info.classes, info.ipc, device)
-    return ImageSet(images, labels_of(info), info.classes, info.ipc, info.method, info.content)
+    images, *learned = _joined(path, info, info.classes, info.ipc, _used(info), device)
+    return ImageSet(
+        images,
+        labels_of(info),
+        info.classes,
+        info.ipc,
+        info.method,
+        info.content,
+        *learned,
+    )
 
 
 def map_set(
@@ -271,26 +381,31 @@ def map_set(
     count = len(info.classes) * info.ipc
     shards: list[Tensor] = [torch.empty(0)] * count
     rows = [0] * count
-    for start, length, part in _parts(path, info, info.classes, info.ipc):
-        shards[start : start + length] = [part] * length
+    learned = torch.zeros(count, len(info.classes)) if info.labelled else None
+    for start, length, parts in _parts(path, info, info.classes, info.ipc, _used(info)):
+        shards[start : start + length] = [parts[0]] * length
         rows[start : start + length] = range(length)
-    return MappedImages(shards, rows)
+        if learned is not None:
+            learned[start : start + length] = parts[1][:length]
+    return MappedImages(shards, rows, learned)
 
 
 def class_images(path: Path, info: SetInfo, name: str) -> Tensor:
-    """The images uint8 [ipc, 3, R, R] of class `name` in the set.json at `path`, read as `info`.
+    """The images uint8 [ipc, 3, R, R] of class `name` in the set.json at `path`, read as `info`:
+    the 8-bit images, whatever its `pixels` are.
 
     Raises ScddError as `load_set` does.
     """
-    return _pixels(path, info, [name], info.ipc)
+    (images,) = _joined(path, info, [name], info.ipc)
+    return images
 
 
 def load_corner(path: Path, classes: int, ipc: int) -> tuple[tuple[str, ...], Tensor]:
-    """Names of the first `classes` classes of a set, and their first `ipc` images, uint8
+    """Names of the first `classes` classes of a set, and their first `ipc` 8-bit images, uint8
     [classes, ipc, 3, R, R]; fewer where there are fewer. Raises ScddError as `load_set` does.
     """
     info = open_set(path)
     names = info.classes[:classes]
     ipc = min(ipc, info.ipc)
-    images = _pixels(path, info, names, ipc)
+    (images,) = _joined(path, info, names, ipc)
     return names, images.reshape(len(names), ipc, *images.shape[1:])

@@ -1,9 +1,15 @@
 """Shards: files with the images of one class in one slot range, `images` uint8 [n, 3, R, R].
 
+Images that were learned have two tensors more: `floats` float32 [n, 3, R, R], the same images as
+they were learned, of which `images` are what people look at; and, where labels were learned too,
+`labels` float32 [n, K], probabilities of the classes. Where a learning rate for students was
+learned, it is `student_lr` in the header.
+
 A job writes the shards of a class block and, last, their checksums.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +30,15 @@ def save_shard(
     images: Tensor,
     *,
     record: Mapping[str, Any],
+    floats: Tensor | None = None,
+    labels: Tensor | None = None,
 ) -> None:
     """Write the images uint8 [n, 3, R, R] of class `index` in `slots` to their file below `folder`.
 
     Fewer images than slots mean that no more exist. `record` (digest, seed, env and what else made
-    the images) goes into the header.
+    the images) goes into the header. floats, labels: of learned images.
     """
+    parts = {"images": images, "floats": floats, "labels": labels}
     header = {
         "kind": "shard",
         "class": classes[index],
@@ -39,7 +48,8 @@ def save_shard(
         "resolution": images.shape[-1],
         **record,
     }
-    tensors.save(shard_path(folder, slots, index), {"images": images}, header)
+    held = {name: tensor for name, tensor in parts.items() if tensor is not None}
+    tensors.save(shard_path(folder, slots, index), held, header)
 
 
 def save_shards(
@@ -50,13 +60,19 @@ def save_shards(
     images: Iterable[Tensor],
     *,
     record: Mapping[str, Any],
+    floats: Iterable[Tensor | None] = repeat(None),
+    labels: Iterable[Tensor | None] = repeat(None),
 ) -> None:
     """Write the shards of a class block, then their hashes in the format of `sha256sum -c`.
 
-    images: those of each class of the `block`, in order, as `save_shard` takes them.
+    images, floats, labels: those of each class of the `block`, in order, as `save_shard` takes
+    them.
     """
-    for index, of_class in zip(range(*block), images, strict=True):
-        save_shard(folder, slots, classes, index, of_class, record=record)
+    of_classes = zip(images, floats, labels, strict=False)
+    for index, (own, as_learned, learned) in zip(range(*block), of_classes, strict=True):
+        save_shard(
+            folder, slots, classes, index, own, record=record, floats=as_learned, labels=learned
+        )
     shards = [shard_path(folder, slots, index) for index in range(*block)]
     lines = [f"{sha256(shard)}  {shard.name}\n" for shard in shards]
     write_text(checksums_path(folder, slots, block), "".join(lines))

@@ -3,6 +3,8 @@
 from scdd.params.protocol import Relabel
 from scdd.params.views import Transform
 
+FILTERS = 128  # of a block of a ConvNet with width 1
+FLOAT_BYTES = 4  # of a number of float32
 VIEW_BYTES = 25  # crop, flip, partner, lam and box of one view
 
 
@@ -40,6 +42,13 @@ def label_bytes(params: Relabel, classes: int) -> int:
     return view + logit_bytes(params.form, classes)
 
 
-def image_bytes(count: int, resolution: int) -> int:
-    """Bytes of `count` square colour images as uint8."""
-    return count * 3 * resolution**2
+def image_bytes(count: int, resolution: int, each: int = 1) -> int:
+    """Bytes of `count` square colour images. each: bytes of a number; 1 as uint8."""
+    return count * 3 * resolution**2 * each
+
+
+def convnet_parameters(depth: int, filters: int, resolution: int, classes: int) -> int:
+    """How many numbers a ConvNet of scdd.networks.students has."""
+    convolutions = filters * (9 * 3 + 1) + (depth - 1) * filters * (9 * filters + 1)
+    features = filters * (resolution >> depth) ** 2
+    return convolutions + 2 * depth * filters + classes * (features + 1)

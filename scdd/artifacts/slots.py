@@ -54,3 +54,8 @@ def frames_path(folder: Path, slots: Range, block: Range) -> Path:
 def checksums_path(folder: Path, slots: Range, block: Range) -> Path:
     """The checksums of one job's shards: the single file by which the workflow tracks them."""
     return folder / f"slots_{range_name(slots)}" / f"shards_{range_name(block)}.sha256"
+
+
+def snapshot_folder(folder: Path, iteration: int | None) -> Path:
+    """Below it are the shards of learned images after so many iterations; None: of the finished."""
+    return folder if iteration is None else folder / f"at_{iteration:06d}"

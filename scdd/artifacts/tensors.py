@@ -83,12 +83,16 @@ def load(path: Path, *, verify: bool = True) -> tuple[dict[str, Tensor], dict[st
     return tensors, header
 
 
-def load_mapped(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Memory-mapped tensors and the header, for a file whose hash was compared already.
+def load_mapped(path: Path, *, verify: bool = False) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Memory-mapped tensors and the header. verify: compare the hash, which reads the whole file
+    once; off where the file's own hash was compared already.
 
     Copy what you compute with: see `load`. Raises ScddError as `load` does.
     """
     header = read_header(path)
-    header.pop("sha256", None)
+    sealed = header.pop("sha256", None)
     with safe_open(path, framework="pt") as file:
-        return {name: file.get_tensor(name) for name in file.keys()}, header  # noqa: SIM118
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    if verify and content_hash(tensors, header) != sealed:
+        raise damaged(path, "was altered after it was written (its hash differs)")
+    return tensors, header

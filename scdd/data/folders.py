@@ -19,6 +19,7 @@ SUFFIXES = {".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".
 NOT_OURS = {"__MACOSX", "@eaDir", "lost+found"}
 INDEX = r"(?:new)?(\d+)"  # a folder's name that is a class index
 TENSORS = {".pt", ".pth"}
+COLOURED = "images_zca_"  # MTT's names of images back from whitened space, in their colours
 
 
 def tensor_files(path: Path) -> list[Path]:
@@ -37,7 +38,8 @@ def tensor_files(path: Path) -> list[Path]:
         raise ScddError(f"{path} is neither a folder nor a file that ends in .pt or .pth.")
     if not path.name.startswith("images_"):
         return [path]
-    labels = path.with_name(path.name.replace("images_", "labels_", 1))
+    prefix = COLOURED if path.name.startswith(COLOURED) else "images_"
+    labels = path.with_name(path.name.replace(prefix, "labels_", 1))
     if not labels.exists():
         raise ScddError(f"{path} has no {labels.name} beside it.")
     return [path, labels]

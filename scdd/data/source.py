@@ -1,4 +1,4 @@
-"""Reading a dataset's artifact: uint8 batches on the device, from memory or from files."""
+"""Reading a dataset's artifact: batches on the device, from memory or from files."""
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -69,9 +69,12 @@ def decode_crops(path: Path, sizes: Sequence[int], chances: Tensor) -> list[Tens
 class Split:
     """Images with labels int64 [n] (CPU): one split of a dataset, or an image set.
 
-    The images are `pixels` uint8 [n, 3, R, R]; or `mapped`, an image set in its files; or `files`,
-    photos to decode. short: the size to which a photo's shorter side is resized before its centre
-    is cut out; None: the resolution.
+    The images are `pixels` [n, 3, R, R]; or `mapped`, an image set in its files; or `files`, photos
+    to decode. They are uint8; those of a learned set may be float32 (`scdd.data.placement`).
+
+    short: the size to which a photo's shorter side is resized before its centre is cut out; None:
+    the resolution. convert: what makes pixels of the numbers of a mapped set; None: they are
+    pixels. learned: learned labels float32 [n, classes]; None: an image has its class alone.
     """
 
     labels: Tensor
@@ -80,6 +83,8 @@ class Split:
     resolution: int
     short: int | None = None
     mapped: MappedImages | None = None
+    convert: Callable[[Tensor], Tensor] | None = None
+    learned: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -89,13 +94,16 @@ class Split:
         return self if self.pixels is None else replace(self, pixels=self.pixels.to(device))
 
     def images(self, index: Tensor) -> Tensor:
-        """The images of `index` int64 [b]: uint8 [b, 3, R, R] on the device of the pixels, else on
-        the CPU."""
+        """The images of `index` int64 [b]: [b, 3, R, R] on the device of the pixels, or where
+        `convert` puts them, else on the CPU."""
         if self.pixels is not None:
             return self.pixels[index.to(self.pixels.device, non_blocking=True)]
         if self.mapped is not None:
-            return self.mapped.gather(index)
+            return self._converted(self.mapped.gather(index))
         return torch.stack([self._decode(i) for i in index.tolist()])
+
+    def _converted(self, images: Tensor) -> Tensor:
+        return images if self.convert is None else self.convert(images)
 
     def _decode(self, index: int) -> Tensor:
         return decode(self.files[index], self.resolution, self.short)
@@ -103,13 +111,14 @@ class Split:
     def batches(
         self, order: Tensor, size: int, device: torch.device
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Pairs of index int64 [b] (CPU) and images uint8 [b, 3, R, R] (device), in `order`."""
+        """Pairs of index int64 [b] (CPU) and images [b, 3, R, R] (device), in `order`."""
         if self.pixels is not None:
             for index in order.split(size):
                 yield index, self.images(index).to(device)
             return
         if self.mapped is not None:
-            yield from _ahead(self.mapped, order.split(size), device)
+            for index, images in _ahead(self.mapped, order.split(size), device):
+                yield index, self._converted(images)
             return
 
         def decode_at(place: int) -> list[Tensor]:
@@ -151,7 +160,7 @@ class Split:
 def _ahead(
     images: MappedImages, parts: Sequence[Tensor], device: torch.device
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Index int64 [b] and images uint8 [b, 3, R, R] (device) of each part.
+    """Index int64 [b] and images [b, 3, R, R] (device) of each part.
 
     Threads gather the next parts while earlier ones are used; copies to a GPU do not block.
     """

@@ -55,9 +55,13 @@ def hard_feed(
     device: torch.device,
     siamese: bool = False,
 ) -> Feed[Tensor]:
-    """Views with class probabilities as targets. siamese: each batch also gets DSA's
-    augmentation."""
+    """Views with class probabilities as targets: the images' learned labels, or 1 for their class.
+    siamese: each batch also gets DSA's augmentation."""
     one_hot, labels = torch.eye(len(info.classes), device=device), split.labels.to(device)
+    learned = None if split.learned is None else split.learned.to(device)
+
+    def targets(index: Tensor) -> Tensor:
+        return one_hot[labels[index]] if learned is None else learned[index]
 
     def feed(epoch: int, skip: int) -> Iterator[tuple[Tensor, Tensor]]:
         n, size = len(split), split.resolution
@@ -72,7 +76,7 @@ def hard_feed(
                 strategy, chances = draw_dsa(len(seen), draw)
                 inputs = dsa(seen, strategy, chances.to(device, non_blocking=True))
             lam, partner = draws.lam[index, None], draws.partner[index].long()
-            yield inputs, lam * one_hot[labels[index]] + (1 - lam) * one_hot[labels[partner]]
+            yield inputs, lam * targets(index) + (1 - lam) * targets(partner)
 
     return feed
 

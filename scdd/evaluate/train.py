@@ -96,6 +96,8 @@ def fit(
     for epoch in run:
         rate = learning_rate(training, epoch)
         rates.set(rate)
+        if run.skip == 0 and renews(training, epoch):
+            renew(optimizer)
         for inputs, targets in run.steps_of(feed(epoch, run.skip)):
             step(inputs, targets)
         mean = total.item() / images  # the epoch's one wait for the device
@@ -114,16 +116,36 @@ def learning_rate(training: Student, epoch: int) -> float:
 
     eta 1 ends near 0, eta 2 at half a cosine. Beyond the share `steep_from` of the epochs it is its
     value there times 1 - e / epochs (EDC, arXiv 2404.13733, its code's `cos2`). With milestones it
-    is lr, and a tenth of what it was from each of them on.
+    is lr, and a tenth of what it was from each of them on; where they renew the optimiser, after
+    the first epoch from each of them on.
     """
     warm = training.warmup_epochs
     if epoch < warm:
         return training.lr * (epoch + 1) / (warm + 1)
-    share = (epoch - warm) / (training.epochs - warm)
+    late = training.at_milestones == "renew"
+    share = (epoch - late - warm) / (training.epochs - warm)
     if training.milestones is not None:
         return stepped(share, 1.0, training.lr, training.milestones)
     rate = training.lr * half_cosine(min(share, training.steep_from), training.eta)
     return rate * (1 - share) if share > training.steep_from else rate
+
+
+def renews(training: Student, epoch: int) -> bool:
+    """Whether the optimiser starts anew before an epoch."""
+    if training.at_milestones != "renew" or epoch <= training.warmup_epochs:
+        return False
+    return learning_rate(training, epoch) < learning_rate(training, epoch - 1)
+
+
+def renew(optimizer: torch.optim.Optimizer) -> None:
+    """Make it as good as new: with moments and counts of 0, an optimiser's next step is its first.
+
+    In place, because captured steps read its tensors.
+    """
+    for state in optimizer.state.values():
+        for value in state.values():
+            if isinstance(value, Tensor):
+                value.zero_()
 
 
 def evaluation_epochs(epochs: int) -> set[int]:

@@ -7,6 +7,7 @@ is that of the last epoch: nothing is chosen by the test set.
 import argparse
 import csv
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,8 @@ from scdd.artifacts.dataset import DatasetInfo
 from scdd.artifacts.files import write_json, write_text
 from scdd.artifacts.images import SetInfo
 from scdd.artifacts.labels import open_store
-from scdd.data.placement import load_if_room, open_images
-from scdd.data.source import Split, open_dataset
+from scdd.data.placement import load_if_room, open_images, whitened_validation
+from scdd.data.source import Dataset, Split, open_dataset
 from scdd.errors import ScddError
 from scdd.evaluate.feeds import Feed, hard_feed, soft_feed
 from scdd.evaluate.losses import Criterion, soft_criterion
@@ -81,22 +82,35 @@ def feed_of(
     return soft_feed(split, store, training, mix, info, device), criterion
 
 
+def validation_of(
+    args: argparse.Namespace, dataset: Dataset, images: SetInfo | None, training: Student
+) -> Split:
+    """The images that a student is tested on, in the space that it is trained in."""
+    if images is None or images.whitening is None:
+        return dataset.validation(training.val_resize)
+    return whitened_validation(args.images, images, dataset.info, args.data)
+
+
 def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: JobState) -> None:
     training = Student.of(config.params)
     dataset = open_dataset(args.data, args.root)
-    info = dataset.info
     if args.images is None:
-        images, split = None, dataset.train.to(device)
+        images, split, info = None, dataset.train.to(device), dataset.info
     else:
         digest = config.parents.get("images")
-        images, split = open_images(args.images, info, args.data, digest, device)
+        images, split, info = open_images(
+            args.images, dataset.info, args.data, digest, device, whitened=True
+        )
+        if training.learned_lr and images.student_lr is not None:
+            training = replace(training, lr=images.student_lr)
+            say(f"the learned learning rate: {training.lr:.6g}")
     feed, criterion = feed_of(args, config, training, split, images, info, device)
 
     draw = generator(training.seed, "student")
     architecture = Network(**config.params["student"])
     network = build(architecture, len(info.classes), info.resolution, draw)
     network.to(device).to(memory_format=torch.channels_last)  # a fifth faster on the CPU too
-    val = load_if_room(dataset.validation(training.val_resize), device)
+    val = load_if_room(validation_of(args, dataset, images, training), device)
     history = fit(
         network,
         feed,

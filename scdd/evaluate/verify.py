@@ -18,7 +18,7 @@ from scdd.networks.teachers import load_teacher
 
 def _work(args: argparse.Namespace, config: Frozen, device: torch.device) -> None:
     info = load_info(args.data)
-    _, split = open_images(args.images, info, args.data, config.parents["images"], device)
+    _, split, _ = open_images(args.images, info, args.data, config.parents["images"], device)
     network, verifier = load_teacher(args.teacher, config, info.classes, args.data)
     top1, top5 = accuracy(in_eval_mode(network, device), split, info, device)
     say(f"top-1 of {len(split)} images: {top1:.1f} %")

@@ -2,7 +2,7 @@
 condensation (docs/exports.md)."""
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,30 +23,43 @@ from scdd.data.folders import (
 )
 from scdd.data.source import as_tensor
 from scdd.errors import ScddError, shown
-from scdd.interop.ranges import reading_of
+from scdd.interop.ranges import reading_of, require_whitened
 from scdd.interop.unpickle import plain, read_pickled
 from scdd.jobs.progress import say
-from scdd.views.pixels import denormalise
+from scdd.params.select import Import
+from scdd.views.pixels import in_bytes, in_unit, standardise
+from scdd.views.zca import Whitening
+
+SUMS = 0.01  # how far the sum of probabilities that were stored as float16 may be from 1
+
+
+@dataclass(frozen=True)
+class OfClass:
+    """Images of a class as a shard has them: uint8 [n, 3, R, R]; the same as they were learned,
+    normalised by the dataset's mean and std or whitened, float32 [n, 3, R, R]; and their learned
+    labels, float32 [n, classes]. None where they are not wanted."""
+
+    images: Tensor
+    floats: Tensor | None = None
+    labels: Tensor | None = None
 
 
 def class_images(
     path: Path,
     info: DatasetInfo,
     slots: Range,
-    mean: tuple[float, ...] | None = None,
-    std: tuple[float, ...] | None = None,
-    stated: str | None = None,
-) -> Iterator[Tensor]:
-    """For each class in order its images uint8 [n, 3, R, R] in the half-open range `slots`; fewer
-    than the range only where the set has no more.
+    stated: Import,
+    whitening: Whitening | None = None,
+) -> Iterator[OfClass]:
+    """For each class in order its images in the half-open range `slots`; fewer than the range only
+    where the set has no more.
 
-    mean, std: by which the file's tensors are normalised; None: the dataset's. stated: their range
-    (scdd.interop.ranges); None: normalised. Raises ScddError, naming the file or folder, where
-    classes, image size or number do not fit, or the values are plainly in another range.
+    stated: what the configuration says of the set at `path`. whitening: by which tensors that are
+    `whitened` were. Raises ScddError, naming the file or folder, where classes, image size, number
+    or labels do not fit, or the values are plainly in another range.
     """
     if files := tensor_files(path):
-        scale = replace(info, mean=mean or info.mean, std=std or info.std)
-        by_class_index = _of_tensors(files, info, slots, scale, stated)
+        by_class_index = _of_tensors(files, info, slots, stated, whitening)
     else:
         by_class_index = _of_folder(path, info, slots)
     for name, (count, images) in zip(info.classes, by_class_index, strict=True):
@@ -60,7 +73,7 @@ def class_images(
         yield images
 
 
-def _of_folder(path: Path, info: DatasetInfo, slots: Range) -> Iterator[tuple[int, Tensor]]:
+def _of_folder(path: Path, info: DatasetInfo, slots: Range) -> Iterator[tuple[int, OfClass]]:
     """For each class the number of its images, and those in the slots."""
     size = info.resolution
     folders = by_class(path, info.classes)
@@ -71,7 +84,8 @@ def _of_folder(path: Path, info: DatasetInfo, slots: Range) -> Iterator[tuple[in
     for index, files in enumerate(each.images for each in found):
         check_names(files, index)
         images = [_whole(file, size) for file in files[slice(*slots)]]
-        yield len(files), torch.stack(images) if images else torch.empty(0, 3, size, size).byte()
+        none = torch.empty(0, 3, size, size).byte()
+        yield len(files), OfClass(torch.stack(images) if images else none)
 
 
 def _whole(file: Path, size: int) -> Tensor:
@@ -83,8 +97,12 @@ def _whole(file: Path, size: int) -> Tensor:
 
 
 def _of_tensors(
-    files: list[Path], info: DatasetInfo, slots: Range, scale: DatasetInfo, stated: str | None
-) -> Iterator[tuple[int, Tensor]]:
+    files: list[Path],
+    info: DatasetInfo,
+    slots: Range,
+    stated: Import,
+    whitening: Whitening | None,
+) -> Iterator[tuple[int, OfClass]]:
     """As `_of_folder`, from tensor files."""
     file = files[0]
     images, labels = _pair(files)
@@ -100,13 +118,31 @@ def _of_tensors(
         raise size_differs(file, width, height, info.resolution)
     if not bool(torch.isfinite(images).all()):
         raise ScddError(f"{file} holds pixels that are not finite (NaN or infinite).")
-    labels = _classes(files[-1], labels, len(info.classes))
-    reading, clamped = reading_of(file, images, stated, scale, info)
-    pixels = denormalise(images, reading)
-    say(f"{file.name}: {len(images)} images, {100 * clamped:.1f} % of their values clamped")
+    classes, learned = _labels(files[-1], labels, len(info.classes), stated.learned_labels)
+    if stated.whitened:
+        assert whitening is not None
+        pixels = whitening.unwhiten(images.float())
+        clamped = require_whitened(file, pixels)
+    else:
+        scale = replace(info, mean=stated.mean or info.mean, std=stated.std or info.std)
+        reading, clamped = reading_of(file, images, stated.range, scale, info)
+        pixels = in_unit(images.float(), reading)
+    floats = None
+    if stated.pixels != "uint8":
+        floats = images.float() if stated.whitened else standardise(pixels, info)
+    kept = " in their 8-bit pictures; students see them as they are" if floats is not None else ""
+    say(f"{file.name}: {len(images)} images, {100 * clamped:.1f} % of their values clamped{kept}")
     for index in range(len(info.classes)):
-        of_class = pixels[labels == index]
-        yield len(of_class), of_class[slice(*slots)]
+        members = (classes == index).nonzero().flatten()
+        own = members[slice(*slots)]
+        yield (
+            len(members),
+            OfClass(
+                in_bytes(pixels[own]),
+                None if floats is None else floats[own],
+                None if learned is None else learned[own],
+            ),
+        )
 
 
 def _shown(value: Any) -> str:
@@ -138,8 +174,11 @@ def _pair(files: list[Path]) -> tuple[Tensor, Tensor]:
     return images, labels
 
 
-def _classes(file: Path, labels: Tensor, count: int) -> Tensor:
-    """Class indices int64 [n] from labels [n], or from learned labels [n, classes] the largest."""
+def _labels(file: Path, labels: Tensor, count: int, keep: bool) -> tuple[Tensor, Tensor | None]:
+    """Class indices int64 [n]; and learned labels float32 [n, classes], if `keep`.
+
+    The file has the one or the other. Of learned labels the largest is the class.
+    """
     if not bool(torch.isfinite(labels).all()):
         raise ScddError(f"{file} has labels that are not finite (NaN or infinite).")
     if labels.dim() == 2:
@@ -147,8 +186,15 @@ def _classes(file: Path, labels: Tensor, count: int) -> Tensor:
             raise ScddError(
                 f"{file} has labels of {labels.shape[1]} classes, but the dataset has {count}."
             )
-        say(f"{file.name}: learned labels are not used; the largest gives an image's class")
-        return labels.argmax(1)
+        if keep:
+            return _learned(file, labels.float())
+        say(
+            f"{file.name}: learned labels are not used; the largest gives an image's class. The "
+            "import's learned_labels: true keeps them"
+        )
+        return labels.argmax(1), None
+    if keep:
+        raise ScddError(f"{file} has class indices, not learned labels. Leave learned_labels out.")
     index = labels.long()
     if labels.dim() != 1 or not torch.equal(index.to(labels.dtype), labels):
         raise ScddError(f"{file} has labels {_shown(labels)}, which are not class indices.")
@@ -158,4 +204,25 @@ def _classes(file: Path, labels: Tensor, count: int) -> Tensor:
             f"{file} has images of {len(present)} classes, {present[0]} to {present[-1]}, but the "
             f"dataset has {count}. Set dataset.classes to the classes of the file."
         )
-    return index
+    return index, None
+
+
+def _learned(file: Path, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Class indices of learned labels float32 [n, classes], and the labels.
+
+    Where their largest does not give each class as many images, they are taken class by class, the
+    order in which MTT and TESLA save them.
+    """
+    off = float((labels.sum(1) - 1).abs().max())
+    if float(labels.min()) < 0 or off > SUMS:
+        raise ScddError(
+            f"{file} has learned labels that are not probabilities (the least is "
+            f"{float(labels.min()):.3g}, sums are off by up to {off:.3g}). Save them after softmax, "
+            "or leave learned_labels out: then the largest is the class."
+        )
+    n, count = labels.shape
+    index = labels.argmax(1)
+    if n % count == 0 and len(index.bincount(minlength=count).unique()) > 1:
+        say(f"{file.name}: learned labels do not tell classes; images are taken class by class")
+        index = torch.arange(count).repeat_interleave(n // count)
+    return index, labels

@@ -23,7 +23,7 @@ from scdd.data.exported import TRAIN, folder_names
 from scdd.errors import ScddError
 from scdd.interop.fkd import SEED, TEACHER, to_batches
 from scdd.interop.fkd_files import batch_path
-from scdd.jobs.progress import track
+from scdd.jobs.progress import say, track
 from scdd.labels.order import sampler_orders
 from scdd.labels.replay import replay
 
@@ -139,12 +139,18 @@ FORMS: dict[str, Callable[[Path, Path, SetInfo, str], None]] = {
 
 
 def export_set(path: Path, to: str, out: Path, form: str) -> None:
-    """Write the set.json at `path` to the folder `out`.
+    """Write the 8-bit images of the set.json at `path` to the folder `out`.
 
     to: one of FORMS; form: of the images, 'png' or 'jpeg'. Raises ScddError, leaving no new `out`,
     where `out` exists, or the set or a shard is missing or damaged.
     """
     info = open_set(path)
+    if left := [
+        *["images as they were learned, float32"] * (info.pixels != "uint8"),
+        *["their whitening"] * (info.whitening is not None),
+        *["learned labels"] * info.labelled,
+    ]:
+        say(f"{path}: its 8-bit images are written, not its {', '.join(left)} (see scdd.load)")
     with filling(out) as folder:
         FORMS[to](folder, path, info, form)
 

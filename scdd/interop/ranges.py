@@ -7,6 +7,10 @@ with noise added as learned images have it (standard deviations of 0.5 and 1); n
 and DM start); and images that the authors' programs of DC, DSA, DM, CAFE, MTT and TESLA learned.
 MTT's author says that learned pixels are often extreme (mtt-distillation, issue 13): so the largest
 value decides nothing.
+
+Whitened images (ZCA) are told if they are not far from real ones: they are pale and rough. When
+they were learned so long that their noise has a standard deviation of .6 or more, they look like
+noise, where DC and DM start, and nothing tells them: then it must be stated (`whitened: true`).
 """
 
 import math
@@ -21,6 +25,9 @@ from scdd.views.pixels import Scale
 # Mean distance of pixels in [0, 1] from this interval, over all values. Normalised sets, learned
 # and noise: up to 0.10. Normalised twice: from 0.44. Bytes, also without their mean: from 2.
 BEYOND = 0.3
+# The same of what is stated to be whitened, back as pixels, on CIFAR-100: real images 0, with noise
+# of 1 or 2 below 0.1 and 0.4; not whitened: from 1.7 ([-1, 1]), 3.4 ([0, 1]), 3.6 (normalised).
+BEYOND_WHITENED = 1.0
 INSIDE, SLACK = 0.999, 1 / 255  # share of values that is in a range widened by this share of it
 LOOSE_INSIDE, LOOSE_SLACK = 0.99, 0.25  # of [0, 1], if learned and not clamped
 # Misfit to the dataset: how far a mean is off in standard deviations, and the logarithm of the
@@ -28,6 +35,11 @@ LOOSE_INSIDE, LOOSE_SLACK = 0.99, 0.25  # of [0, 1], if learned and not clamped
 # 0.7, [0, 1] and [-0.5, 0.5] from 1.3. Class means, normalised, and read as [-1, 1]: from 0.5.
 FITS, BETTER = 0.5, 0.4
 FAR, FAR_SHARE = 0.1, 0.2  # beyond [0, 1] by this; up to 0.3 of learned values, none of them inside
+# Whitened: means by channel, standard deviation, and correlation of neighbours. Of real images 0,
+# 0.11 to 0.36, 0.14 to 0.76 (0.93 for digits that were enlarged fourfold); with noise of 0.3, 0,
+# 0.32 to 0.47, below 0.28. Normalised, by the dataset's own numbers, the standard deviation is 1
+# with or without noise; that of class means is from 0.38, but their neighbours' correlation 0.98.
+CENTRED_BY, PALE, ROUGH = 0.15, 0.6, 0.8
 FLAT = 0.02  # standard deviation of values below which no range can be told
 ENDS = 0.01  # of a range: its ends are black and white if the values end as near as this to both
 NEAR = 8 / 255  # in pixels: readings that differ by less cannot be told apart, and need not be
@@ -62,13 +74,15 @@ STATED = {
 }
 CENTRED = _evenly(-0.5, 0.5, "pixels in [-0.5, 0.5]", "mean: [0.5, 0.5, 0.5] and std: [1, 1, 1]")
 LIKELY = (*STATED.values(), CENTRED)  # in the order in which they are tried
+WHITENED = Reading((0.0,) * 3, (1.0,) * 3, "whitened images (ZCA)", advice="whitened: true")
 
 
 @dataclass(frozen=True)
 class Measured:
     """Of values [n, 3, H, W]: least and largest, and mean and standard deviation by channel [3];
     as pixels in [0, 1]: the share that is clamped, that is clamped by more than FAR, and how far
-    beyond they are on average; the shares within each LIKELY range, widened tightly and loosely."""
+    beyond they are on average; the shares within each LIKELY range, widened tightly and loosely;
+    the correlation of values beside each other in a row."""
 
     low: float
     high: float
@@ -79,6 +93,7 @@ class Measured:
     beyond: float
     inside: tuple[float, ...]
     loosely: tuple[float, ...]
+    smooth: float
 
 
 def reading_of(
@@ -129,13 +144,16 @@ def measure(images: Tensor, reading: Scale) -> Measured:
     """The numbers by which a range is told."""
     mean, std = _column(reading.mean), _column(reading.std)
     least, most = math.inf, -math.inf
-    total, squares = torch.zeros(2, 3, dtype=torch.float64)
+    total, squares, pairs, ends = torch.zeros(4, 3, dtype=torch.float64)
     shares = torch.zeros(3 + 2 * len(LIKELY), dtype=torch.float64)
     for part in images.split(IMAGES):
         values = part.float()
         least, most = min(least, float(values.min())), max(most, float(values.max()))
         total += values.double().sum((0, 2, 3))
         squares += values.double().square().sum((0, 2, 3))
+        left, right = values[..., :-1].double(), values[..., 1:].double()
+        pairs += (left * right).sum((0, 2, 3))
+        ends += (left + right).sum((0, 2, 3))
         beyond = ((values * std + mean - 0.5).abs() - 0.5).clamp(min=0)
         parts = [beyond > 0, beyond > FAR, beyond]
         for slack in (SLACK, LOOSE_SLACK):
@@ -147,7 +165,10 @@ def measure(images: Tensor, reading: Scale) -> Measured:
     clamped, far, beyond_by, *inside = (shares / count).tolist()
     split = len(LIKELY)
     tight, loose = tuple(inside[:split]), tuple(inside[split:])
-    return Measured(least, most, channel, spread, clamped, far, beyond_by, tight, loose)
+    beside = count / 3 * (1 - 1 / images.shape[-1])  # pairs by channel
+    covariance = (pairs - channel * ends) / beside + channel.square()
+    smooth = float((covariance / spread.square()).mean())
+    return Measured(least, most, channel, spread, clamped, far, beyond_by, tight, loose, smooth)
 
 
 def _within(values: Tensor, reading: Reading, slack: float) -> Tensor:
@@ -175,7 +196,30 @@ def _likelier(found: Measured, reading: Reading, dataset: Scale) -> Reading | No
             likely = tight and (fits_better or found.far > FAR_SHARE or _ends_with(found, other))
         if likely:
             return other
-    return None
+    return WHITENED if _looks_whitened(found) else None
+
+
+def _looks_whitened(found: Measured) -> bool:
+    centred = bool((found.mean.abs() < CENTRED_BY).all())
+    return centred and float(found.std.mean()) < PALE and found.smooth < ROUGH
+
+
+def require_whitened(file: object, pixels: Tensor) -> float:
+    """The share of values that is clamped in the 8-bit pictures of whitened images.
+
+    pixels: what the whitening's inverse makes of them, float with black 0 and white 1. Raises
+    ScddError, naming the `file`, where most of the picture would be lost: the images were not
+    whitened, or not on this dataset.
+    """
+    beyond = ((pixels - 0.5).abs() - 0.5).clamp(min=0)
+    if float(beyond.mean()) > BEYOND_WHITENED:
+        raise ScddError(
+            f"{file}: its values are not images that were whitened (ZCA) on this dataset: back as "
+            f"pixels, black 0 and white 1, they go from {float(pixels.min()):.4g} to "
+            f"{float(pixels.max()):.4g}. Leave whitened out of the method's import, or set dataset "
+            "to theirs."
+        )
+    return float((beyond > 0.5 / 255).float().mean())  # less is rounded, not clamped
 
 
 def _ends_with(found: Measured, reading: Reading) -> bool:

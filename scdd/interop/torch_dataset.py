@@ -8,20 +8,29 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from scdd.artifacts.dataset import DatasetInfo
-from scdd.artifacts.images import ImageSet, load_set, open_set
+from scdd.artifacts.images import ImageSet, SetInfo, load_set, open_set, whitening_of
 from scdd.artifacts.labels import LabelStore, open_store, stored_epochs
+from scdd.data.placement import scale_of
 from scdd.errors import ScddError
 from scdd.labels.replay import replay
 from scdd.views.mixing import mixed
+from scdd.views.pixels import Scale, in_unit
 
 
 class Images(Dataset[tuple[Tensor, int]]):
-    """Pairs of image uint8 [3, R, R] and class index; `classes` are the names, in order."""
+    """Pairs of image [3, R, R] and class index; `classes` are the names, in order.
 
-    def __init__(self, content: ImageSet) -> None:
+    pixels: what the images are: 'uint8'; or, as they were learned, float32: 'normalised', or
+    whitened, 'zca'. learned_labels: float32 [n, classes], None if the set has none. student_lr: the
+    students' learned learning rate, None if none was learned. whitening: the file of the space that
+    students train in, None for the normalised one.
+    """
+
+    def __init__(self, content: ImageSet, info: SetInfo, whitening: Path | None) -> None:
         self.classes, self.ipc = content.classes, content.ipc
         self.images, self.labels = content.images, content.labels
+        self.pixels, self.student_lr, self.whitening = info.pixels, info.student_lr, whitening
+        self.learned_labels = content.learned
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -39,9 +48,11 @@ class Views(Dataset[tuple[Tensor, Tensor]]):
     teacher saw.
     """
 
-    def __init__(self, content: ImageSet, store: LabelStore, info: DatasetInfo) -> None:
+    def __init__(self, content: ImageSet, store: LabelStore, scale: Scale) -> None:
         self.classes, self.ipc, self.epochs = content.classes, content.ipc, store.epochs
-        self.images, self.info = content.images, info
+        self.images, self.scale = content.images, scale
+        if self.images.is_floating_point():  # normalised, but views are cut of pixels
+            self.images = in_unit(self.images, scale)
         self._store: LabelStore | None = store
         self._mix = store.origin.transform["mix"]
         self.set_epoch(0)
@@ -68,7 +79,7 @@ class Views(Dataset[tuple[Tensor, Tensor]]):
         pick = index
         if self._mix != "none":
             pick = torch.cat([index, self._draws.partner[index].long()])
-        views = mixed(self.images[pick], pick, self._draws, self._mix, self.info)
+        views = mixed(self.images[pick], pick, self._draws, self._mix, self.scale)
         return list(zip(views, self.logits[index], strict=True))
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
@@ -82,20 +93,19 @@ class Views(Dataset[tuple[Tensor, Tensor]]):
 def open_distilled(path: Path, labels: Path | None) -> Images | Views:
     """The set.json at `path`, with the soft labels in the folder `labels` if it is given.
 
-    Raises ScddError where a file is missing or damaged, or the labels are of other images.
+    Raises ScddError where a file is missing or damaged, or the labels are of other images; and for
+    labels of a set whose students train in whitened space.
     """
     if path.is_file() and path.suffix != ".json":
         raise ScddError(f"{path} is not a set.json. Name the set.json of a distilled set.")
-    content = load_set(path)
+    info, content = open_set(path), load_set(path)
     if labels is None:
-        return Images(content)
-    info = open_set(path)
-    if info.mean is None or info.std is None:
+        return Images(content, info, whitening_of(path, info))
+    if info.whitening is not None:
         raise ScddError(
-            f"{path} does not state mean and std. Delete it and run snakemake again: it will be "
-            "remade."
+            f"{path}: its students train on whitened images (ZCA), of which there are no soft "
+            "labels. Name the set of the same images that names no whitening."
         )
-    epochs = stored_epochs(labels)
+    scale, epochs = scale_of(path, info), stored_epochs(labels)
     store = open_store(labels, epochs=epochs, images=content.content, classes=content.classes)
-    scale = DatasetInfo("", info.classes, info.resolution, info.mean, info.std, 0, 0, "", "")
     return Views(content, store, scale)

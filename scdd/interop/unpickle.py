@@ -3,6 +3,7 @@
 import pickle
 import re
 import warnings
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -60,9 +61,10 @@ def read_foreign(path: Path) -> dict[str, Any]:
     return content
 
 
-def read_pickled(path: Path, known: Sequence[Any] = INERT) -> Any:
+def read_pickled(path: Path, known: Sequence[Any] = INERT, *, mapped: bool = False) -> Any:
     """What torch.save wrote to `path`, on the CPU: tensors, plain values and the classes that are
-    `known` to be harmless (as torch's safe_globals takes them); nothing else.
+    `known` to be harmless (as torch's safe_globals takes them); nothing else. mapped: tensors stay
+    in the file until they are used, if it has the form for that.
 
     Raises ScddError, naming the file, where it is missing or damaged, or would run code.
     """
@@ -73,7 +75,8 @@ def read_pickled(path: Path, known: Sequence[Any] = INERT) -> Any:
             torch.serialization.safe_globals(list(known)),
             warnings.catch_warnings(action="ignore"),  # of other pickle protocols, which then fail
         ):
-            return torch.load(path, map_location="cpu", weights_only=True)
+            mmap = mapped and zipfile.is_zipfile(path)  # older torch wrote another form
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
     except pickle.UnpicklingError as error:
         if call := re.search(r"GLOBAL (\S+)", str(error)):
             raise ScddError(

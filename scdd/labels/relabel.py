@@ -25,10 +25,11 @@ from scdd.jobs import arguments, runtime
 from scdd.jobs.capture import Compiled, captured
 from scdd.jobs.epochs import Epochs
 from scdd.jobs.progress import say
+from scdd.jobs.rows import Rows
 from scdd.jobs.saved import JobState
 from scdd.labels.forms import encode
 from scdd.labels.labelling import Labelling, labelling_of, origin_of
-from scdd.labels.shard import Passes, Shard
+from scdd.labels.passes import Passes
 from scdd.networks.resnet import in_eval_mode
 from scdd.networks.teachers import load_teachers
 from scdd.params.protocol import Relabel
@@ -122,10 +123,10 @@ def label(
     size = labelling.batch if labelling.batch_bn and labelling.batch else PASS
     to_logits = logits_function(teacher, precision, device, compiled)
     passes = Passes(device)
-    shard = Shard(epochs[1] - epochs[0], saved or JobState())
+    shard = Rows(epochs[1] - epochs[0], saved or JobState())
     run = Epochs(
         "relabel",
-        shard.epochs,
+        shard.count,
         batch_count(n, size),
         saved,
         {"parts": shard, "logits": passes},
@@ -154,7 +155,7 @@ def label(
 def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: JobState) -> None:
     params = Relabel.of(config.params)
     info = load_info(args.data)
-    images, split = open_images(args.images, info, args.data, config.parents["images"], device)
+    images, split, _ = open_images(args.images, info, args.data, config.parents["images"], device)
     loaded = load_teachers(args.teacher, config, images.classes, args.images)
     networks = [network for network, _ in loaded]
     teacher = networks[0] if len(networks) == 1 else Averaged(networks)

@@ -57,7 +57,9 @@ def squares(learned: Sequence[Tensor], real: Sequence[Tensor]) -> Tensor:
 
 def angle(learned: Sequence[Tensor], real: Sequence[Tensor]) -> Tensor:
     """1 - cosine of all numbers of a class as one vector, summed over the classes."""
-    return (1 - _cosine(*(torch.cat([x.flatten(1) for x in side], 1) for side in (learned, real)))).sum()
+    return (
+        1 - _cosine(*(torch.cat([x.flatten(1) for x in side], 1) for side in (learned, real)))
+    ).sum()
 
 
 def _cosine(a: Tensor, b: Tensor) -> Tensor:

@@ -21,8 +21,8 @@ class Trajectories(Protocol):
     epochs: int
 
     def parameters(self, expert: int, epoch: int) -> Tensor:
-        """One flat vector float [P] on the device, in the order of the network's parameters; epoch 0
-        is before training."""
+        """One flat vector float [P] on the device, in the order of the network's parameters; epoch
+        0 is before training."""
         ...
 
 
@@ -31,8 +31,8 @@ class Task:
     """What images are learned for, and from what.
 
     start: float [K * ipc, 3, R, R], as networks see them, class by class, on the device; the whole
-    work has its dtype. network: which one images are learned with. experts: None for methods without
-    them.
+    work has its dtype. network: which one images are learned with. experts: None for methods
+    without them.
     """
 
     start: Tensor
@@ -59,15 +59,17 @@ class Task:
 class Learner(ABC):
     """Images on their way. Its random numbers come from the task's seed and the position alone.
 
-    images: float [K * ipc, 3, R, R], a leaf; iteration: how many of the method's outer iterations
-    are done. labels: float [K * ipc, K], learned labels; student_lr: [], the learned learning rate of
-    students: None where the method learns none. state: all that `advance` changes, by name; setting
-    its parts in place continues a run.
+    images: float [K * ipc, 3, R, R], a leaf; labels: float [K * ipc, K], learned labels;
+    student_lr: [], the learned learning rate of students: None where the method learns none.
+    steps: how many steps of the images an iteration of the method has at most; iteration: how many
+    iterations are done. state: all that `advance` changes, by name; setting its parts in place
+    continues a run.
     """
 
     images: Tensor
     labels: Tensor | None = None
     student_lr: Tensor | None = None
+    steps: int = 1
     iteration: int
     state: Mapping[str, Part]
 

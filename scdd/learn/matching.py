@@ -59,7 +59,7 @@ class Matching(Learner):
     """
 
     def __init__(self, params: Matched, task: Task) -> None:
-        self.task, self.batch_of = task, params
+        self.task = task
         self.images = task.start.clone()
         self.optimizer = torch.optim.SGD(
             [self.images], lr=params.lr_images, momentum=params.momentum
@@ -68,7 +68,7 @@ class Matching(Learner):
             task.network, task.classes, task.resolution, task.device, task.seed, task.start.dtype
         )
         self.weights = self.fresh.weights
-        self.labels = torch.arange(task.classes, device=task.device)
+        self.classes = torch.arange(task.classes, device=task.device)
         self.most = images_a_pass(self.weights, task.resolution)
         self.groups = groups(params, task, self.most)
         self.position = [0, 0]
@@ -96,7 +96,7 @@ class Matching(Learner):
             own = images[classes].detach().requires_grad_()
             seen = draws.augment(own, classes)
             real = draws.real(self.task.real, classes)
-            part, of_seen = match(real, seen.detach(), self.labels[classes])
+            part, of_seen = match(real, seen.detach(), self.classes[classes])
             loss += part
             (gradient[classes],) = torch.autograd.grad(seen, own, of_seen)
         return loss, gradient.flatten(0, 1)

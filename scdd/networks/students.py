@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from scdd.artifacts.sizes import FILTERS
 from scdd.errors import ScddError
 from scdd.networks import resnet
 from scdd.params.network import Network
@@ -24,7 +25,6 @@ CONVNETS = {  # depth, whether it has BatchNorm in place of instance norm
     "convnet4": (4, False),
     "convnet4-bn": (4, True),
 }
-FILTERS = 128
 TIMM = "timm:"
 
 

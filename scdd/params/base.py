@@ -175,6 +175,11 @@ def default_of(parameter: Field[Any]) -> Any:
     return parameter.default if parameter.default_factory is MISSING else {}
 
 
+def required(section: type[Any]) -> list[str]:
+    """The names of the parameters that must be given."""
+    return [name for name, each in parameters(section).items() if default_of(each) is MISSING]
+
+
 _HINTS: dict[type[Any], dict[str, Any]] = {}
 
 

@@ -5,11 +5,13 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge
 
-from scdd.params.base import BelowOne, Count, Mean, Section, Std, param
+from scdd.params.base import BelowOne, Count, Mean, Positive, Section, Std, param
 
 SPLITS = ("train", "val")
 VAL = "val"  # the folder of the validation images, where none is named
-Pixels = Literal["uint8"]  # of a set's images: levels 0 to 255
+# what the numbers of a set's images are. uint8: levels 0 to 255; of learned images, floats as they
+# were learned: normalised by the dataset's mean and std, or whitened (ZCA)
+Pixels = Literal["uint8", "normalised", "zca"]
 
 
 @dataclass(frozen=True)
@@ -28,3 +30,10 @@ class Data(Section):
         0.0, "share of each class's training images that takes the place of the test set; 0: none"
     )
     val: str = param(VAL, "the folder of the validation images", as_before=VAL)
+
+
+@dataclass(frozen=True)
+class Whiten(Section):
+    """The stage `whiten`: ZCA fitted on the training images."""
+
+    eps: Positive = param(0.1, "added to the variances, so that small ones are not blown up")

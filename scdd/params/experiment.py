@@ -96,6 +96,13 @@ class Method(Section):
     )
     probe: Overrides = param({}, "overrides for this method alone")
     recover: Overrides = param({}, "overrides for this method alone")
+    learn: Overrides = param({}, "overrides for this method alone (dc, dsa, dm, cafe, mtt, ...)")
+    storage: Literal["float32", "uint8"] | None = param(
+        None, "of learned images: float32, the default, as they are learned; uint8: as 8-bit ones"
+    )
+    experts: str | None = param(
+        None, "a folder of the MTT authors' replay buffers, in place of experts trained here"
+    )
     ipc: Annotated[tuple[Ipc, ...], MinLen(1), Distinct] | None = param(
         None, "fewer IPCs than the experiment's"
     )
@@ -180,8 +187,8 @@ class Experiment(Section):
     backbone: Network = param(Network())
     methods: tuple[Method, ...] = param(
         (),
-        "scdd, sre2l, cda, random, random-hard, herding, kcenter, forgetting, noise, untrained, "
-        "whole",
+        "scdd, sre2l, cda, dc, dsa, dm, cafe, cafe-dsa, mtt, tesla, tesla-exact, random, "
+        "random-hard, herding, kcenter, forgetting, noise, untrained, whole",
     )
     backbones: tuple[Backbone, ...] = param(
         (), "squeezed networks whose informativeness is compared"
@@ -200,6 +207,8 @@ class Experiment(Section):
     squeeze: dict[str, Overrides] = param({}, "overrides by squeeze method")
     probe: Overrides = param({}, "overrides for every probe")
     recover: Overrides = param({}, "overrides for every recovery")
+    learn: dict[str, Overrides] = param({}, "overrides by method (dc, dsa, dm, cafe, mtt, ...)")
+    experts: Overrides = param({}, "overrides for all experts (mtt, tesla)")
     informativeness: Informativeness = param(Informativeness())
     coreset: Coreset = param(Coreset())
     forgetting: Overrides = param({}, "overrides for the training run")

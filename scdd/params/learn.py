@@ -3,7 +3,17 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from scdd.params.base import BelowOne, Count, NotNegative, Positive, Section, Seed, Share, param
+from scdd.params.base import (
+    BelowOne,
+    Count,
+    CountOrZero,
+    NotNegative,
+    Positive,
+    Section,
+    Seed,
+    Share,
+    param,
+)
 from scdd.params.network import Network
 
 
@@ -21,7 +31,20 @@ class Learn(Section):
         "real", "real: the training images that the method random has for an equal seed"
     )
     zca: bool = param(False, "images are whitened (ZCA, fitted on the training set)")
+    snapshots: CountOrZero = param(
+        0,
+        "image sets on the way, evenly over the iterations, that students of hard labels are "
+        "trained on too: a curve of accuracy, and the best of its points",
+    )
     seed: Seed = param(0, "of the start, the networks, real batches and augmentation")
+
+    @property
+    def snapshot_iterations(self) -> list[int]:
+        """After how many iterations the snapshots are taken; the finished images are not among
+        them."""
+        parts = self.snapshots + 1
+        marks = (self.iterations * part // parts for part in range(1, parts))
+        return sorted(set(marks) - {0, self.iterations})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +124,11 @@ class Trajectory(Learn):
         "exact: MTT's, of the whole unrolled training; frozen: TESLA's, which takes the student's "
         "path as given; code: half of it for the images, as TESLA's code has it",
     )
+
+    @property
+    def last_epoch(self) -> int:
+        """The last of the experts' epochs that is followed."""
+        return self.max_start - 1 + self.expert_epochs
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -88,6 +88,17 @@ class Train(Section):
     milestones: tuple[Share, ...] | None = param(
         None, "shares of the epochs at which lr falls to a tenth; null: the cosine"
     )
+    at_milestones: Literal["lower", "renew"] = param(
+        "lower",
+        "lower: lr alone falls, before the milestone's epoch; renew: after it, and the optimiser "
+        "starts anew, as in DC's code",
+        as_before="lower",
+    )
+    learned_lr: bool = param(
+        False,
+        "a learning rate that was learned with the images takes the place of lr",
+        as_before=False,
+    )
     ema: BelowOne = param(
         0.0,
         "share of the old in the moving average of the weights, by step, that is evaluated; 0: "
@@ -103,6 +114,8 @@ class Train(Section):
                 "milestones take the place of the cosine; set eta: 1 and steep_from: 1, or "
                 "milestones: null"
             )
+        if self.milestones is None and self.at_milestones != "lower":
+            raise ValueError(f"at_milestones {self.at_milestones} needs milestones; set them")
 
 
 @dataclass(frozen=True)

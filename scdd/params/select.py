@@ -18,6 +18,7 @@ from scdd.params.base import (
     param,
     require_mean_and_std,
 )
+from scdd.params.data import Pixels
 from scdd.params.views import View
 
 
@@ -69,9 +70,41 @@ class Import(Section):
         "refused if the numbers plainly show another",
         as_before=None,
     )
+    whitened: bool = param(
+        False,
+        "tensors are ZCA-whitened (MTT's --zca), by the matrix that the stage whiten fits",
+        as_before=False,
+    )
+    storage: Literal["uint8", "float32"] | None = param(
+        None,
+        "what students train on: uint8: 8-bit images; float32: the values of the tensors, nothing "
+        "is rounded or clipped; null: float32 if whitened, else uint8",
+        as_before=None,
+    )
+    learned_labels: bool = param(
+        False,
+        "labels [n, classes] are kept, for students with hard labels; false: the largest is the "
+        "class",
+        as_before=False,
+    )
+    student_lr: Positive | None = param(
+        None,
+        "the learning rate that was learned with the images, which their files do not have",
+        as_before=None,
+    )
+
+    @property
+    def pixels(self) -> Pixels:
+        """What the numbers of its images are."""
+        if (self.storage or ("float32" if self.whitened else "uint8")) == "uint8":
+            return "uint8"
+        return "zca" if self.whitened else "normalised"
 
     def __post_init__(self) -> None:
         require_mean_and_std(self.mean, self.std)
+        if self.whitened and (self.mean or self.range):
+            key = "mean" if self.mean else "range"
+            raise ValueError(f"{key} is not for whitened tensors; leave it out, or whitened")
         if self.mean is not None and self.range not in {None, "normalised"}:
             raise ValueError(
                 f"mean and std are of normalised tensors, but range is {self.range}; set one of "

@@ -6,6 +6,7 @@ from typing import Any
 from scdd.artifacts.run import RESULTS
 from scdd.errors import ScddError, nearest
 from scdd.params.experiment import Ablation, Experiment, Method
+from scdd.params.learn import LEARNS, Experts
 from scdd.params.probe import Probe
 from scdd.params.recover import Recover
 from scdd.params.select import Forgetting
@@ -74,6 +75,10 @@ def _check(draft: Draft, methods: Methods) -> None:
         draft.checked(SQUEEZES[name], ("squeeze", name), values)
     draft.checked(Probe, ("probe",), config.probe)
     draft.checked(Forgetting, ("forgetting",), config.forgetting)
+    draft.checked(Experts, ("experts",), config.experts)
+    for name in config.learn:
+        if name not in LEARNS:
+            raise ScddError(f"unknown key learn.{name}. {nearest(name, LEARNS)}")
     recoveries = [
         (kind.preset_of(method), method.recover)
         for method, kind in methods
@@ -133,6 +138,10 @@ def _add_tables(draft: Draft, methods: Methods, report: Report) -> None:
     }
     if report.verified:
         params |= {"verified": report.verified, "verifier": config.verifier}
+    if report.learned:
+        params["learned"] = report.learned
+    if report.snapshots:
+        params["snapshots"] = report.snapshots
     if backbones:
         params |= {"backbones": backbones, "balance": config.informativeness.balance}
     if config.ablation is not None:

@@ -8,10 +8,12 @@ from scdd.data import sets
 from scdd.data.folders import class_folders
 from scdd.data.layouts import require_training, require_validation
 from scdd.errors import ScddError, nearest
-from scdd.params.data import VAL, Data
+from scdd.params.data import VAL, Data, Whiten
 from scdd.params.experiment import Experiment
 from scdd.plan.draft import Draft
-from scdd.plan.plan import Plan
+from scdd.plan.plan import Node, Plan
+
+LARGEST = 64  # pixels a side of whitened images: the matrix takes 1.2 GB in float64
 
 
 def draft(plan: Plan, config: Experiment, check_files: bool) -> Draft:
@@ -69,6 +71,26 @@ def is_in_own_order(draft: Draft) -> bool:
     wanted = dataset.classes
     own = known if isinstance(known, tuple) else sets.class_folders(Path(dataset.root))
     return not isinstance(wanted, tuple) or wanted == tuple(own[: len(wanted)])
+
+
+def whitening(draft: Draft) -> Node:
+    """The dataset's ZCA whitening, for methods whose images are learned in that space.
+
+    Raises ScddError where it would not fit in memory, or students are to be tested on other cuts of
+    the validation images than the whitened ones.
+    """
+    if draft.resolution > LARGEST:
+        raise ScddError(
+            f"dataset.resolution: {draft.resolution}, but whitening (ZCA) has a matrix of the "
+            f"square of all pixels, for which {LARGEST} is the most."
+        )
+    if (short := draft.tested_on["val_resize"]) is not None:
+        raise ScddError(
+            f"dataset.val_resize: {short}, but whitened images are tested whole. Leave it out."
+        )
+    return draft.plan.add_section(
+        "whiten", f"{draft.data.label}-zca", Whiten(), {"data": draft.data}
+    )
 
 
 def _val_resize(draft: Draft) -> int | None:

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from scdd.data.sets import Facts
-from scdd.params.base import Section
+from scdd.params.base import Section, required
 from scdd.params.experiment import Experiment
 from scdd.plan.config import S, parse
 from scdd.plan.plan import Node, Plan
-from scdd.plan.presets import flatten, merge, preset, preset_names
+from scdd.plan.presets import Preset, flatten, merge, preset, preset_names
 
 
 @dataclass
@@ -48,22 +48,44 @@ class Draft:
         if text not in self.notes:
             self.notes.append(text)
 
+    def published(self, path: tuple[str, ...], ipc: int | None = None) -> Preset:
+        """The published values at `path`, of this dataset or else of its family."""
+        own = preset(*path, self.config.dataset.name, ipc=ipc)
+        return own if own.values else preset(*path, self.family, ipc=ipc)
+
     def checked(
-        self, section: type[S], path: tuple[str, ...], own: Mapping[str, Any], where: str = ""
+        self,
+        section: type[S],
+        path: tuple[str, ...],
+        own: Mapping[str, Any],
+        where: str = "",
+        ipc: int | None = None,
     ) -> S:
         """The published values at `path` with the experiment's `own` on top, checked.
 
-        where: the keys' place in the configuration, if it is not the path. Raises ScddError.
+        where: the keys' place in the configuration, if it is not the path. ipc: where some IPCs
+        have values of their own. Raises ScddError.
         """
         where = where or ("recover" if path[0] == "recover" else ".".join(path))
-        return parse(section, merge(preset(*path, self.family).values, own), where)
+        return parse(section, merge(self.published(path, ipc).values, own), where)
 
-    def section(self, section: type[S], path: tuple[str, ...], *own: Mapping[str, Any]) -> S:
+    def section(
+        self,
+        section: type[S],
+        path: tuple[str, ...],
+        *own: Mapping[str, Any],
+        ipc: int | None = None,
+    ) -> S:
         """`checked`, with notes that say what is assumed, and where a published name has other
         values in this experiment."""
-        published, changes = preset(*path, self.family), merge(*own)
-        values = self.checked(section, path, changes)
-        unchanged = self.checked(section, path, {}) if published.values else values
+        published, changes = self.published(path, ipc), merge(*own)
+        values = self.checked(section, path, changes, ipc=ipc)
+        needed = {key: changes[key] for key in required(section) if key in changes}
+        unchanged = (
+            self.checked(section, path, merge(needed, published.values), ipc=ipc)
+            if published.values
+            else values
+        )
         changed = [
             key
             for key in flatten(changes)

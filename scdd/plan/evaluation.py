@@ -26,13 +26,16 @@ class Report:
     """What an experiment's tables and figures are made of, as the methods add it.
 
     cells: a row for each student; costs: by the keys OF_COSTS of a cell and by stage, the cost
-    files of all jobs that it came of; recoveries: losses and frames of each; verified: what the
-    verifier sees on each image set.
+    files of all jobs that it came of; recoveries, learned: losses and frames of each; snapshots:
+    cells of learned images on the way, with the iteration `at` which they were taken; verified:
+    what the verifier sees on each image set.
     """
 
     cells: list[dict[str, Any]] = field(default_factory=list)
     costs: dict[tuple[Any, ...], dict[str, list[str]]] = field(default_factory=dict)
     recoveries: list[dict[str, Any]] = field(default_factory=list)
+    learned: list[dict[str, Any]] = field(default_factory=list)
+    snapshots: list[dict[str, Any]] = field(default_factory=list)
     verified: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -43,6 +46,11 @@ class Column:
     method: Method
     title: str
     labels: Labels
+
+
+def labels_of(column: Column, protocol: Protocol) -> Labels:
+    """What a method's students are trained with by a protocol."""
+    return "soft" if column.labels == protocol.labels == "soft" else "hard"
 
 
 def evaluate(draft: Draft, report: Report, column: Column, images: Node, name: str) -> None:
@@ -58,7 +66,7 @@ def evaluate(draft: Draft, report: Report, column: Column, images: Node, name: s
     without: set[str] = set()
     teacher: str | None = None
     stored: dict[str, Any] | None = None
-    if column.labels == values.labels == "soft":
+    if labels_of(column, values) == "soft":
         teacher = "imported" if method.labels else " + ".join(teachers_of(draft, method))
         labels = soft_labels(draft, method, images, name, values)
         parents, stored = {"labels": labels}, storage(draft, labels, values)
@@ -67,6 +75,12 @@ def evaluate(draft: Draft, report: Report, column: Column, images: Node, name: s
             "temperature" if values.loss == "mse-ce" else "ce_weight"
         }  # it has no use for it
     else:
+        if values.randaugment is not None and "whitening" in images.parents:
+            raise ScddError(
+                f"protocol.{name}.randaugment: its operations are for pixels, but students of "
+                f"method {method.name!r} see whitened images. Set it to null, or leave the method "
+                "out of the protocol."
+            )
         parents, (views, more) = {"images": images}, _hard_views(values)
     for student, network, seed in _students(draft, name, values.student):
         require_batch(network, values.batch, draft.resolution, f"protocol.{name}.batch")
@@ -90,6 +104,8 @@ def evaluate(draft: Draft, report: Report, column: Column, images: Node, name: s
             "stored": stored,
             "seed": seed,
         }
+        if "at" in images.params:
+            cell["at"] = images.params["at"]
         _add_cell(draft, report, column, node, cell)
 
 
@@ -143,6 +159,9 @@ def _add_cell(
     folder = node.folder.relative_to(RESULTS)
     files = {"metrics": str(folder / "metrics.json"), "history": str(folder / "history.csv")}
     row = {"method": column.method.name, "title": column.title, **cell, **files}
+    if "at" in cell:  # on the way: it is in no other table
+        report.snapshots.append(row)
+        return
     report.cells.append(row)
     # the stages before are those of all seeds' students
     spent = report.costs.setdefault(tuple(row[key] for key in OF_COSTS), {})

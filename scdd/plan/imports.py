@@ -18,6 +18,7 @@ from scdd.data.folders import (
     tensor_files,
 )
 from scdd.errors import ScddError
+from scdd.interop.buffer_files import buffer_files
 from scdd.interop.contents import stored_hash as stored_path
 from scdd.interop.fkd_files import epoch_count, epoch_files
 from scdd.jobs.progress import say
@@ -126,3 +127,23 @@ def check_labels(where: str, folder: Path, images: int, *, batch: int, epochs: i
     except ScddError as error:
         raise ScddError(f"{where}: {error}") from None
     return contents_of(folder, files)
+
+
+def check_buffers(where: str, path: Path, zca: bool) -> str:
+    """The content hash of MTT's replay buffers: a folder of them, or one file.
+
+    zca: whether images are whitened; MTT's folders say so by their names. Raises ScddError, naming
+    the key `where`, where there are none, or they are of the other pixel space.
+    """
+    files = buffer_files(path)
+    if not files:
+        raise ScddError(f"{where}: {path} has no files replay_buffer_<n>.pt.")
+    unwhitened = any(part.endswith("_NO_ZCA") for part in path.parts)
+    whitened = not unwhitened and any(part.startswith("CIFAR") for part in path.parts)
+    if (unwhitened and zca) or (whitened and not zca):
+        theirs, ours = ("whitened", "not") if whitened else ("not whitened", "are")
+        raise ScddError(
+            f"{where}: the experts in {path} are of images that are {theirs} by its name, but "
+            f"those of this method {ours}. Set zca to {str(whitened).lower()}, or name others."
+        )
+    return contents_of(path, [files])[0]

@@ -6,9 +6,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from scdd.artifacts import expert_files
 from scdd.artifacts.config import numbered
 from scdd.artifacts.run import RESULTS
-from scdd.artifacts.sizes import image_bytes, label_bytes
+from scdd.artifacts.sizes import FILTERS, FLOAT_BYTES, convnet_parameters, image_bytes, label_bytes
 from scdd.artifacts.slots import (
     Range,
     blocks,
@@ -18,12 +19,14 @@ from scdd.artifacts.slots import (
     range_name,
     shard_path,
     slot_ranges,
+    snapshot_folder,
 )
 from scdd.jobs.costs import cost_path
 from scdd.params.base import Section
+from scdd.params.learn import Trajectory
 from scdd.params.protocol import Relabel
 from scdd.plan.identity import digest
-from scdd.plan.stages import IMAGES, LABELS, PAGES, STAGES
+from scdd.plan.stages import EXPERTS, IMAGES, LABELS, PAGES, STAGES
 from scdd.report.sections import pages
 
 
@@ -123,9 +126,12 @@ class Plan:
         for name in STAGES[node.stage].done:
             if name == IMAGES:
                 users = [n for n in self.of("imageset") if node.key in n.parents.values()]
+                users = [user for user in users if "at" not in user.params] or users
                 paths += self.shards(max(users, key=lambda n: n.params["ipc"]))
             elif name == LABELS:
                 paths += self.label_shards(node, self.store_epochs(node))
+            elif name == EXPERTS:
+                paths += self.expert_files(node, self.expert_epochs(node))
             else:
                 names = pages(node.params) if name == PAGES else [name]
                 paths += [node.folder / each for each in names]
@@ -154,9 +160,13 @@ class Plan:
         count = self.class_count(source)
         return blocks(count, source.params.get("block", count))
 
+    def shards_folder(self, images: Node) -> Path:
+        """Where the image files of an image set are: of its source, or of one of its snapshots."""
+        return snapshot_folder(self.parent(images, "source").folder, images.params.get("at"))
+
     def shards(self, images: Node) -> list[Path]:
         """The image files of an image set."""
-        folder = self.parent(images, "source").folder
+        folder = self.shards_folder(images)
         return [
             shard_path(folder, slots, index)
             for slots in slot_ranges(images.params["ipc"])
@@ -169,9 +179,9 @@ class Plan:
         All shards of all jobs are tens of thousands of files. As inputs they would add half a
         minute to a dry run of ImageNet.
         """
-        source = self.parent(images, "source")
+        source, folder = self.parent(images, "source"), self.shards_folder(images)
         return [
-            checksums_path(source.folder, slots, block)
+            checksums_path(folder, slots, block)
             for slots in slot_ranges(images.params["ipc"])
             for block in self.class_blocks(source)
         ]
@@ -199,15 +209,27 @@ class Plan:
         spans = _whole_shards(labels, epochs)
         return [labels.folder / f"epochs_{range_name(span)}.safetensors" for span in spans]
 
+    def expert_files(self, experts: Node, epochs: int) -> list[Path]:
+        """The files with all experts' parameters after each of their first `epochs` epochs."""
+        count, per_file = experts.params["count"], experts.params["per_file"]
+        return expert_files.paths(experts.folder, count, per_file, epochs)
+
+    def expert_epochs(self, experts: Node) -> int:
+        """How many epochs the experts will be trained for: for the method that follows longest."""
+        users = [node for node in self.of("learn") if experts.key in node.parents.values()]
+        return max(followed_epochs(user) for user in users)
+
     def store_epochs(self, labels: Node) -> int:
         """How many epochs a store will have: whole shards, for the student that uses most."""
         students = [node for node in self.of("validate") if labels.key in node.parents.values()]
         return _whole_shards(labels, max(map(self.label_epochs, students)))[-1][1]
 
     def bytes(self, node: Node) -> int | None:
-        """Of an image set's pixels, or of a label store's tensors; None for other stages."""
+        """Of an image set's pixels, a label store's or experts' tensors; None for other stages."""
         if node.stage == "imageset":
             return self.set_bytes(node)
+        if EXPERTS in STAGES[node.stage].done:
+            return self.expert_bytes(node)
         return self.store_bytes(node) if LABELS in STAGES[node.stage].done else None
 
     def store_bytes(self, labels: Node) -> int:
@@ -216,10 +238,23 @@ class Plan:
         each = label_bytes(Relabel.of(labels.params), self.class_count(labels))
         return images * self.store_epochs(labels) * each
 
+    def expert_bytes(self, experts: Node) -> int:
+        """The size of the tensors with the experts' parameters."""
+        params, network = experts.params, experts.params["network"]
+        numbers = convnet_parameters(
+            int(network["arch"].removeprefix("convnet")),
+            round(FILTERS * network["width"]),
+            self.data_of(experts).params["resolution"],
+            self.class_count(experts),
+        )
+        epochs = self.expert_epochs(experts)
+        return expert_files.size(numbers, params["count"], epochs, params["storage"])
+
     def set_bytes(self, images: Node) -> int:
         """The size of an image set's pixels."""
         size = self.data_of(images).params["resolution"]
-        return image_bytes(self.class_count(images) * images.params["ipc"], size)
+        each = 1 if images.params["pixels"] == "uint8" else FLOAT_BYTES
+        return image_bytes(self.class_count(images) * images.params["ipc"], size, each)
 
     def costs(self, node: Node) -> dict[str, list[str]]:
         """The cost files, below results/, of all jobs that `node` depends on and its own, by stage.
@@ -249,11 +284,18 @@ class Plan:
                 return [f"{span}_{block}" for span in slots for block in classes]
             case "select":
                 return slots
+            case "experts":
+                return [path.stem for path in self.expert_files(node, followed_epochs(user))]
             case "relabel":
                 shards = self.label_shards(node, self.label_epochs(user))
                 return [path.stem for path in shards]
             case _:
                 return [node.stage]
+
+
+def followed_epochs(learn: Node) -> int:
+    """The last epoch of its experts that a method reads."""
+    return Trajectory.of(learn.params).last_epoch
 
 
 def _whole_shards(labels: Node, epochs: int) -> list[Range]:

@@ -11,6 +11,8 @@ import yaml
 
 from scdd.plan.yaml_files import load
 
+BY_IPC = "by_ipc"  # of a preset: what some IPCs have in addition
+
 
 def merge(*layers: Mapping[str, Any]) -> dict[str, Any]:
     """Later layers win; nested mappings merge key by key."""
@@ -73,19 +75,34 @@ def preset_names(section: str) -> list[str]:
     return list(_presets()[section])
 
 
-def preset(*path: str) -> Preset:
-    """The preset at e.g. ('recover', 'scdd-paper', 'cifar'); empty where there is none."""
+def preset(*path: str, ipc: int | None = None) -> Preset:
+    """The preset at e.g. ('recover', 'scdd-paper', 'cifar'); empty where there is none.
+
+    ipc: adds what is published for this IPC alone.
+    """
+    marked = _at(path)
+    values, sources = _split({**marked, **marked.get(BY_IPC, {}).get(ipc, {})})
+    return Preset(values, sources)
+
+
+def published_ipcs(*path: str) -> list[int]:
+    """The IPCs for which the preset has values of their own."""
+    return list(_at(path).get(BY_IPC, {}))
+
+
+def _at(path: tuple[str, ...]) -> dict[str, Any]:
     marked: Any = _presets()
     for part in path:
         marked = marked.get(part, {})
-    values, sources = _split(marked)
-    return Preset(values, sources)
+    return dict(marked)
 
 
 def _split(marked: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
     for key, item in marked.items():
+        if key == BY_IPC:
+            continue
         if isinstance(item, Marked):
             values[key], sources[key] = item.value, item.source
         else:

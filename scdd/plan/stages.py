@@ -4,7 +4,12 @@ here."""
 from dataclasses import dataclass
 
 # in `done`: files whose names follow from the artifact; `Plan.targets` lists them
-IMAGES, LABELS, PAGES = "<image shards>", "<label shards>", "<pages>"
+IMAGES, LABELS, EXPERTS, PAGES = (
+    "<image shards>",
+    "<label shards>",
+    "<files of experts>",
+    "<pages>",
+)
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,33 @@ STAGES = {
         minutes=240,
         mem=16_000,
         plugins=("scdd.data.sets", "name"),
+    ),
+    "whiten": Stage(
+        program="scdd.data.whiten",
+        done=("whitening.safetensors",),
+        job="a whitening of a dataset",
+        heading="Whiten",
+        minutes=120,
+        mem=16_000,
+    ),
+    "experts": Stage(
+        program="scdd.learn.train_experts",
+        done=(EXPERTS,),
+        job="some experts in a range of epochs",
+        heading="Experts",
+        minutes=720,
+        mem=32_000,
+        gpu=True,
+    ),
+    "learn": Stage(
+        program="scdd.learn",
+        done=(IMAGES,),
+        job="the images of a classic method",
+        heading="Learn",
+        minutes=1440,
+        mem=32_000,
+        gpu=True,
+        plugins=("scdd.learn.methods", "engine"),
     ),
     "squeeze": Stage(
         program="scdd.squeeze",

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from scdd.artifacts.config import Frozen
 from scdd.artifacts.dataset import DatasetInfo, load_info
 from scdd.artifacts.files import write_text
-from scdd.artifacts.frames import Frames, save_frames
+from scdd.artifacts.frames import Frames, moments, save_frames
 from scdd.artifacts.informativeness import load_informativeness
 from scdd.artifacts.shards import save_shards
 from scdd.artifacts.slots import Range, blocks, frames_path, losses_path
@@ -69,13 +69,6 @@ def block_index(span: Range, size: int, classes: int) -> int:
             f"--classes {span[0]}:{span[1]} is not a block of recover.block {size}: {cut}"
         )
     return cut.index(span)
-
-
-def moments(iterations: int) -> list[int]:
-    """The iterations after which frames are kept: 0, 10, 30, 100, 300, ... and the last."""
-    powers = (10**exponent for exponent in range(1, len(str(iterations))))
-    marks = [0, *(factor * power for power in powers for factor in (1, 3))]
-    return [mark for mark in marks if mark < iterations] + [iterations]
 
 
 def real_images(args: argparse.Namespace, key: str) -> Dataset:

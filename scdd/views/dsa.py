@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from scdd.views.geometry import crop_resize
 from scdd.views.products import exact_products
 
 STRATEGIES = ("color", "crop", "cutout", "flip", "scale", "rotate")
@@ -28,7 +27,11 @@ def draw_dsa(n: int, draw: torch.Generator) -> tuple[str, Tensor]:
 
 
 def dsa(images: Tensor, strategy: str, chances: Tensor) -> Tensor:
-    """Normalised float [n, 3, R, R] augmented by what `draw_dsa` drew (chances on the device)."""
+    """Normalised float [n, 3, R, R] augmented by what `draw_dsa` drew. Gradients reach the images.
+
+    chances: [n, NUMBERS], on the device, float as the images; equal rows make it siamese: the same
+    for all images.
+    """
     match strategy:
         case "color":
             return _coloured(images, chances)
@@ -58,11 +61,16 @@ def _coloured(images: Tensor, chances: Tensor) -> Tensor:
 
 
 def _cropped(images: Tensor, chances: Tensor) -> Tensor:
+    """Not by `crop_resize`, whose backward pass is a product in TF32 on a GPU."""
     size = images.shape[-1]
     most = int(size * CROP + 0.5)
     corner = (chances[:, :2] * (2 * most + 1)).long() - most
-    boxes = torch.cat([corner, torch.full_like(corner, size)], 1)
-    return crop_resize(images, boxes, size)
+    place = corner[:, :, None] + torch.arange(size, device=images.device)
+    inside = (place >= 0) & (place < size)
+    rows, columns = place.clamp(0, size - 1).unbind(1)
+    images = images.gather(2, rows[:, None, :, None].expand_as(images))
+    images = images.gather(3, columns[:, None, None, :].expand_as(images))
+    return images * (inside[:, 0, :, None] & inside[:, 1, None, :])[:, None]
 
 
 def _with_hole(images: Tensor, chances: Tensor) -> Tensor:

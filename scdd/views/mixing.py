@@ -16,7 +16,7 @@ from scdd.params.views import Transform
 from scdd.rng import generator
 from scdd.views.geometry import crop_resize, draw_views
 from scdd.views.patches import draw_patches, shuffle_patches
-from scdd.views.pixels import Scale, standardise
+from scdd.views.pixels import Scale, standardise, unit
 from scdd.views.randaugment import draw_operations, randaugment
 
 
@@ -89,16 +89,18 @@ def draw_epoch(transform: Transform, n: int, resolution: int, seed: int, epoch: 
 
 
 def mixed(images: Tensor, pick: Tensor, draws: Draws, mix: str, scale: Scale) -> Tensor:
-    """Normalised views float32 [b, 3, R, R] of uint8 `images`, those of the indices `pick`.
+    """Normalised views float32 [b, 3, R, R] of `images`, those of the indices `pick`.
 
+    images: uint8 [..., 3, R, R], or floats in their scale, black 0 and white 1, beyond it too.
     pick: int64 [b], or with mixing [2b]: the images, then the partner of each. mix: 'none', 'mixup'
     or 'cutmix'. Do not call this under autocast, which would round the pixels.
     """
-    views = images.float() / 255
+    views = unit(images)
     if draws.patches is not None:
         views = shuffle_patches(views, draws.patches[pick])
     if draws.ops is not None and draws.bins is not None:
-        views = randaugment(views, draws.ops[pick], draws.bins[pick])
+        # its operations are of pixels: what was learned beyond black and white is clipped
+        views = randaugment(views.clamp(0, 1), draws.ops[pick], draws.bins[pick])
     views = crop_resize(views, draws.crop[pick], images.shape[-1], draws.flip[pick])
     views = standardise(views, scale)
     if mix == "none":

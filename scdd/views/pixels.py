@@ -33,6 +33,11 @@ def _columns(
     return columns[0], columns[1]
 
 
+def unit(images: Tensor) -> Tensor:
+    """uint8 as float32 in [0, 1]; floats, which are in this scale already, as they are."""
+    return images if images.is_floating_point() else images.float() / 255
+
+
 def standardise(pixels: Tensor, scale: Scale) -> Tensor:
     """Float [n, 3, H, W] in [0, 1] with mean and std removed."""
     mean, std = _columns(scale.mean, scale.std, pixels.device)
@@ -40,15 +45,24 @@ def standardise(pixels: Tensor, scale: Scale) -> Tensor:
 
 
 def normalise(images: Tensor, scale: Scale) -> Tensor:
-    """uint8 [n, 3, H, W] to float32 with mean and std removed."""
-    return standardise(images.float() / 255, scale)
+    """uint8 [n, 3, H, W], or floats in their scale, as float with mean and std removed."""
+    return standardise(unit(images), scale)
+
+
+def in_unit(images: Tensor, scale: Scale) -> Tensor:
+    """The inverse of `standardise`: float [..., 3, H, W] with black 0 and white 1, not clipped."""
+    mean, std = _columns(tuple(scale.mean), tuple(scale.std), images.device)
+    return images * std + mean
+
+
+def in_bytes(pixels: Tensor) -> Tensor:
+    """Floats with black 0 and white 1, clipped and rounded: uint8."""
+    return (pixels.clamp(0, 1) * 255).round().to(torch.uint8)
 
 
 def denormalise(images: Tensor, scale: Scale) -> Tensor:
     """The inverse of `normalise`, clamped to [0, 1] and rounded: uint8 [..., 3, H, W]."""
-    mean = torch.tensor(scale.mean, device=images.device)[:, None, None]
-    std = torch.tensor(scale.std, device=images.device)[:, None, None]
-    return ((images.float() * std + mean).clamp(0, 1) * 255).round().to(torch.uint8)
+    return in_bytes(in_unit(images.float(), scale))
 
 
 def valid_range(scale: Scale, device: torch.device) -> tuple[Tensor, Tensor]:

@@ -16,6 +16,7 @@ from scdd.artifacts.images import (
     make_set,
     map_set,
     open_set,
+    whitening_of,
 )
 from scdd.artifacts.shards import save_shard
 from scdd.artifacts.slots import slot_ranges
@@ -188,9 +189,10 @@ def test_a_set_with_an_edited_class_list_is_refused(folder):
 
 
 def test_a_set_with_pixels_of_another_kind_is_refused(folder):
-    make(folder, pixels="float32")
-    with pytest.raises(ScddError, match="its pixels are 'float32', which this version"):
-        load_set(folder / "set" / "set.json")
+    path = folder / "set" / "set.json"
+    path.write_text(path.read_text().replace('"uint8"', '"float16"'))
+    with pytest.raises(ScddError, match="its pixels are 'float16', which this version"):
+        load_set(path)
 
 
 def test_a_set_that_lost_a_shards_entry_is_refused(folder):
@@ -234,3 +236,113 @@ def test_the_images_of_one_class_read_no_other_shard(folder):
     shard(folder, index=0).write_bytes(b"")
     expected = torch.stack([pixels(1, slot) for slot in range(IPC)])
     assert class_images(path, open_set(path), CLASSES[1]).equal(expected)
+
+
+# ---- learned images ----------------------------------------------------------------------------
+
+
+def as_learned(index: int, slot: int) -> torch.Tensor:
+    draw = torch.Generator().manual_seed(7000 * (index + 1) + slot)
+    return 2 * torch.randn(3, SIZE, SIZE, generator=draw)
+
+
+def learned_labels(index: int, slot: int) -> torch.Tensor:
+    return (torch.eye(3)[index] + slot).softmax(0)
+
+
+def write_learned(folder, ipc=IPC, labelled=True, **record):
+    for index in range(3):
+        for first, end in slot_ranges(ipc):
+            slots = range(first, end)
+            made = {"floats": torch.stack([as_learned(index, s) for s in slots])}
+            if labelled:
+                made["labels"] = torch.stack([learned_labels(index, s) for s in slots])
+            images = torch.stack([pixels(index, s) for s in slots])
+            save_shard(folder, (first, end), CLASSES, index, images, record=RECORD | record, **made)
+
+
+@pytest.fixture
+def learned(tmp_path):
+    write_learned(tmp_path / "made", student_lr=0.03)
+    (tmp_path / "w").mkdir()
+    (tmp_path / "w" / "whitening.safetensors").write_bytes(b"a whitening")
+    return tmp_path
+
+
+def stacked(of, ipc=IPC):
+    return torch.stack([of(index, slot) for index in range(3) for slot in range(ipc)])
+
+
+@pytest.mark.parametrize("kind", ["normalised", "zca"])
+def test_a_float_set_has_its_images_as_they_were_learned(learned, kind):
+    space = learned / "w" / "whitening.safetensors" if kind == "zca" else None
+    make(learned, pixels=kind, whitening=space, ipc=3)
+    path = learned / "set" / "set.json"
+    made, mapped = load_set(path), map_set(path)
+    assert torch.equal(made.images, stacked(as_learned, 3))
+    assert torch.equal(made.learned, stacked(learned_labels, 3))
+    assert mapped.gather(torch.tensor([7, 0])).equal(made.images[[7, 0]])
+    assert mapped.learned.equal(made.learned)
+    info = open_set(path)
+    assert (info.pixels, info.student_lr, info.labelled) == (kind, 0.03, True)
+    assert whitening_of(path, info) == (space and path.parent / "../w/whitening.safetensors")
+
+
+def test_pictures_of_a_float_set_are_its_8_bit_images(learned):
+    make(learned, pixels="normalised")
+    path = learned / "set" / "set.json"
+    assert torch.equal(class_images(path, open_set(path), "bee"), stacked(pixels)[IPC : 2 * IPC])
+    corner = load_corner(path, 2, 2)[1]
+    assert torch.equal(corner, stacked(pixels).unflatten(0, (3, IPC))[:2, :2])
+
+
+def test_the_content_of_a_learned_set_covers_pixels_and_labels(learned):
+    def content(**changes):
+        return make(learned, **changes).content
+
+    hashes = [content(), content(pixels="normalised")]
+    write_learned(learned / "made", labelled=False)
+    hashes += [content(), content(pixels="normalised")]
+    assert len(set(hashes)) == 4
+    write_shards(learned / "made")
+    assert content() == hashes[2]
+
+
+def test_shards_without_floats_have_no_float_set(folder):
+    with pytest.raises(ScddError, match=r"class_0000\.safetensors has 8-bit images alone"):
+        make(folder, pixels="normalised")
+
+
+@pytest.mark.parametrize("other", [{"student_lr": 0.02}, {"student_lr": 0.03, "labelled": False}])
+def test_shards_that_learned_other_things_are_no_set(learned, other):
+    kept = shard(learned, index=2).read_bytes()
+    write_learned(learned / "made", **other)
+    shard(learned, index=2).write_bytes(kept)
+    with pytest.raises(ScddError, match=r"class_0002.*\(learned learning rate, learned labels\)"):
+        make(learned)
+
+
+@pytest.mark.parametrize("harm", [alter, lambda path: path.unlink()])
+def test_a_whitening_that_changed_or_is_gone_is_refused(learned, harm):
+    make(learned, pixels="zca", whitening=learned / "w" / "whitening.safetensors")
+    harm(learned / "w" / "whitening.safetensors")
+    path = learned / "set" / "set.json"
+    with pytest.raises(ScddError, match=r"whitening\.safetensors .*, but .*set\.json was made"):
+        whitening_of(path, open_set(path))
+
+
+def test_whitened_pixels_without_a_whitening_are_refused(learned):
+    make(learned, pixels="normalised")
+    path = learned / "set" / "set.json"
+    path.write_text(path.read_text().replace('"normalised"', '"zca"'))
+    with pytest.raises(ScddError, match="has zca pixels, but names no whitening"):
+        open_set(path)
+
+
+def test_a_set_json_from_before_learned_images_is_read(folder):
+    path = folder / "set" / "set.json"
+    before, content = open_set(path), json.loads(path.read_text())
+    for key in ("whitening", "student_lr", "labelled"):
+        del content[key]
+    path.write_text(json.dumps(content))
+    assert open_set(path) == before

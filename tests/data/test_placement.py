@@ -8,14 +8,26 @@ import pytest
 import torch
 from PIL import Image
 from test_validate import PARAMS, folder, run  # noqa: F401
-from toy import CLASSES, command, freeze, info, write
+from toy import (
+    CLASSES,
+    as_learned,
+    command,
+    freeze,
+    image_set,
+    info,
+    learned_labels,
+    whitening,
+    write,
+    write_learned,
+)
 
 from scdd.artifacts.dataset import load_info
 from scdd.data import placement
-from scdd.data.placement import capacity, load_if_room, open_images
+from scdd.data.placement import capacity, load_if_room, open_images, whitened_validation
 from scdd.data.source import Split
 from scdd.errors import ScddError
 from scdd.labels import relabel
+from scdd.views.pixels import in_bytes, in_unit, normalise
 
 CPU = torch.device("cpu")
 
@@ -118,3 +130,88 @@ def test_photos_are_decoded_once_where_there_is_room(
     assert whole.labels is photos.labels
     monkeypatch.setattr(placement, "CPU_BYTES", 5 * 3 * 6 * 6 - 1)
     assert load_if_room(photos, CPU) is photos
+
+
+# ---- learned images ----------------------------------------------------------------------------
+
+
+def opened_learned(at: Path, **options: Any) -> tuple[Split, Any]:
+    data = at / "data" / "dataset.json"
+    path = at / "learned" / "set.json"
+    return open_images(path, load_info(data), data, "s2", CPU, **options)[1:]
+
+
+SPACES = [("normalised", "normalised"), ("zca", "zca"), ("zca", "uint8"), ("normalised", "uint8")]
+
+
+@pytest.mark.parametrize("streams", [False, True])
+@pytest.mark.parametrize(("space", "pixels"), SPACES)
+def test_learned_images_are_as_their_students_see_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, space: str, pixels: Any, streams: bool
+) -> None:
+    write(tmp_path, ipc=2)
+    write_learned(tmp_path, space, pixels)
+    if streams:
+        monkeypatch.setattr(placement, "CPU_BYTES", 0)
+    split, scale = opened_learned(tmp_path, whitened=True)
+    assert (split.mapped is not None) == streams
+    expected = as_learned(space).flatten(0, 1)
+    if pixels == "uint8":  # what is left of them in 8 bits
+        back = whitening().unwhiten(expected) if space == "zca" else in_unit(expected, info(8))
+        shown = in_bytes(back)
+        expected = whitening().whiten(shown) if space == "zca" else normalise(shown, info(8))
+    order = torch.randperm(30, generator=torch.Generator().manual_seed(0))
+    seen = [normalise(images, scale) for _, images in split.batches(order, 7, CPU)]
+    torch.testing.assert_close(torch.cat(seen), expected[order], atol=1e-5, rtol=0)
+    one = normalise(split.images(order[:1]), scale)
+    torch.testing.assert_close(one, expected[order[:1]], atol=1e-5, rtol=0)
+
+
+def test_floats_need_four_times_the_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, ipc=2)
+    for space, pixels, each in (("normalised", "normalised", 4), ("zca", "uint8", 4)):
+        write_learned(tmp_path, space, pixels)  # type: ignore[arg-type]
+        for most, streams in ((each * 30 * 3 * 64, False), (each * 30 * 3 * 64 - 1, True)):
+            monkeypatch.setattr(placement, "CPU_BYTES", most)
+            assert (opened_learned(tmp_path, whitened=True)[0].mapped is not None) == streams
+
+
+@pytest.mark.parametrize("streams", [False, True])
+def test_learned_labels_come_with_the_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, streams: bool
+) -> None:
+    write(tmp_path, ipc=2)
+    write_learned(tmp_path, "normalised", "normalised", ipc=5, labels=learned_labels())
+    if streams:
+        monkeypatch.setattr(placement, "CPU_BYTES", 0)
+    split = opened_learned(tmp_path)[0]
+    assert split.learned is not None
+    assert split.learned.equal(learned_labels()[:, :5].flatten(0, 1))
+
+
+@pytest.mark.parametrize("pixels", ["zca", "uint8"])
+def test_a_whitened_set_is_refused_where_it_cannot_be_used(tmp_path: Path, pixels: Any) -> None:
+    write(tmp_path, ipc=2)
+    write_learned(tmp_path, "zca", pixels)
+    with pytest.raises(ScddError, match=r"learned/set\.json: its students train on whitened"):
+        opened_learned(tmp_path)
+
+
+def test_a_set_whitened_for_another_dataset_is_refused(tmp_path: Path) -> None:
+    write(tmp_path, ipc=2)
+    write_learned(tmp_path, "zca", "zca")
+    path = tmp_path / "data" / "dataset.json"
+    path.write_text(path.read_text().replace('"fingerprint": "f"', '"fingerprint": "g"'))
+    with pytest.raises(ScddError, match=r"whitening\.safetensors was made of another dataset"):
+        opened_learned(tmp_path, whitened=True)
+
+
+def test_whitened_validation_images_are_the_whole_validation_set(tmp_path: Path) -> None:
+    write(tmp_path, ipc=2)
+    set_info, data = write_learned(tmp_path, "zca", "zca"), tmp_path / "data" / "dataset.json"
+    path = tmp_path / "learned" / "set.json"
+    split = whitened_validation(path, set_info, load_info(data), data)
+    val = image_set(31, 8, seed=1)
+    assert split.labels.equal(val.labels)
+    expected = whitening().whiten(val.images(torch.arange(31)))
+    assert split.images(torch.arange(31)).equal(expected)

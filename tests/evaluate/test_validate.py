@@ -1,9 +1,10 @@
 """The student's training: formulas against naive ones, a toy problem, and the whole path."""
 
+import copy
 import csv
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
@@ -13,12 +14,27 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from toy import CLASSES, TEACHER, VIEW, command, freeze, image_set, info, write
+from toy import (
+    CLASSES,
+    TEACHER,
+    VIEW,
+    as_learned,
+    command,
+    freeze,
+    image_set,
+    info,
+    whitening,
+    write,
+    write_learned,
+)
 
 from scdd.artifacts.classes import class_hash
+from scdd.artifacts.dataset import load_info
 from scdd.artifacts.labels import Origin, read_shard_header, save_shard
+from scdd.artifacts.whitening import save_validation
 from scdd.errors import ScddError
 from scdd.evaluate import feeds, train, validate
+from scdd.jobs.saved import JobState, Snapshot
 from scdd.labels import relabel
 from scdd.labels.labelling import Labelling
 from scdd.networks.resnet import build
@@ -27,6 +43,8 @@ from scdd.params.views import Transform
 from scdd.rng import generator
 from scdd.views.dsa import draw_dsa, dsa
 from scdd.views.mixing import draw_epoch
+from scdd.views.pixels import normalise
+from scdd.views.zca import fit
 
 CPU = torch.device("cpu")
 TRAINING = Student(
@@ -71,6 +89,18 @@ def test_milestones_divide_the_learning_rate_by_ten() -> None:
     recipe = training(epochs=10, lr=1.0, milestones=(0.5, 0.8))
     rates = [train.learning_rate(recipe, epoch) for epoch in range(10)]
     assert rates == pytest.approx([1.0] * 5 + [0.1] * 3 + [0.01] * 2)
+
+
+@pytest.mark.parametrize("last", [1, 2, 300, 301, 600, 999, 1000])
+def test_a_renewal_is_dcs(last: int) -> None:
+    """Its code: `for ep in range(E + 1)`, and after epoch E // 2 + 1 a new SGD at a tenth of lr."""
+    recipe = training(epochs=last + 1, lr=1.0, milestones=(0.5,), at_milestones="renew")
+    rate, renewed = 1.0, False
+    for epoch in range(last + 1):
+        assert train.learning_rate(recipe, epoch) == pytest.approx(rate)
+        assert train.renews(recipe, epoch) == renewed
+        renewed = epoch == last // 2 + 1
+        rate = 0.1 if renewed else rate
 
 
 def test_vectors_are_spared_the_decay_where_it_is_asked() -> None:
@@ -144,6 +174,18 @@ def test_hard_targets_share_the_classes_of_image_and_partner() -> None:
         assert targets[row].tolist() == pytest.approx(expected)
 
 
+def test_learned_labels_take_the_place_of_classes_and_are_mixed_alike() -> None:
+    learned = torch.rand(7, 3, generator=generator("labels")).softmax(1)
+    split = replace(image_set(7, 8), learned=learned)
+    transform = Transform(Transform.of(NO_VIEW).view, "mixup", 1.0)
+    feed = feeds.hard_feed(split, Labelling(transform, 0), training(batch=4), info(8), CPU)
+    targets = torch.cat([target for _, target in feed(3, 0)])
+    draws = draw_epoch(transform, 7, 8, seed=0, epoch=3)
+    order = torch.randperm(7, generator=generator(0, "order", 3))
+    lam, other = draws.lam[order, None], learned[draws.partner[order].long()]
+    torch.testing.assert_close(targets, lam * learned[order] + (1 - lam) * other)
+
+
 def test_hard_labels_mixed_by_batch_have_partners_and_one_share_in_each_batch() -> None:
     transform = Transform(Transform.of(NO_VIEW).view, "mixup", 1.0)
     labelling = Labelling(transform, 0, "batch", 4)
@@ -212,6 +254,71 @@ def test_a_compiled_student_is_the_same_but_for_rounding(monkeypatch: pytest.Mon
         )
         losses.append([row.loss for row in history])
     assert losses[1] == pytest.approx(losses[0], rel=1e-3)
+
+
+def linear() -> nn.Linear:
+    network = nn.Linear(4, 3, bias=False)
+    nn.init.ones_(network.weight)
+    return network
+
+
+def renewing_run(saved: JobState | None = None, optimizer: Any = "sgd") -> Tensor:
+    """The weights after three epochs of lr 0.1 and two of 0.01 by a renewed optimiser."""
+    recipe = training(epochs=5, lr=0.1, milestones=(0.4,), at_milestones="renew", batch=10)
+    recipe = replace(recipe, optimizer=optimizer)
+    network, (x, y) = linear(), (FEATURES, LABELS)
+
+    def feed(epoch: int, skip: int) -> Iterator[tuple[Tensor, Tensor]]:
+        yield from list(zip(x.split(10), y.split(10), strict=True))[skip:]
+
+    ce = nn.functional.cross_entropy
+    train.fit(network, feed, ce, recipe, lambda: (0.0, None), 30, CPU, saved)
+    return network.weight.detach()
+
+
+FEATURES = torch.randn(30, 4, generator=generator("features"))
+LABELS = torch.nn.functional.one_hot(torch.arange(30) % 3, 3).float()
+
+
+@pytest.mark.parametrize("kind", ["sgd", "adamw"])
+def test_a_renewed_optimiser_is_a_new_one(kind: str) -> None:
+    network, optimizer = linear(), None
+    for epoch in range(5):
+        if epoch in {0, 3}:
+            recipe = training(optimizer=kind, lr=0.01 if epoch else 0.1)
+            optimizer = train.optimizer_of(network, recipe)
+        assert optimizer is not None
+        for x, y in zip(FEATURES.split(10), LABELS.split(10), strict=True):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(network(x), y).backward()
+            optimizer.step()
+    assert torch.equal(renewing_run(optimizer=kind), network.weight.detach())
+
+
+class Interrupted(Exception):
+    pass
+
+
+class OneState(JobState):
+    """Keeps the state after step `at`, and ends the run there; or resumes from `content`."""
+
+    def __init__(self, at: int = 0, content: dict[str, Any] | None = None) -> None:
+        self.at, self.content = at, content
+
+    def offer(self, step: int, snapshot: Callable[[], Snapshot]) -> None:
+        if step == self.at:
+            self.content = copy.deepcopy(snapshot().content)
+            raise Interrupted
+
+
+@pytest.mark.parametrize("at", [8, 9, 10, 12])
+def test_a_run_resumes_around_a_renewal_bit_for_bit(at: int) -> None:
+    """The renewal is before step 9, the first one of epoch 3."""
+    whole = renewing_run()
+    first = OneState(at)
+    with pytest.raises(Interrupted):
+        renewing_run(first)
+    assert torch.equal(renewing_run(OneState(content=first.content)), whole)
 
 
 def test_a_batch_beyond_the_set_takes_the_whole_set_as_one() -> None:
@@ -381,3 +488,83 @@ def test_labels_by_batch_refuse_students_of_another_batch(
     assert run(folder, "same", {**PARAMS, "labels": "soft"}, **inputs) == 0
     assert run(folder, "other", {**PARAMS, "labels": "soft", "batch": 4}, **inputs) == 1
     assert "batches of 8 images, but the student's have 4" in capsys.readouterr().err
+
+
+# ---- learned images ----------------------------------------------------------------------------
+
+
+def history(folder: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader((folder / "history.csv").open()))
+
+
+@pytest.mark.parametrize(("learned_lr", "rate"), [(True, 0.03), (False, 0.01)])
+def test_the_learned_learning_rate_is_used_where_a_protocol_says_so(
+    tmp_path: Path, learned_lr: bool, rate: float
+) -> None:
+    write(tmp_path, ipc=2)
+    write_learned(tmp_path, "normalised", "normalised", ipc=3)
+    params = {**PARAMS, **NO_VIEW, "labels": "hard", "learned_lr": learned_lr, "epochs": 1}
+    params |= {"optimizer": "sgd"}
+    assert run(tmp_path, "a", params, images=tmp_path / "learned" / "set.json") == 0
+    assert [float(row["lr"]) for row in history(tmp_path / "a")] == [rate]
+
+
+def test_a_set_without_a_learned_learning_rate_has_the_protocols(tmp_path: Path) -> None:
+    write(tmp_path, ipc=2)
+    params = {**PARAMS, **NO_VIEW, "labels": "hard", "learned_lr": True, "epochs": 1}
+    assert run(tmp_path, "a", params, images=tmp_path / "images" / "set.json") == 0
+    assert [float(row["lr"]) for row in history(tmp_path / "a")] == [TRAINING.lr]
+
+
+def test_students_of_whitened_images_train_and_are_tested_in_their_space(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, ipc=2)
+    write_learned(tmp_path, "zca", "zca")
+    trained: list[Tensor] = []
+    tested: list[Tensor] = []
+
+    def hard_feed(*args: Any) -> Any:
+        trained.extend(inputs for inputs, _ in feeds.hard_feed(*args)(0, 0))
+        return feeds.hard_feed(*args)
+
+    def accuracy(network: Any, split: Any, scale: Any, device: Any) -> Any:
+        tested.append(normalise(split.images(torch.arange(31)), scale))
+        return train.accuracy(network, split, scale, device)
+
+    monkeypatch.setattr(validate, "hard_feed", hard_feed)
+    monkeypatch.setattr(validate, "accuracy", accuracy)
+    params = {**PARAMS, **NO_VIEW, "labels": "hard", "epochs": 2}
+    assert run(tmp_path, "a", params, images=tmp_path / "learned" / "set.json") == 0
+    order = torch.randperm(30, generator=generator(0, "order", 0))
+    learned = as_learned("zca").flatten(0, 1)[order]
+    torch.testing.assert_close(torch.cat(trained), learned, atol=1e-5, rtol=0)
+    val = whitening().whiten(image_set(31, 8, seed=1).images(torch.arange(31)))
+    assert torch.equal(tested[-1], val)
+
+
+def test_validation_images_of_another_whitening_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path, ipc=2)
+    write_learned(tmp_path, "zca", "zca")
+    dataset, val = load_info(tmp_path / "data" / "dataset.json"), image_set(31, 8, seed=1)
+    other = fit([val.images(torch.arange(31))], 0.1).to(torch.float32)
+    images = other.whiten(val.images(torch.arange(31)))
+    save_validation(tmp_path / "whiten" / "val.safetensors", images, val.labels, other, dataset)
+    params = {**PARAMS, **NO_VIEW, "labels": "hard"}
+    assert run(tmp_path, "a", params, images=tmp_path / "learned" / "set.json") == 1
+    assert "val.safetensors is in the space of another whitening" in capsys.readouterr().err
+
+
+def test_teachers_refuse_whitened_images(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path, ipc=2)
+    write_learned(tmp_path, "zca", "zca")
+    store = {"view": VIEW, "mix": "mixup", "alpha": 0.8, "seed": 0, "form": "float16"}
+    freeze(tmp_path / "relabel.json", "relabel", store, images="s2", teacher="t1")
+    options = {"teacher": tmp_path / "probe.safetensors", "epochs": "0:1", "out": tmp_path / "x"}
+    options["images"] = tmp_path / "learned" / "set.json"
+    assert relabel.main(command(tmp_path, "relabel", **options)) == 1
+    assert "set.json: its students train on whitened images (ZCA)" in capsys.readouterr().err

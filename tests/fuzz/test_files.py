@@ -4,7 +4,6 @@ left that was half written."""
 import random
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -24,6 +23,7 @@ from scdd.interop.distilled_sets import class_images
 from scdd.interop.fkd import read_batch
 from scdd.networks.resnet import build
 from scdd.params.network import Network
+from scdd.params.select import Import
 from scdd.rng import generator
 
 Read = Callable[[Path], object]
@@ -67,15 +67,13 @@ def image_folder(folder: Path) -> Read:
         for number, suffix in enumerate(("png", "bmp")):
             image = Image.frombytes("RGB", (8, 8), draw.randbytes(192))
             image.save(folder / name / f"{number}.{suffix}")
-    colours: dict[str, Any] = {"mean": None, "std": None}
-    return lambda path: list(class_images(path, toy.info(8), (0, 1), **colours))
+    return lambda path: list(class_images(path, toy.info(8), (0, 1), Import("")))
 
 
 def tensors(folder: Path) -> Read:
     images = torch.randn(6, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     torch.save({"data": [[images, torch.arange(3).repeat(2)]]}, folder / "res.pt")
-    colours: dict[str, Any] = {"mean": None, "std": None}
-    return lambda path: list(class_images(path / "res.pt", toy.info(8), (0, 1), **colours))
+    return lambda path: list(class_images(path / "res.pt", toy.info(8), (0, 1), Import("")))
 
 
 def checkpoint(folder: Path) -> Read:

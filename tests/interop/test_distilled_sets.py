@@ -13,13 +13,14 @@ from torch import Tensor
 
 from scdd import imageset
 from scdd.artifacts.files import sha256_of
-from scdd.artifacts.images import load_set
+from scdd.artifacts.images import load_set, open_set, whitening_of
 from scdd.artifacts.slots import Range
 from scdd.data.folders import set_files
 from scdd.errors import ScddError
 from scdd.interop import import_images
-from scdd.interop.distilled_sets import class_images
+from scdd.interop.distilled_sets import OfClass, class_images
 from scdd.interop.exports import export_set
+from scdd.params.select import Import
 from scdd.plan.code import print_path
 from scdd.plan.load import plan_of
 from scdd.plan.plan import Node
@@ -55,9 +56,14 @@ def tensors(count: int = 2) -> tuple[Tensor, Tensor, Tensor]:
     return pixels, (pixels / 255 - mean) / std, labels
 
 
-def made(path: Path, slots: Range = (0, 10), **more: Any) -> list[Tensor]:
-    colours: dict[str, Any] = {"mean": None, "std": None, **more}
-    return list(class_images(path, toy.info(SIZE), slots, **colours))
+def read(path: Path, slots: Range = (0, 10), **stated: Any) -> list[OfClass]:
+    given = Import(str(path), **stated)
+    whitening = toy.whitening() if given.whitened else None
+    return list(class_images(path, toy.info(SIZE), slots, given, whitening))
+
+
+def made(path: Path, slots: Range = (0, 10), **stated: Any) -> list[Tensor]:
+    return [each.images for each in read(path, slots, **stated)]
 
 
 def refusal(path: Path, slots: Range = (0, 1)) -> str:
@@ -193,6 +199,92 @@ def test_learned_labels_give_the_class_alone(
     assert "learned labels are not used" in capsys.readouterr().err
 
 
+def saved(path: Path, images: Tensor, labels: Tensor) -> Path:
+    torch.save({"data": [[images, labels]]}, path)
+    return path
+
+
+def test_learned_labels_are_kept_where_it_is_said(tmp_path: Path) -> None:
+    _, normalised, labels = tensors()
+    learned = (3 * torch.eye(3)[labels] + torch.rand(6, 3)).softmax(1)
+    path = saved(tmp_path / "x.pt", normalised, learned.double())
+    for label, each in enumerate(read(path, learned_labels=True)):
+        assert each.labels is not None
+        assert torch.equal(each.labels, learned[labels == label])
+    assert all(each.labels is None for each in read(path))
+
+
+def test_learned_labels_that_do_not_tell_the_classes_are_in_order(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """TESLA's, whose largest may be of another class."""
+    images = torch.stack([tensors()[1][i] for i in (0, 3, 1, 4, 2, 5)])
+    learned = torch.tensor([[0.1, 0.8, 0.1]]).repeat(6, 1)
+    found = read(saved(tmp_path / "x.pt", images, learned), learned_labels=True)
+    assert torch.equal(found[1].images, torch.stack([image(1, slot) for slot in range(2)]))
+    assert "images are taken class by class" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (torch.eye(3) - 0.1, "are not probabilities (the least is -0.1, sums are off by up to 0.3"),
+        (torch.eye(3) + 0.1, "are not probabilities (the least is 0.1, sums are off by up to 0.3"),
+        (torch.arange(3), "has class indices, not learned labels. Leave learned_labels out."),
+    ],
+)
+def test_labels_that_students_cannot_learn_are_refused(
+    tmp_path: Path, labels: Tensor, message: str
+) -> None:
+    path = saved(tmp_path / "x.pt", tensors()[1][:3], labels)
+    with pytest.raises(ScddError) as caught:
+        read(path, learned_labels=True)
+    assert message in str(caught.value)
+
+
+def test_floats_are_kept_normalised_by_the_datasets_numbers(tmp_path: Path) -> None:
+    """Nothing is rounded or clamped; the pictures are those without `storage`."""
+    pixels, normalised, labels = tensors()
+    learned = normalised + torch.randn(normalised.shape)
+    path = saved(tmp_path / "x.pt", learned, labels)
+    for each, without in zip(read(path, storage="float32"), read(path), strict=True):
+        assert torch.equal(each.images, without.images)
+        assert without.floats is None
+    found = torch.cat(
+        [each.floats for each in read(path, storage="float32") if each.floats is not None]
+    )
+    torch.testing.assert_close(found, learned[[0, 3, 1, 4, 2, 5]])
+    theirs = saved(tmp_path / "y.pt", (pixels / 255 - 0.5) / 0.25, labels)
+    scale: Any = {"mean": (0.5,) * 3, "std": (0.25,) * 3}
+    again = read(theirs, storage="float32", **scale)[0].floats
+    assert again is not None
+    torch.testing.assert_close(again, normalised[labels == 0])
+
+
+def whitened_file(path: Path) -> Path:
+    """Ten images a class, as MTT saves them."""
+    images = toy.as_learned("zca").flatten(0, 1)
+    return saved(path, images, torch.arange(3).repeat_interleave(10))
+
+
+def test_whitened_tensors_are_kept_and_their_pictures_are_their_pixels(tmp_path: Path) -> None:
+    path = whitened_file(tmp_path / "x.pt")
+    for own, each in zip(toy.as_learned("zca"), read(path, whitened=True), strict=True):
+        assert each.floats is not None
+        assert torch.equal(each.floats, own)
+        back = toy.whitening().unwhiten(own)
+        assert torch.equal(each.images, (back.clamp(0, 1) * 255).round().byte())
+    assert read(path, whitened=True, storage="uint8")[0].floats is None
+
+
+@pytest.mark.parametrize("change", [lambda x: x * 255, lambda x: x * 255 - 128])
+def test_what_is_not_whitened_is_refused_as_whitened(tmp_path: Path, change: Any) -> None:
+    images = change(toy.image_set(30, SIZE).images(torch.arange(30)) / 255)
+    path = saved(tmp_path / "x.pt", images, torch.arange(30) % 3)
+    with pytest.raises(ScddError, match=r"x\.pt: its values are not images that were whitened"):
+        read(path, whitened=True)
+
+
 def test_pixels_are_denormalised_clamped_and_rounded(tmp_path: Path) -> None:
     values = torch.tensor([-9.0, -1.0, 0.0, 0.5, 9.0, 0.1, 0.2, 0.3])
     normalised = values.expand(3, 3, 8, 8).clone()
@@ -261,6 +353,32 @@ def test_the_programs_make_an_image_set_of_an_export(tmp_path: Path) -> None:
     again, first = (load_set(tmp_path / name / "set.json") for name in ("again", "images"))
     assert torch.equal(again.images, first.images)
     assert again.content == first.content
+
+
+def test_the_programs_make_a_set_of_whitened_tensors(tmp_path: Path) -> None:
+    """As MTT saves them: the learning rate that belongs to them is told."""
+    toy.write(tmp_path, ipc=2)
+    toy.write_learned(tmp_path, "zca", "zca")
+    file = whitened_file(tmp_path / "res.pt")
+    params = {"sha256": sha256_of(file, [file]), "mean": None, "std": None}
+    params |= {"whitened": True, "storage": None, "student_lr": 0.02}
+    parents = {"data": "d", "whitening": "w1"}
+    toy.freeze(tmp_path / "import_images.json", "import_images", params, **parents)
+    common = [f"--data={tmp_path / 'data' / 'dataset.json'}"]
+    common += [f"--whitening={tmp_path / 'whiten' / 'whitening.safetensors'}"]
+    call = [*common, f"--config={tmp_path / 'import_images.json'}", f"--source={file}"]
+    for slots in ("0:1", "1:10"):
+        assert import_images.main([*call, f"--slots={slots}", f"--out={tmp_path / 'made'}"]) == 0
+    params = {"ipc": 10, "method": "x", "pixels": "zca"}
+    parents = {"source": "import_images", "whitening": "w1"}
+    toy.freeze(tmp_path / "set.json", "imageset", params, **parents)
+    call = [*common, f"--config={tmp_path / 'set.json'}", f"--source={tmp_path / 'made'}"]
+    assert imageset.main([*call, f"--out={tmp_path / 'again' / 'set.json'}"]) == 0
+    path = tmp_path / "again" / "set.json"
+    assert torch.equal(load_set(path).images, toy.as_learned("zca").flatten(0, 1))
+    info = open_set(path)
+    assert (info.pixels, info.student_lr, info.labelled) == ("zca", 0.02, False)
+    assert whitening_of(path, info) == path.parent / "../whiten/whitening.safetensors"
 
 
 def test_files_that_changed_after_the_plan_are_refused(
@@ -469,3 +587,143 @@ def test_tensors_do_not_tell_their_classes_and_the_table_says_so(
     config["methods"][1]["import"] = str(tmp_path / "res.pt")
     notes = plan_of(config).of("tables")[0].params["notes"]
     assert "res.pt does not tell its class order; assumed the dataset's." in notes
+
+
+# ---- learned images in the plan ----------------------------------------------------------------
+
+
+@pytest.fixture
+def learned(config: Config, tmp_path: Path) -> Config:
+    """The set of others is a file of tensors, for a protocol with soft labels and one without."""
+    torch.save({"data": []}, tmp_path / "res.pt")
+    config["methods"][1]["import"] = {"path": "res.pt"}
+    config["protocols"] = ["scdd-paper", "dc"]
+    return config
+
+
+def sets_of(config: Config) -> dict[str, Node]:
+    """The image sets of the import, by its students' labels."""
+    plan = plan_of(config)
+    (source,) = plan.of("import_images")
+    found = {}
+    for student in plan.of("validate"):
+        role = "labels" if "labels" in student.parents else "images"
+        node = plan.parent(student, role)
+        images = plan.parent(node, "images") if role == "labels" else node
+        if plan.parent(images, "source") == source:
+            found[student.params["labels"]] = images
+    return found
+
+
+def test_whitened_images_train_students_whitened_and_are_labelled_as_pictures(
+    learned: Config,
+) -> None:
+    learned["methods"][1]["import"]["whitened"] = True
+    plan, sets = plan_of(learned), sets_of(learned)
+    (whitening,), (source,) = plan.of("whiten"), plan.of("import_images")
+    assert list(source.parents) == ["data", "whitening"]
+    assert sets["hard"].parents == {"source": source.key, "whitening": whitening.key}
+    assert sets["soft"].parents == {"source": source.key}
+    assert [sets[labels].params["pixels"] for labels in ("hard", "soft")] == ["zca", "uint8"]
+    assert plan.bytes(sets["hard"]) == 4 * (plan.bytes(sets["soft"]) or 0)
+    notes = plan.of("tables")[0].params["notes"]
+    assert any(
+        "theirs: students with hard labels train and are tested on white" in n for n in notes
+    )
+    assert any("theirs: its images are float32, as they were learned" in n for n in notes)
+
+
+def test_8_bit_images_of_whitened_tensors_are_whitened_when_they_are_read(learned: Config) -> None:
+    learned["methods"][1]["import"] |= {"whitened": True, "storage": "uint8"}
+    sets = sets_of(learned)
+    assert [sets[labels].params["pixels"] for labels in ("hard", "soft")] == ["uint8", "uint8"]
+    assert "whitening" in sets["hard"].parents
+    assert "whitening" not in sets["soft"].parents
+
+
+def test_normalised_floats_serve_all_students(learned: Config) -> None:
+    learned["methods"][1]["import"]["storage"] = "float32"
+    sets = sets_of(learned)
+    assert sets["hard"] == sets["soft"]
+    assert sets["hard"].params["pixels"] == "normalised"
+
+
+def test_an_import_without_the_later_keys_is_as_before(learned: Config) -> None:
+    before = imported(learned)
+    keys = {"whitened": False, "storage": None, "learned_labels": False, "student_lr": None}
+    learned["methods"][1]["import"] |= keys
+    assert imported(learned).key == before.key
+    for key, value in (("storage", "float32"), ("learned_labels", True), ("student_lr", 0.02)):
+        learned["methods"][1]["import"] |= {**keys, key: value}
+        assert imported(learned).key != before.key
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"import": {"path": "res.pt", "whitened": True, "range": "unit"}},
+            "methods.1.import: range is not for whitened tensors; leave it out, or whitened",
+        ),
+        (
+            {"import": {"path": "theirs", "whitened": True}},
+            "methods.theirs.import.whitened: theirs is an image folder, of 8-bit images",
+        ),
+        (
+            {"import": {"path": "theirs", "storage": "float32"}},
+            "import.storage: theirs is an image",
+        ),
+        (
+            {"import": {"path": "theirs", "learned_labels": True}},
+            "import.learned_labels: theirs is",
+        ),
+        ({"import": {"path": "res.pt", "student_lr": 0}}, "student_lr: input should be greater"),
+        (
+            {"import": "zca/images_best.pt"},
+            "images_best.pt is whitened (ZCA) by its name. Set whit",
+        ),
+        (
+            {"import": {"path": "images_zca_5.pt", "whitened": True}},
+            "import.whitened: images_zca_5.pt has the images that MTT has brought back from white"
+            "ned space. Name images_5.pt.",
+        ),
+    ],
+)
+def test_what_is_said_of_learned_images_must_fit(
+    learned: Config, tmp_path: Path, change: Config, message: str
+) -> None:
+    (tmp_path / "zca").mkdir()
+    for name in ("zca/images_best.pt", "zca/labels_best.pt", "images_zca_5.pt", "labels_5.pt"):
+        torch.save(torch.zeros(1), tmp_path / name)
+    learned["methods"][1].update(change)
+    assert message in plan_refusal(learned)
+
+
+@pytest.mark.parametrize(
+    ("name", "stated"),
+    [
+        ("CIFAR10_zca.pt", {"whitened": True}),
+        ("CIFAR10_zca.pt", {"range": "normalised"}),
+        ("CIFAR10_NO_ZCA.pt", {}),
+        ("images_zca_5.pt", {}),
+    ],
+)
+def test_a_name_that_says_whitened_is_read_as_it_is_stated(
+    learned: Config, tmp_path: Path, name: str, stated: Config
+) -> None:
+    for file in (name, "labels_5.pt"):
+        torch.save({"data": []}, tmp_path / file)
+    learned["methods"][1]["import"] = {"path": name, **stated}
+    assert imported(learned).params["whitened"] == ("whitened" in stated)
+
+
+def test_a_dataset_of_large_images_is_not_whitened(learned: Config) -> None:
+    learned["methods"][1]["import"]["whitened"] = True
+    learned["dataset"]["resolution"] = 96
+    assert "dataset.resolution: 96, but whitening (ZCA) has a matrix" in plan_refusal(learned)
+
+
+def test_randaugment_is_not_for_whitened_images(learned: Config) -> None:
+    learned["methods"][1]["import"]["whitened"] = True
+    learned["protocol"]["dc"] = {"randaugment": {"operations": 1}}
+    assert "protocol.dc.randaugment: its operations are for pixels" in plan_refusal(learned)

@@ -22,6 +22,7 @@ from scdd.data.exported import folder_names, image_root
 from scdd.data.folders import by_class
 from scdd.errors import ScddError
 from scdd.interop import exports
+from scdd.views.pixels import in_unit
 
 IPC = 4
 
@@ -289,3 +290,29 @@ def test_the_commands_choices_are_all_there_are() -> None:
     with pytest.raises(SystemExit):
         cli.main(["export", "set.json", "--to", "zip", "--out", "x"])
     assert set(exports.FORMS) == {"imagefolder", "webdataset", "parquet"}
+
+
+@pytest.mark.parametrize("space", ["normalised", "zca"])
+def test_of_learned_images_the_8_bit_ones_are_written_and_it_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], space: Any
+) -> None:
+    toy.write(tmp_path, ipc=2)
+    toy.write_learned(tmp_path, space, space, ipc=3, labels=toy.learned_labels())
+    path = tmp_path / "learned" / "set.json"
+    assert command(path, "imagefolder") == 0
+    said = capsys.readouterr().err.partition("its 8-bit images are written, not its ")[2]
+    assert "float32" in said
+    assert "learned labels" in said
+    assert ("whitening" in said) == (space == "zca")
+    read = ImageFolder(str(path.parent / "out" / "train"))
+    shown = toy.as_learned(space)[:, :3].flatten(0, 1)
+    back = toy.whitening().unwhiten(shown) if space == "zca" else in_unit(shown, toy.info(8))
+    expected = (back.clamp(0, 1) * 255).round().byte()
+    assert torch.equal(torch.stack([pixels(image) for image, _ in read]), expected)
+
+
+def test_nothing_is_said_of_a_set_that_is_written_whole(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command(path, "imagefolder") == 0
+    assert "8-bit" not in capsys.readouterr().err

@@ -17,7 +17,9 @@ from torch import Tensor, nn
 
 from scdd.errors import ScddError
 from scdd.interop.checkpoints import find, fitted
-from scdd.interop.distilled_sets import class_images
+from scdd.interop.distilled_sets import OfClass, class_images
+from scdd.params.select import Import
+from scdd.views.zca import fit
 
 PAGE = Path(__file__).parents[2] / "docs" / "input.md"
 READ, CONVERTED, REFUSED = "read", "converted", "refused"
@@ -30,7 +32,7 @@ def table(first: str) -> dict[str, tuple[str, str]]:
     return {row[0]: (row[1], row[2]) for row in rows[2:]}
 
 
-CHECKPOINTS, TENSORS = table("checkpoint"), table("tensors")
+CHECKPOINTS, TENSORS, TOLD = table("checkpoint"), table("tensors"), table("labels")
 
 
 # ---- checkpoints -------------------------------------------------------------------------------
@@ -145,6 +147,7 @@ def test_a_checkpoint_ends_as_the_table_says(row: str, tmp_path: Path) -> None:
 Case = tuple[Tensor, dict[str, Any]]
 LABELS = torch.arange(3).repeat(4)
 PICTURES = ranges.pictures(size=8, count=12)
+WHITENING = fit([ranges.pictures(seed=5, size=8, count=200)], 0.1).to(torch.float32)
 HALF = [0.5] * 3
 
 
@@ -154,7 +157,7 @@ def toys(images: Tensor) -> Tensor:
 
 
 def in_range(*ranges_: tuple[str, Tensor]) -> list[Case]:
-    return [(values, {"stated": stated}) for stated, values in ranges_]
+    return [(values, {"range": stated}) for stated, values in ranges_]
 
 
 def cases(row: str) -> list[Case]:
@@ -170,6 +173,11 @@ def cases(row: str) -> list[Case]:
         ),
         "[0, 1], with `mean: [0, 0, 0]` and `std: [1, 1, 1]`": [
             (unit, {"mean": (0.0,) * 3, "std": (1.0,) * 3})
+        ],
+        "whitened floats (ZCA), with `whitened: true`": [(WHITENING.whiten(x), {"whitened": True})],
+        "whitened floats (ZCA), near to real images": [WHITENING.whiten(x)],
+        "other floats, with `whitened: true`": [
+            (values, {"whitened": True}) for values in (x.float(), x.float() - 128)
         ],
         "flat images, of one value": [torch.zeros_like(bits), torch.full_like(bits, 0.5)],
         "floats in [0, 1]": [unit, unit.half()],
@@ -199,6 +207,12 @@ def cases(row: str) -> list[Case]:
 Saved = Callable[[Tensor, Path], Path]
 
 
+def images_of(path: Path, stated: dict[str, Any]) -> list[OfClass]:
+    given = Import("", **stated)
+    whitening = WHITENING if given.whitened else None
+    return list(class_images(path, toy.info(8), (0, 10), given, whitening))
+
+
 def as_dc(images: Tensor, folder: Path) -> Path:
     torch.save({"data": [[images, LABELS]]}, folder / "res.pt")
     return folder / "res.pt"
@@ -219,13 +233,52 @@ def test_tensors_end_as_the_table_says(row: str, saved: Saved, tmp_path: Path) -
         path = saved(values, tmp_path)
         if verdict == REFUSED:
             with pytest.raises(ScddError) as caught:
-                list(class_images(path, toy.info(8), (0, 10), **stated))
+                images_of(path, stated)
             for part in quoted(text):
                 assert part in str(caught.value)
             assert "\n" not in str(caught.value)
             continue
-        found = list(class_images(path, toy.info(8), (0, 10), **stated))
+        found = [each.images for each in images_of(path, stated)]
         if not row.startswith(("learned", "flat")):
             expected = torch.stack([PICTURES[index == LABELS] for index in range(3)])
             apart = (torch.stack(found).int() - expected.int()).abs().max()
             assert apart <= (2 if values.dtype == torch.bfloat16 else values.dtype == torch.half)
+
+
+def labels_of(row: str) -> list[Case]:
+    learned, keep = torch.eye(3)[LABELS] * 0.7 + 0.1, {"learned_labels": True}
+    made: dict[str, list[Case]] = {
+        "class indices, integers or whole floats": [(LABELS, {}), (LABELS.double(), {})],
+        "learned labels [n, classes]": [(learned, {}), (learned.half(), {})],
+        "learned labels, with `learned_labels: true`": [(learned, keep), (learned.half(), keep)],
+        "learned labels that are not probabilities, with `learned_labels: true`": [
+            (learned * 2, keep),
+            (learned - 0.2, keep),
+        ],
+        "class indices, with `learned_labels: true`": [(LABELS, keep)],
+        "another number of classes": [(torch.eye(4)[LABELS], {})],
+    }
+    assert set(made) == set(TOLD)
+    return made[row]
+
+
+@pytest.mark.parametrize("row", TOLD)
+def test_labels_end_as_the_table_says(
+    row: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    verdict, text = TOLD[row]
+    assert verdict in {READ, CONVERTED, REFUSED}
+    for labels, stated in labels_of(row):
+        torch.save({"data": [[PICTURES, labels]]}, tmp_path / "res.pt")
+        if verdict == REFUSED:
+            with pytest.raises(ScddError) as caught:
+                images_of(tmp_path / "res.pt", stated)
+            assert all(part in str(caught.value) for part in quoted(text))
+            continue
+        found = images_of(tmp_path / "res.pt", stated)
+        for index, each in enumerate(found):
+            assert torch.equal(each.images, PICTURES[index == LABELS])
+            assert (each.labels is not None) == ("learned_labels" in stated)
+            assert each.labels is None or each.labels.equal(labels.float()[index == LABELS])
+        said = "learned labels are not used" in capsys.readouterr().err
+        assert said == (verdict == CONVERTED)

@@ -15,6 +15,7 @@ from scdd.interop.ranges import Reading, reading_of
 from scdd.params.select import Import
 from scdd.plan.config import parse
 from scdd.views.pixels import denormalise
+from scdd.views.zca import fit
 
 GOLDEN = Path(__file__).parents[2].resolve().parent / "shared" / "golden" / "classics"
 CIFAR = Reading((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616))
@@ -89,6 +90,16 @@ def test_another_range_is_refused_by_its_name(message: str, change: Change) -> N
     found = judged(change(pictures()))
     assert "x.pt: its values go from " in found
     assert f"not normalised pixels, they look like {message}" in found
+
+
+@pytest.mark.parametrize("std", [0.0, 0.2])
+def test_whitened_images_are_told_near_to_where_learning_starts(std: float) -> None:
+    whitening = fit([pictures(seed=5, size=8, count=200)], 0.1).to(torch.float32)
+    images = whitening.whiten(pictures(size=8, count=30))
+    found = judged(images + noise(images, std))
+    message = "they look like whitened images (ZCA). Set whitened: true, or range: normalised if"
+    assert message in found
+    assert judged(images, stated="normalised") == "normalised pixels"
 
 
 @pytest.mark.parametrize("scale", [DIGITS, DARK])
@@ -222,15 +233,19 @@ def test_many_images_are_measured_as_few() -> None:
 def test_a_file_of_bytes_and_a_stated_range_give_the_pixels(tmp_path: Path) -> None:
     import toy
 
+    def made(name: str, **stated: Any) -> list[Tensor]:
+        given = Import(name, **stated)
+        found = class_images(tmp_path / name, toy.info(8), (0, 10), given)
+        return [each.images for each in found]
+
     images, labels = pictures(size=8, count=6), torch.arange(3).repeat(2)
     for name, values, stated in (("a", images, None), ("b", images / 255, "unit")):
         torch.save({"data": [[values, labels]]}, tmp_path / f"{name}.pt")
-        found = list(class_images(tmp_path / f"{name}.pt", toy.info(8), (0, 10), stated=stated))
+        found = made(f"{name}.pt", range=stated)
         assert torch.equal(found[1], images[labels == 1])
     with pytest.raises(ScddError, match=r"b.pt: its values go from 0 to 1, .* range: unit, or"):
-        list(class_images(tmp_path / "b.pt", toy.info(8), (0, 10)))
-    none, one = (0.0,) * 3, (1.0,) * 3
-    found = list(class_images(tmp_path / "b.pt", toy.info(8), (0, 10), none, one))
+        made("b.pt")
+    found = made("b.pt", mean=(0.0,) * 3, std=(1.0,) * 3)
     assert torch.equal(found[2], images[labels == 2])
 
 
@@ -257,7 +272,7 @@ def test_values_that_are_no_pixels_or_labels_are_refused(
     torch.save(images, tmp_path / "images_best.pt")
     torch.save(labels, tmp_path / "labels_best.pt")
     with pytest.raises(ScddError) as caught:
-        list(class_images(tmp_path, toy.info(8), (0, 1)))
+        list(class_images(tmp_path, toy.info(8), (0, 1), Import("")))
     assert message in str(caught.value)
     assert str(tmp_path) in str(caught.value)
 

@@ -4,20 +4,25 @@ import json
 import pickle
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 import toy
+from safetensors.torch import load_file
 from torch.utils.data import DataLoader
 
 import scdd
+from scdd.artifacts.dataset import load_info
 from scdd.artifacts.images import load_set
-from scdd.artifacts.labels import Origin, save_shard
+from scdd.artifacts.labels import Origin, read_shard_header, save_shard
 from scdd.data.batches import views
+from scdd.data.placement import open_images
 from scdd.data.source import Split
 from scdd.errors import ScddError
-from scdd.interop.torch_dataset import Views
+from scdd.interop.torch_dataset import Images, Views
 from scdd.params.views import Transform, View
 from scdd.views.mixing import draw_epoch
 
@@ -133,6 +138,47 @@ def test_a_file_that_is_no_set_json_is_not_to_be_deleted(folder: Path) -> None:
 def test_a_folder_in_place_of_its_set_json_is_refused(folder: Path) -> None:
     with pytest.raises(ScddError, match="images is a folder"):
         scdd.load(folder / "images")
+
+
+# ---- learned images ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("space", ["normalised", "zca"])
+def test_learned_images_are_given_as_they_were_learned(folder: Path, space: Any) -> None:
+    labels = toy.learned_labels()
+    toy.write_learned(folder, space, space, labels=labels)
+    dataset = scdd.load(folder / "learned" / "set.json")
+    assert isinstance(dataset, Images)
+    assert torch.equal(dataset.images, toy.as_learned(space).flatten(0, 1))
+    assert torch.equal(dataset[4][0], toy.as_learned(space)[0, 4])
+    assert dataset.learned_labels is not None
+    assert torch.equal(dataset.learned_labels, labels.flatten(0, 1))
+    assert (dataset.pixels, dataset.student_lr) == (space, 0.03)
+    assert (dataset.whitening is not None) == (space == "zca")
+    assert dataset.whitening is None or dataset.whitening.name == "whitening.safetensors"
+
+
+def test_views_of_learned_images_are_cut_of_their_pixels(folder: Path) -> None:
+    """Also of those beyond black and white, as the teacher sees them."""
+    path = folder / "learned" / "set.json"
+    content = toy.write_learned(folder, "normalised", "normalised", ipc=IPC).content
+    for file in (folder / "labels").iterdir():
+        header = read_shard_header(file)
+        told = {field.name: header[field.name] for field in fields(Origin)}
+        told |= {"images": content, "classes": tuple(told["classes"])}
+        save_shard(file, load_file(file), Origin(**told), tuple(header["epochs"]), {})
+    dataset = scdd.load(path, labels=folder / "labels")
+    data = folder / "data" / "dataset.json"
+    _, split, scale = open_images(path, load_info(data), data, "s2", torch.device("cpu"))
+    drawn = draw_epoch(TRANSFORM, 9, 8, 0, 0)
+    ((_, seen),) = views(split, torch.arange(9), 9, drawn, "cutmix", scale)
+    assert torch.equal(dataset[5][0], seen[5])
+
+
+def test_soft_labels_of_a_whitened_set_are_refused(folder: Path) -> None:
+    toy.write_learned(folder, "zca", "zca", ipc=IPC)
+    with pytest.raises(ScddError, match=r"learned/set\.json: its students train on whitened"):
+        scdd.load(folder / "learned" / "set.json", labels=folder / "labels")
 
 
 def test_importing_the_package_does_not_import_torch() -> None:

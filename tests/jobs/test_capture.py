@@ -185,18 +185,20 @@ def test_a_compiled_squeeze_is_the_same_but_for_rounding(name, monkeypatch):
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
-@pytest.mark.parametrize("ema", [0.0, 0.9])
+@pytest.mark.parametrize(
+    "more", [{"ema": 0.9}, {"milestones": (0.6,), "at_milestones": "renew"}], ids=str
+)
 def test_a_student_of_captured_steps_is_the_plain_one_but_for_the_rates_rounding(
-    optimizer, ema, graphs, monkeypatch
+    optimizer, more, graphs, monkeypatch
 ):
     """To the bit where both have the rates in float32, as a captured step reads them. Also its last
-    batches, which are shorter."""
+    batches, which are shorter; and after the optimiser was renewed."""
     monkeypatch.setattr(torch.cuda, "get_rng_state", lambda _: torch.get_rng_state())
     rate = train.learning_rate
     monkeypatch.setattr(
         train, "learning_rate", lambda *args: torch.tensor(rate(*args), dtype=torch.float32).item()
     )
-    training = Student(8, 8, optimizer, 0.01, 0.9, 1e-4, 1, 1.0, ema=ema)
+    training = Student(8, 8, optimizer, 0.01, 0.9, 1e-4, 1, 1.0, **more)
     results = []
     for compiled in ("none", "graphs"):
         split = image_set(20, SIZE).to(GPU)

@@ -10,7 +10,7 @@ import pytest
 from scdd import params
 from scdd.errors import ScddError
 from scdd.params.base import Section, key_of, parameters
-from scdd.params.data import Data
+from scdd.params.data import Data, Whiten
 from scdd.params.experiment import (
     Ablation,
     Backbone,
@@ -20,6 +20,7 @@ from scdd.params.experiment import (
     Machine,
     Method,
 )
+from scdd.params.learn import Cafe, Dc, Dm, Experts, Learn, Matched, Trajectory
 from scdd.params.network import Network
 from scdd.params.probe import Informativeness, Probe
 from scdd.params.protocol import Loss, Protocol, Relabel, Student, Train, Whole
@@ -50,10 +51,13 @@ SECTIONS: list[Section] = [
     Ablation("scdd", "scdd-paper"),
     Asymmetric(blur_p=(1.0, 0.1), solarise_p=(0.0, 0.2)),
     Backbone("mocov2", "A title", NARROW, (1, 2), {"epochs": 3}, {"lr": 1.0}),
+    Cafe(iterations=9, lr_images=0.1, layers=(1.0, 0.5, 0.2, 0.1), milestones=(0.5,)),
     Coreset("bf16"),
     DINO(small=SmallCrops(4, 8, (0.1, 0.2), 0.5), teacher_temperatures=(0.02, 0.05), head_bn=False),
     Data("imagefolder", 8, CHANNELS, CHANNELS, ("cat", "dog"), "photos", 0.25, "test"),
     Dataset("cifar10", "there", True, ("cat", "dog"), 16, 18, CHANNELS, CHANNELS, 0.1, "test"),
+    Dc(iterations=9, lr_images=0.1, outer=2, inner=3, distance="mse", dsa_by="step"),
+    Dm(iterations=9, lr_images=0.1, start="noise", zca=True, snapshots=3),
     Experiment(
         experiment="name",
         dataset=Dataset("cifar10", classes=3),
@@ -68,13 +72,16 @@ SECTIONS: list[Section] = [
         ablation=Ablation("scdd", "dc"),
         machine=Machine("cpu", 2),
     ),
+    Experts(count=20, per_file=5, storage="bf16"),
     Figures(3, 4, 1, 90),
     Forgetting(VIEW, 10, 32, 0.2, 0.8, 1e-4, (0.5,), 0.1, 3, "bf16"),
     Imported(SOURCE),
     Import("a folder", CHANNELS, CHANNELS),
     Informativeness(10, 0.2),
+    Learn(iterations=9, lr_images=0.1, network=Network("convnet4", 0.5)),
     Loss("mse-ce", 4.0, 0.1),
     Machine("cuda:1", 4, 60.0, 2, 3, "graphs"),
+    Matched(iterations=9, lr_images=0.1, batch=32, dsa=False),
     Method("both", like="scdd", teacher=("a", "b"), committee=("c",), backbone=NARROW, ipc=(1,)),
     MoCoV2(view=VIEW, colour_jitter=(0.1, 0.2, 0.3, 0.4), knn_every=0, blur_p=(0.5, 0.5)),
     MoCoV3(optimizer="lars", target_momentum=0.9, hidden=64),
@@ -99,11 +106,22 @@ SECTIONS: list[Section] = [
     Student(8, 9, "sgd", seed=4, labels="hard", label_epochs=5, mix_by="batch", val_resize=20),
     Supervised(grey_p=0.1, bn_groups=2),
     SwAV(queue=512, queue_from=3, epsilon=0.03),
-    Train(8, 9, "sgd", milestones=(0.5, 0.8), ema=0.9, decay_vectors=False),
+    Train(8, 9, "sgd", milestones=(0.5, 0.8), at_milestones="renew", learned_lr=True, ema=0.9),
+    Trajectory(
+        iterations=9,
+        lr_images=0.1,
+        steps=5,
+        expert_epochs=2,
+        max_start=3,
+        student_lr=0.02,
+        lr_student_lr=1e-5,
+        gradient="code",
+    ),
     Training(epochs=3, warmup_epochs=1, final_lr=0.001),
     Transform(VIEW, "mixup", 0.8, 2, RandAugment(1, 3)),
     Untrained(seed=7),
     VIEW,
+    Whiten(0.2),
     Whole(view=VIEW, mix="cutmix", alpha=0.5),
 ]
 # what no config.json has, and must be told again

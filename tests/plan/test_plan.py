@@ -481,12 +481,25 @@ def test_every_published_protocol_is_a_valid_one_with_its_sources(name: str, fam
         told = {"optimizer", "lr", "weight_decay", "epochs", "batch", "eta", "mix", "view.crop"}
         assert told <= found.sources.keys()
     if protocol.student is not None:
-        assert protocol.dsa
+        assert protocol.dsa == (name == "dc")
 
 
 def test_there_is_a_bundle_for_each_protocol_of_the_literature() -> None:
-    names = "scdd-paper scdd-code sre2l cda rded edc cvdd fadrm hard-label dc"
+    names = "scdd-paper scdd-code sre2l cda rded edc cvdd fadrm hard-label dc dc-plain"
     assert names.split() == PROTOCOLS
+
+
+@pytest.mark.parametrize(("name", "last"), [("dc", 1000), ("dc-plain", 300)])
+def test_dcs_learning_rate_falls_after_the_epoch_that_its_code_says(name: str, last: int) -> None:
+    """`for ep in range(E + 1)`, and a new optimiser after epoch E // 2 + 1."""
+    from scdd.evaluate.train import learning_rate, renews
+
+    protocol = parse(Protocol, preset("protocol", name, "cifar").values, "")
+    training = Student.of(pick(Train, protocol).dump())
+    rates = [learning_rate(training, epoch) for epoch in range(training.epochs)]
+    before = last // 2 + 2  # epochs
+    assert rates == pytest.approx([0.01] * before + [0.001] * (last + 1 - before))
+    assert [epoch for epoch in range(training.epochs) if renews(training, epoch)] == [before]
 
 
 def test_the_released_protocol_of_cifar_100_ends_at_three_quarters_of_its_learning_rate() -> None:
@@ -784,6 +797,7 @@ def test_mappings_merge_key_by_key() -> None:
         ({"protocol": {"rded": {"dsa": True}}}, "soft labels are made before; set labels: hard"),
         ({"protocol": {"edc": {"form": "topk:2"}}}, "compares all logits, of which form topk:2"),
         ({"protocol": {"edc": {"milestones": [0.5]}}}, "take the place of the cosine; set eta: 1"),
+        ({"protocol": {"edc": {"at_milestones": "renew"}}}, "renew needs milestones; set them"),
         ({"protocol": {"edc": {"ema": 1}}}, "protocol.edc.ema: input should be less than 1"),
         ({"protocol": {"edc": {"randaugment": {"magnitude": 31}}}}, "randaugment.magnitude: input"),
         (

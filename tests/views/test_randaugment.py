@@ -4,8 +4,11 @@ import pytest
 import torch
 from torch import Tensor
 from torchvision.transforms.v2 import RandAugment
+from toy import info
 
+from scdd.params import views as params
 from scdd.rng import generator
+from scdd.views.mixing import draw_epoch, mixed
 from scdd.views.randaugment import BINS, OPERATIONS, draw_operations, randaugment
 
 THEIRS = RandAugment()
@@ -82,3 +85,14 @@ def test_operations_and_signs_are_drawn_evenly() -> None:
     for op, name in enumerate(OPERATIONS):
         negative = (ops == -op).sum().item() / counts[op].item() if op else 0
         assert negative == (pytest.approx(0.5, abs=0.04) if SPACE[name][1] else 0)
+
+
+def test_learned_images_beyond_black_and_white_are_clipped_before_them() -> None:
+    """Equalising would not find their levels."""
+    transform = params.Transform(randaugment=params.RandAugment(2, 9))
+    seen, pick = 3 * images(30, 8, 8) - 1, torch.arange(30)
+    draws = draw_epoch(transform, 30, 8, 0, 0)
+    assert draws.ops is not None
+    assert bool((draws.ops == OPERATIONS.index("Equalize")).any())
+    found = mixed(seen, pick, draws, "none", info(8))
+    assert torch.equal(found, mixed(seen.clamp(0, 1), pick, draws, "none", info(8)))

@@ -20,13 +20,13 @@ class GradientMatching(Matching):
 
     def __init__(self, params: Dc, task: Task) -> None:
         super().__init__(params, task)
-        self.params = params
+        self.params, self.steps = params, params.outer
         self.match = captured(self._match, task.device, task.compiled)
         self.distance = DISTANCES[params.distance]
         self.training = Training(
             self.weights,
             self.images,
-            self.labels.repeat_interleave(task.ipc),
+            self.classes.repeat_interleave(task.ipc),
             lr=params.lr_network,
             batch=params.batch_network,
             most=self.most,

@@ -8,6 +8,7 @@ from scdd.params.base import default_of, key_of, parameters
 from scdd.params.experiment import Method
 from scdd.plan.methods.base import Kind
 from scdd.plan.methods.imported import Imported
+from scdd.plan.methods.learned import Learned
 from scdd.plan.methods.ordered import ByFeatures, ByForgetting
 from scdd.plan.methods.recovery import Recovery
 from scdd.plan.methods.sampled import Sampled
@@ -21,6 +22,14 @@ METHODS: dict[str, Kind] = {
     "sre2l": Recovery("SRe2L", squeeze="supervised", preset="sre2l"),
     "cda": Recovery("CDA", squeeze="supervised", preset="cda"),
     "untrained": Recovery("Untrained", squeeze="untrained"),
+    "dc": Learned("DC", method="dc", engine="dc"),
+    "dsa": Learned("DSA", method="dsa", engine="dc"),
+    "dm": Learned("DM", method="dm", engine="dm"),
+    "cafe": Learned("CAFE", method="cafe", engine="cafe"),
+    "cafe-dsa": Learned("CAFE+DSA", method="cafe-dsa", engine="cafe"),
+    "mtt": Learned("MTT", method="mtt", engine="trajectory"),
+    "tesla": Learned("TESLA", method="tesla", engine="trajectory"),
+    "tesla-exact": Learned("TESLA, exact", method="tesla-exact", engine="trajectory"),
     "random": Sampled("Random"),
     "random-hard": Sampled("Random, hard labels", labels="hard"),
     "noise": Sampled("Noise", module="noise", is_real=False),

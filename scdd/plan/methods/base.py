@@ -8,9 +8,9 @@ from scdd.params.data import Pixels
 from scdd.params.experiment import Method
 from scdd.params.protocol import Labels
 from scdd.plan.draft import Draft
-from scdd.plan.evaluation import Column, Report, evaluate
+from scdd.plan.evaluation import Column, Report, evaluate, labels_of
 from scdd.plan.plan import Node
-from scdd.plan.protocols import protocols_of
+from scdd.plan.protocols import checked_protocol, protocols_of
 
 # the keys, of a method in the configuration, that every method with an image set uses
 EVALUATED = frozenset({"ipc", "protocols", "teacher"})
@@ -50,14 +50,12 @@ class Distilled(Kind):
 
     labels: what its students are trained with if the protocol has soft labels. JOINT: whether each
     IPC has images of its own (True), or a larger IPC adds to the images of a smaller one (False).
-    PIXELS: the type of its pixels.
     """
 
     labels: Labels = "soft"
 
     KEYS: ClassVar[frozenset[str]] = EVALUATED
     JOINT: ClassVar[bool] = False
-    PIXELS: ClassVar[Pixels] = "uint8"
 
     def keys(self, method: Method) -> frozenset[str]:
         """KEYS, but without soft labels no `teacher`."""
@@ -70,28 +68,64 @@ class Distilled(Kind):
         Raises ScddError if the configuration does not allow it.
         """
 
+    def pixels(self, method: Method, source: Node) -> Pixels:
+        """What the numbers of its images are, as students with hard labels see them."""
+        return "uint8"
+
+    def image_set(
+        self, draft: Draft, method: Method, source: Node, ipc: int, labels: Labels
+    ) -> Node:
+        """The image set for students with these labels.
+
+        Images that were learned in whitened space (`source` has the parent 'whitening') train
+        students there. Teachers live in the normalised space alone, so that with soft labels such
+        a set is its 8-bit images.
+        """
+        pixels, parents = self.pixels(method, source), {"source": source}
+        if "whitening" in source.parents:
+            if labels == "soft":
+                pixels = "uint8"
+            else:
+                parents["whitening"] = draft.plan.parent(source, "whitening")
+        params = {"method": source.params.get("method", source.stage), "ipc": ipc, "pixels": pixels}
+        label = source.label if self.JOINT else f"{source.label}-ipc{ipc}"
+        return draft.plan.add("imageset", label, params, parents)
+
     def add(self, draft: Draft, report: Report, method: Method) -> None:
         column = Column(method, title_of(method, self), self.labels)
         ipcs = method.ipc or draft.config.ipc
         shared = None if self.JOINT else self.source(draft, method, max(ipcs))
         sets = []
         for ipc in ipcs:
-            images = self._images(draft, shared or self.source(draft, method, ipc), ipc)
-            sets.append(images)
-            for protocol in protocols_of(draft, method):
-                evaluate(draft, report, column, images, protocol)
+            source = shared or self.source(draft, method, ipc)
+            of_ipc = []
+            for name in protocols_of(draft, method):
+                labels = labels_of(column, checked_protocol(draft, name))
+                images = self.image_set(draft, method, source, ipc, labels)
+                _note_space(draft, column, images)
+                evaluate(draft, report, column, images, name)
+                of_ipc.append(images)
+            sets.append(of_ipc[0])
         self.show(draft, report, column, sets)
 
     def show(self, draft: Draft, report: Report, column: Column, sets: list[Node]) -> None:
         """Add what else, beside pictures, the report shows about the image sets; here nothing.
 
-        sets: one for each IPC.
+        sets: one for each IPC, that of the first protocol.
         """
 
-    def _images(self, draft: Draft, source: Node, ipc: int) -> Node:
-        params = {"method": source.params.get("method", source.stage), "ipc": ipc}
-        params |= {"pixels": self.PIXELS}
-        return draft.plan.add("imageset", f"{source.label}-ipc{ipc}", params, {"source": source})
+
+def _note_space(draft: Draft, column: Column, images: Node) -> None:
+    """Say below the tables where students do not train on normalised 8-bit images."""
+    if images.params["pixels"] != "uint8":
+        draft.note(
+            f"{column.title}: its images are float32, as they were learned; ratios count uint8."
+        )
+    if "whitening" in images.parents:
+        draft.note(
+            f"{column.title}: students with hard labels train and are tested on whitened images "
+            "(ZCA); for soft labels teachers and students see their 8-bit pictures."
+        )
 
 
 def title_of(method: Method, kind: Kind) -> str:

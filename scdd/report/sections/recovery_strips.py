@@ -1,4 +1,4 @@
-"""recovery_<method>.{png,gif}: images on their way from noise."""
+"""recovery_<method>.{png,gif}, learned_<method>_ipc<n>.{png,gif}: images on their way."""
 
 from __future__ import annotations
 
@@ -17,7 +17,12 @@ FRAME, LAST_FRAME = 600, 2400  # milliseconds that the moving picture shows one
 
 def stems(params: Params) -> dict[str, str]:
     """File names without .png or .gif -> the frames that they show."""
-    return {f"recovery_{source['method']}": source["frames"] for source in params["recoveries"]}
+    recovered = {f"recovery_{run['method']}": run["frames"] for run in params["recoveries"]}
+    learned = {
+        f"learned_{run['method']}_ipc{run['ipc']}": run["frames"]
+        for run in params.get("learned", ())
+    }
+    return recovered | learned
 
 
 def files(params: Params) -> list[str]:

@@ -1,0 +1,21 @@
+# The space in which some methods learn their images.
+rule whiten:
+    input:
+        config="results/whiten/{node}/config.json",
+        code=code_of("whiten"),
+        data=dataset("whiten", "train.safetensors", "val.safetensors"),
+    output:
+        whitening="results/whiten/{node}/whitening.safetensors",
+        val="results/whiten/{node}/val.safetensors",
+    log:
+        "logs/whiten/{node}/whiten.log",
+    conda:
+        "../envs/scdd.yaml"
+    threads: THREADS
+    resources:
+        **needs("whiten"),
+    params:
+        root=root_of("whiten"),
+    shell:
+        "exec python -m scdd.data.whiten --config {input.config} --data {input.data[0]}"
+        " --root {params.root:q} --device cpu --out {output.whitening} --val {output.val} 2> {log}"
