@@ -55,11 +55,11 @@ class FeatureAlignment(Matching):
                 f"network {task.network.arch} has {depth(self.weights)} blocks; cafe's `layers` has "
                 "weights for 3 or 4. Choose convnet3 or convnet4."
             )
-        self.params = params
+        self.params, self.steps = params, params.most_steps
         self.training = Training(
             self.weights,
             self.images,
-            self.labels.repeat_interleave(task.ipc),
+            self.classes.repeat_interleave(task.ipc),
             lr=params.lr_network,
             batch=params.batch_network,
             most=self.most,
@@ -86,8 +86,11 @@ class FeatureAlignment(Matching):
         gap = spread(self.accuracies, self.accuracy(iteration, step), self.task.classes)
         calm = gap is not None and gap < params.calm
         if not calm and self.position[1] == params.most_steps:
-            self.meet(0, f"most_steps: after {params.most_steps} steps of the images the accuracy is "
-                      f"not calm")
+            self.meet(
+                0,
+                f"most_steps: after {params.most_steps} steps of the images the accuracy is "
+                f"not calm",
+            )
         if calm or self.position[1] == params.most_steps:
             self.position[:] = [iteration + 1, 0]
         else:
@@ -129,8 +132,11 @@ class FeatureAlignment(Matching):
             gap = spread(accuracies, self.accuracy(*position), self.task.classes)
             if gap is not None and gap > params.moved:
                 return
-        self.meet(1, f"most_epochs: in {params.most_epochs} epochs of the network the accuracy has "
-                     "not moved")
+        self.meet(
+            1,
+            f"most_epochs: in {params.most_epochs} epochs of the network the accuracy has "
+            "not moved",
+        )
 
     def meet(self, which: int, what: str) -> None:
         """Count a bound that is met, and say so the first time, the tenth, the hundredth …"""
@@ -142,7 +148,7 @@ class FeatureAlignment(Matching):
         """The sum of the network's accuracies on some real images of each class."""
         rows = self.task.real.draw(self.params.watch, generator(self.task.seed, "watch", *position))
         hits = sum(
-            self.hits(self.task.real[rows[classes]], self.labels[classes]).clone()
+            self.hits(self.task.real[rows[classes]], self.classes[classes]).clone()
             for classes in self.groups
         )
         return float(hits) / rows.shape[1]
@@ -181,7 +187,7 @@ class FeatureAlignment(Matching):
     ) -> tuple[Tensor, list[Tensor]]:
         """The loss of means of K classes, and features float [K * b, F] of the real images; and its
         gradient with respect to the learned images' means."""
-        labels = self.labels.repeat_interleave(len(features) // len(self.labels))
+        labels = self.classes.repeat_interleave(len(features) // len(self.classes))
         means = [mean.detach().requires_grad_() for mean in learned]
         *_, last = means
         # what is pooled last counts once more, as the features that the linear layer sees
