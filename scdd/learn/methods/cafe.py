@@ -44,16 +44,16 @@ class FeatureAlignment(Matching):
     each of them epochs of the network on the images until its accuracy has moved.
 
     The features are those of the first three blocks, after ReLU, and what the last block pools;
-    of ConvNet-4 the fourth block counts by the latter alone. Raises ScddError for a network that has
-    neither three nor four blocks.
+    of ConvNet-4 the fourth block counts by the latter alone. Raises ScddError for a network that
+    has neither three nor four blocks.
     """
 
     def __init__(self, params: Cafe, task: Task) -> None:
         super().__init__(params, task)
         if depth(self.weights) not in DEPTHS:
             raise ScddError(
-                f"network {task.network.arch} has {depth(self.weights)} blocks; cafe's `layers` has "
-                "weights for 3 or 4. Choose convnet3 or convnet4."
+                f"network {task.network.arch} has {depth(self.weights)} blocks; cafe's `layers` "
+                "has weights for 3 or 4. Choose convnet3 or convnet4."
             )
         self.params, self.steps = params, params.most_steps
         self.training = Training(
