@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import toy
+from conftest import Checkout
 from PIL import Image
 from torch import Tensor
 
@@ -727,3 +728,24 @@ def test_randaugment_is_not_for_whitened_images(learned: Config) -> None:
     learned["methods"][1]["import"]["whitened"] = True
     learned["protocol"]["dc"] = {"randaugment": {"operations": 1}}
     assert "protocol.dc.randaugment: its operations are for pixels" in plan_refusal(learned)
+
+
+@pytest.mark.workflow
+def test_whitened_tensors_reach_the_table(again: Checkout, tiny: Config) -> None:
+    """With the learning rate that belongs to them, by students with soft labels and without."""
+    images = 0.3 * torch.randn(3, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    saved(again.folder / "res.pt", images, torch.arange(3))
+    given = {"path": "res.pt", "whitened": True, "student_lr": 0.02}
+    tiny["methods"].append({"name": "theirs", "import": given})
+    tiny["protocols"] = ["scdd-paper", "dc"]
+    tiny["protocol"]["dc"] = {"epochs": 3}
+    again.configure(tiny)
+    jobs = again.jobs()
+    counts = [jobs[rule] for rule in ("whiten", "import_images", "imageset", "relabel")]
+    assert counts == [1, 1, 2, 1]
+    assert jobs["validate"] == 3  # the import's, and SC-DD's by dc
+    (history,) = again.folder.glob("results/validate/*imported*convnet3*/history.csv")
+    rates = [line.split(",")[1] for line in history.read_text().splitlines()[1:]]
+    assert [float(rate) for rate in rates] == pytest.approx([0.02, 0.02, 0.02])
+    (table,) = again.folder.glob("results/tables/tiny/main.md")
+    assert "theirs" in table.read_text()
