@@ -17,12 +17,17 @@ DIGITS: dict[str, Any] = {
     "experiment": "chaos",
     "dataset": "digits",
     "backbone": {"arch": "resnet10", "width": 0.125},
-    "methods": ["scdd", "random"],
+    "methods": ["scdd", "random", {"name": "mtt", "ipc": [1]}, {"name": "dsa", "ipc": [1]}],
     "ipc": [1, 10],
     "students": [{"arch": "resnet10", "width": 0.125}],
     "seeds": [0, 1],
     # long enough for all that is to happen to it
     "squeeze": {"mocov2": {"epochs": 8, "batch": 64, "queue": 128, "bn_groups": 2}},
+    "experts": {"count": 2, "per_file": 1},
+    "learn": {
+        "mtt": {"network": {"width": 0.125}, "iterations": 100, "steps": 3},
+        "dsa": {"network": {"width": 0.125}, "iterations": 30},
+    },
     "probe": {"features": "augmented", "epochs": 2, "lr": 1},
     "recover": {"iterations": 150, "block": 5, "shift": 1},
     "protocol": {"scdd-paper": {"epochs": 10, "epochs_per_shard": 5, "view": {"pad": 1}}},

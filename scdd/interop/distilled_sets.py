@@ -217,8 +217,8 @@ def _learned(file: Path, labels: Tensor) -> tuple[Tensor, Tensor]:
     if float(labels.min()) < 0 or off > SUMS:
         raise ScddError(
             f"{file} has learned labels that are not probabilities (the least is "
-            f"{float(labels.min()):.3g}, sums are off by up to {off:.3g}). Save them after softmax, "
-            "or leave learned_labels out: then the largest is the class."
+            f"{float(labels.min()):.3g}, sums are off by up to {off:.3g}). Save them after "
+            "softmax, or leave learned_labels out: then the largest is the class."
         )
     n, count = labels.shape
     index = labels.argmax(1)

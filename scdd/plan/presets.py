@@ -1,4 +1,4 @@
-"""The published parameters of presets.yaml, each with its source, and how layers of parameters
+"""The published parameters of published/*.yaml, each with its source, and how layers of parameters
 merge."""
 
 from collections.abc import Mapping
@@ -66,8 +66,9 @@ class Preset:
 
 @cache
 def _presets() -> dict[str, Any]:
-    text = (Path(__file__).parent / "presets.yaml").read_text(encoding="utf-8")
-    loaded: dict[str, Any] = load(text, _Loader)
+    loaded: dict[str, Any] = {}
+    for file in sorted((Path(__file__).parent / "published").glob("*.yaml")):
+        loaded |= load(file.read_text(encoding="utf-8"), _Loader)
     return loaded
 
 

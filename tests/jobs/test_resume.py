@@ -16,8 +16,15 @@ from scdd.evaluate import feeds, train
 from scdd.jobs.saved import JobState, SavedState, Snapshot, Stopped
 from scdd.labels import relabel
 from scdd.labels.labelling import Labelling
+from scdd.learn import engine as learning
+from scdd.learn import methods
+from scdd.learn.learner import Task
+from scdd.learn.real import RealImages
 from scdd.networks.resnet import build
+from scdd.networks.students import build as build_student
 from scdd.params import squeeze
+from scdd.params.learn import LEARNS, Trajectory
+from scdd.params.network import Network
 from scdd.params.probe import Probe
 from scdd.params.recover import Recover
 from scdd.params.select import Forgetting
@@ -31,7 +38,7 @@ from scdd.squeeze import engine
 from scdd.squeeze.methods import module
 from scdd.squeeze.views import Crop
 from scdd.views.colour import Jitter
-from scdd.views.pixels import valid_range
+from scdd.views.pixels import normalise, valid_range
 
 CPU = torch.device("cpu")
 INFO = info(8)
@@ -191,6 +198,52 @@ def validated(how: str, saved: JobState) -> Result:
     return [*history, *network.state_dict().values()]
 
 
+LEARNED: dict[str, dict[str, Any]] = {
+    "dc": {"outer": 2, "inner": 2},
+    "dsa": {"outer": 2, "inner": 2, "distance": "cosine"},
+    "dm": {"dsa_by": "step"},
+    "cafe-dsa": {"most_steps": 2, "most_epochs": 11},
+    "mtt": {},
+    "tesla": {"soft_labels": True, "gradient": "code"},
+}
+
+
+class Walk:
+    """Two experts that go a straight way."""
+
+    count, epochs = 2, 4
+
+    def __init__(self, network: Network) -> None:
+        parameters = build_student(network, 3, 8, generator(0)).parameters()
+        self.start = torch.cat([part.detach().flatten() for part in parameters])
+        self.step = torch.randn(2, len(self.start), generator=generator("way")) / 50
+
+    def parameters(self, expert: int, epoch: int) -> Tensor:
+        return self.start + epoch * self.step[expert]
+
+
+def learned(method: str, saved: JobState) -> Result:
+    """Two images of each class; three iterations."""
+    network = Network("convnet3", 0.0625, "imagenet")
+    section = LEARNS[method]
+    follows = issubclass(section, Trajectory)
+    common = {"iterations": 3, "lr_images": 0.5, "network": network.dump()}
+    chase = {"steps": 2, "expert_epochs": 2, "max_start": 3, "batch": 4}
+    rates = {"student_lr": 0.02, "lr_student_lr": 1e-4}
+    own = {**chase, **rates} if follows else {"batch": 4}
+    params = section.of({**common, **own, **LEARNED[method]})
+    start = torch.randn(6, 3, 8, 8, generator=generator("start"))
+    real = RealImages(image_set(17, 8), 3, lambda images: normalise(images, INFO))
+    task = Task(start, 3, real, network, 0, Walk(network) if follows else None)
+    name = "trajectory" if follows else method.removesuffix("-dsa").replace("dsa", "dc")
+    learner = methods.engine(name).make(params, task)
+    shown = torch.tensor([0, 2])
+    made = learning.learn(learner, 3, [0, 1, 3], shown, "learn", [2], saved)
+    labels = [made.last.labels] if made.last.labels is not None else []
+    snapshots = [content.images for content in made.snapshots.values()]
+    return [*made.history, made.last.images, *labels, made.frames, *snapshots]
+
+
 JOBS: list[tuple[Callable[[str, JobState], Result], str, int]] = [
     (squeezed, "mocov2 sgd", 6),
     (squeezed, "mocov3 lars", 6),
@@ -210,6 +263,12 @@ JOBS: list[tuple[Callable[[str, JobState], Result], str, int]] = [
     (forgotten, "float32", 6),
     (forgotten, "bf16", 6),
     (ordered, "herding", 3),
+    (learned, "dc", 6),
+    (learned, "dsa", 6),
+    (learned, "dm", 3),
+    (learned, "cafe-dsa", 6),
+    (learned, "mtt", 3),
+    (learned, "tesla", 3),
     (validated, "adamw", 6),
     (validated, "sgd", 6),
     (validated, "sgd ema", 6),
