@@ -28,7 +28,6 @@ from scdd.learn.learner import Task
 from scdd.learn.matching import Draws, Matching, draw_step
 from scdd.learn.methods import dc, dm
 from scdd.learn.real import RealImages
-from scdd.learn.training import draw_epochs
 from scdd.params.learn import Dc, Dm
 from scdd.params.network import Network
 from scdd.rng import generator
@@ -124,8 +123,7 @@ class PlainDc(Plain):
     def train(self, iteration: int, step: int) -> None:
         images = self.images.detach().clone()
         optimizer = torch.optim.SGD(self.network.parameters(), lr=0.01)
-        draw = generator(self.task.seed, "inner", iteration, step)
-        for epoch in draw_epochs(INNER, images, BATCH, True, draw):
+        for epoch in self.twin.training.draw(INNER, iteration, step):
             parts = zip(
                 epoch.order.split(BATCH), epoch.chances.split(BATCH), epoch.strategies, strict=True
             )

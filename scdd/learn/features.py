@@ -18,7 +18,7 @@ from torch import Tensor
 Weights = Sequence[Tensor]
 
 BLOCK, LAST = 4, 2  # tensors of a block, and of the linear layer
-CPU_BYTES, GPU_BYTES = 2**22, 2**30  # of a pass's largest tensor
+CPU_BYTES, GPU_BYTES = 2**22, 2**30  # that a pass's largest tensor has about
 
 
 def depth(weights: Weights) -> int:
@@ -29,8 +29,12 @@ def depth(weights: Weights) -> int:
 def images_a_pass(weights: Weights, resolution: int) -> int:
     """How many images of `resolution` pixels a side a pass is to have, at least 1."""
     first = weights[0]
-    image = len(first) * resolution**2 * first.element_size()
-    return max(1, (CPU_BYTES if first.device.type == "cpu" else GPU_BYTES) // image)
+    return fitting(len(first) * resolution**2 * first.element_size(), first.device)
+
+
+def fitting(size: int, device: torch.device) -> int:
+    """How many things of `size` bytes a tensor is to hold, at least 1."""
+    return max(1, (CPU_BYTES if device.type == "cpu" else GPU_BYTES) // size)
 
 
 def blocks(weights: Weights, images: Tensor) -> Iterator[tuple[Tensor, Tensor]]:

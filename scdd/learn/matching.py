@@ -1,20 +1,19 @@
 """What the methods have in common that match learned images with real ones, class by class."""
 
-from collections.abc import Callable
+from abc import abstractmethod
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from scdd.learn.features import images_a_pass
+from scdd.jobs.capture import captured
+from scdd.learn.features import fitting, images_a_pass
 from scdd.learn.learner import Learner, Task
 from scdd.learn.networks import Fresh
 from scdd.learn.real import RealImages
 from scdd.learn.siamese import Siamese, draw_siamese
 from scdd.params.learn import Matched
 from scdd.rng import generator
-
-REAL_BYTES = 2**28  # of the real images that are in memory at once, as floats
 
 
 @dataclass(frozen=True)
@@ -29,9 +28,10 @@ class Draws:
         """With DSA's numbers on the device of these images, and of their dtype."""
         return replace(self, siamese=self.siamese and self.siamese.like(images))
 
-    def real(self, real: RealImages, classes: slice) -> Tensor:
-        """The real images of these classes as the network sees them, float [k, b, 3, R, R]."""
-        return self.augment(real[self.rows[classes]], classes)
+    def real(self, real: RealImages, classes: slice, like: Tensor) -> Tensor:
+        """The real images of these classes as the network sees them, float [k, b, 3, R, R], on the
+        device of `like` and of its dtype."""
+        return self.augment(real[self.rows[classes]].to(like), classes)
 
     def augment(self, images: Tensor, classes: slice) -> Tensor:
         """Images float [k, n, 3, R, R] of these classes as the network sees them."""
@@ -45,17 +45,13 @@ def draw_step(params: Matched, task: Task, *position: int) -> Draws:
     return Draws(rows, draw_siamese(task.classes, params.dsa_by, draw) if params.dsa else None)
 
 
-# of real images float [k, b, 3, R, R], learned ones [k, n, 3, R, R], both as the network sees them,
-# and their labels int64 [k]: the loss, and its gradient with respect to the learned ones, detached
-Match = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
-
-
 class Matching(Learner):
     """Images that SGD changes, step by step, with a network whose weights are drawn anew now and
     then.
 
     position: outer iterations that are done, and steps of the images in the current one. most: how
-    many images a pass through the network is to have.
+    many images a pass through the network is to have; groups: the classes whose learned images make
+    a pass; real_classes: how many classes' real images are augmented together.
     """
 
     def __init__(self, params: Matched, task: Task) -> None:
@@ -70,7 +66,9 @@ class Matching(Learner):
         self.weights = self.fresh.weights
         self.classes = torch.arange(task.classes, device=task.device)
         self.most = images_a_pass(self.weights, task.resolution)
-        self.groups = groups(params, task, self.most)
+        self.groups = cut(slice(0, task.classes), max(1, self.most // task.ipc))
+        self.real_classes = fitting(params.batch * task.start[0].nbytes, task.device)
+        self.of_real = captured(self._of_real, task.device, task.compiled)
         self.position = [0, 0]
         self.state = {
             "images": self.images,
@@ -87,29 +85,64 @@ class Matching(Learner):
         """The images as [K, n, 3, R, R], the same memory."""
         return self.images.unflatten(0, (self.task.classes, -1))
 
-    def slope(self, draws: Draws, match: Match) -> tuple[Tensor, Tensor]:
-        """Loss, [], and its gradient with respect to the images, where each class counts by itself:
-        group after group, so that only one's activations are in memory."""
-        draws, images = draws.like(self.images), self.by_class()
-        loss, gradient = self.images.new_zeros(()), torch.empty_like(images)
-        for classes in self.groups:
-            own = images[classes].detach().requires_grad_()
-            seen = draws.augment(own, classes)
-            real = draws.real(self.task.real, classes)
-            part, of_seen = match(real, seen.detach(), self.classes[classes])
-            loss += part
-            (gradient[classes],) = torch.autograd.grad(seen, own, of_seen)
-        return loss, gradient.flatten(0, 1)
+    def targets(self, draws: Draws, classes: slice) -> list[Tensor]:
+        """What `_of_real` makes of the real images of these classes, [k, ...] each."""
+        parts = [
+            [
+                target.clone()  # a captured function uses its result again
+                for target in self.of_real(
+                    draws.real(self.task.real, some, self.images), self.classes[some]
+                )
+            ]
+            for some in cut(classes, self.real_classes)
+        ]
+        return [torch.cat(part) for part in zip(*parts, strict=True)]
 
     def descend(self, gradient: Tensor) -> None:
         """A step of SGD."""
         self.images.grad = gradient
         self.optimizer.step()
 
+    @abstractmethod
+    def _of_real(self, real: Tensor, labels: Tensor) -> list[Tensor]:
+        """What learned images are to be like, [k, ...] each, without a graph: made by the network
+        of real ones, float [k, b, 3, R, R] as it sees them, with labels int64 [k]."""
 
-def groups(params: Matched, task: Task, most: int) -> list[slice]:
-    """The classes that go through the network together: their learned images are at most a pass,
-    their real ones at most REAL_BYTES; at least one class."""
-    real = params.batch * task.start[0].nbytes
-    size = max(1, min(most // task.ipc, REAL_BYTES // real))
-    return [slice(k, min(k + size, task.classes)) for k in range(0, task.classes, size)]
+
+class ClassMatching(Matching):
+    """The classes count by themselves: the loss is a sum over them."""
+
+    def __init__(self, params: Matched, task: Task) -> None:
+        super().__init__(params, task)
+        self.slope = captured(self._slope, task.device, task.compiled)
+
+    def step(self, draws: Draws) -> Tensor:
+        """A step of the images with the current network; returns the loss before it, []. Classes
+        come group by group: only one's activations are in memory."""
+        draws, images = draws.like(self.images), self.by_class()
+        loss, gradient = self.images.new_zeros(()), torch.empty_like(images)
+        for classes in self.groups:
+            own = images[classes].detach().requires_grad_()
+            seen = draws.augment(own, classes)
+            targets = self.targets(draws, classes)
+            part, of_seen = self.slope(seen.detach(), self.classes[classes], targets)
+            loss += part
+            (gradient[classes],) = torch.autograd.grad(seen, own, of_seen)
+        self.descend(gradient.flatten(0, 1))
+        return loss
+
+    def _slope(self, seen: Tensor, labels: Tensor, targets: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """Loss, [], and its gradient with respect to `seen`."""
+        leaf = seen.detach().requires_grad_()
+        loss = self._loss(leaf, labels, targets)
+        return loss.detach(), torch.autograd.grad(loss, leaf)[0]
+
+    @abstractmethod
+    def _loss(self, seen: Tensor, labels: Tensor, targets: list[Tensor]) -> Tensor:
+        """The loss, [], of learned images, float [k, n, 3, R, R] as the network sees them."""
+
+
+def cut(classes: slice, size: int) -> list[slice]:
+    """Parts of at most `size` classes."""
+    starts = range(classes.start, classes.stop, size)
+    return [slice(start, min(start + size, classes.stop)) for start in starts]

@@ -6,68 +6,55 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from scdd.jobs.capture import Compiled, captured
-from scdd.learn.features import Weights
+from scdd.jobs.capture import captured
 from scdd.learn.gradients import mean_gradient
+from scdd.learn.matching import Matching
+from scdd.params.learn import Cafe, Dc
+from scdd.rng import generator
 from scdd.views.dsa import NUMBERS, STRATEGIES, dsa
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """What is drawn for an epoch on n images: their order, int64 [n]; DSA's strategy for each batch
-    (none: no DSA), and numbers for each place in the order, float [n, NUMBERS] in [0, 1)."""
+    """What is drawn for an epoch on n images, on their device: their order, int64 [n]; DSA's
+    strategy for each batch (none: no DSA), and numbers for each place in the order, float
+    [n, NUMBERS] in [0, 1), of the images' dtype."""
 
     order: Tensor
     strategies: Sequence[str]
     chances: Tensor
 
 
-def draw_epochs(
-    count: int, images: Tensor, batch: int, augmented: bool, draw: torch.Generator
-) -> list[Epoch]:
-    """The draws of `count` epochs on these images, on their device and with their dtype."""
-    n = len(images)
-    batches = -(-n // batch) if augmented else 0
-    orders = torch.stack([torch.randperm(n, generator=draw) for _ in range(count)])
-    picks = torch.randint(len(STRATEGIES), (count, batches), generator=draw).tolist()
-    chances = torch.rand(count, n, NUMBERS, generator=draw)
-    return [
-        Epoch(order, [STRATEGIES[pick] for pick in own], numbers)
-        for order, own, numbers in zip(
-            orders.to(images.device, non_blocking=True),
-            picks,
-            chances.to(images, non_blocking=True),
-            strict=True,
-        )
-    ]
-
-
 class Training:
-    """SGD on images float [n, 3, R, R] with labels int64 [n], without momentum and weight decay.
-    `weights` change in place.
+    """SGD on the images of `learner`, with their labels, without momentum and weight decay. The
+    network's weights change in place."""
 
-    batch: images a step; most: images a pass, which changes nothing but the order of sums.
-    """
+    def __init__(self, learner: Matching, params: Dc | Cafe) -> None:
+        task = learner.task
+        self.params, self.seed, self.most = params, task.seed, learner.most
+        self.weights, self.images = learner.weights, learner.images
+        self.labels = learner.classes.repeat_interleave(task.ipc)
+        self._step = captured(self._plain_step, task.device, task.compiled)
 
-    def __init__(
-        self,
-        weights: Weights,
-        images: Tensor,
-        labels: Tensor,
-        *,
-        lr: float,
-        batch: int,
-        most: int,
-        compiled: Compiled,
-    ) -> None:
-        self.weights, self.images, self.labels = weights, images, labels
-        self.lr, self.batch, self.most = lr, batch, most
-        self._step = captured(self._plain_step, images.device, compiled)
+    def draw(self, count: int, *position: int) -> list[Epoch]:
+        """The draws of the `count` epochs at this position, from it and the seed alone."""
+        draw, n = generator(self.seed, "epochs", *position), len(self.images)
+        batches = -(-n // self.params.batch_network) if self.params.dsa else 0
+        orders = torch.stack([torch.randperm(n, generator=draw) for _ in range(count)])
+        picks = torch.randint(len(STRATEGIES), (count, batches), generator=draw).tolist()
+        chances = torch.rand(count, n, NUMBERS, generator=draw)
+        orders = orders.to(self.images.device, non_blocking=True)
+        chances = chances.to(self.images, non_blocking=True)
+        return [
+            Epoch(order, [STRATEGIES[pick] for pick in own], numbers)
+            for order, own, numbers in zip(orders, picks, chances, strict=True)
+        ]
 
-    def epoch(self, draws: Epoch) -> None:
-        parts = zip(draws.order.split(self.batch), draws.chances.split(self.batch), strict=True)
+    def run(self, epoch: Epoch) -> None:
+        size = self.params.batch_network
+        parts = zip(epoch.order.split(size), epoch.chances.split(size), strict=True)
         for number, (rows, chances) in enumerate(parts):
-            self._step(rows, draws.strategies[number] if draws.strategies else None, chances)
+            self._step(rows, epoch.strategies[number] if epoch.strategies else None, chances)
 
     def _plain_step(self, rows: Tensor, strategy: str | None, chances: Tensor) -> None:
         images = self.images[rows]
@@ -75,4 +62,4 @@ class Training:
             images = dsa(images, strategy, chances)
         gradient = mean_gradient(self.weights, images, self.labels[rows], self.most)
         with torch.no_grad():
-            torch._foreach_add_(self.weights, gradient, alpha=-self.lr)
+            torch._foreach_add_(self.weights, gradient, alpha=-self.params.lr_network)
