@@ -81,29 +81,31 @@ class Parts:
 class Maps:
     """A block's maps of n images, channels last. z: [T, n, C, H, W], T = 1, or 2 with z'; on, m:
     [n, C, H, W]; pooled: M, H and, with tangents, pool m h', [T + 1, n, C, H/2, W/2]; rate, r, and
-    fall, κ: [n, C, 1, 1]."""
+    fall, κ: [n, C, 1, 1]; space: as z, to be written to: memory in the cache is the fastest."""
 
     z: Tensor
     on: Tensor
     pooled: Tensor
     rate: Tensor
     fall: Tensor | None
+    space: Tensor
 
     @classmethod
     def of(cls, convolved: Tensor, block: Block) -> "Maps":
         """convolved: z, and z', before their means are removed: they are, in place."""
         z = convolved.sub_(_mean(convolved))
-        products = _mean(z * z[0])
+        space = z * z[0]
+        products = _mean(space)
         rate, fall = (products[0] + EPSILON).rsqrt(), None
         on = torch.addcmul(block.shift, z[0], block.scale * rate).gt_(0)
         pooled = _maps(len(z) + 1, on, on.shape[-2] // 2, on.shape[-1] // 2)
         _pool(on, pooled[0])
-        _pool((z * on).flatten(0, 1), pooled[1:].flatten(0, 1))
+        _pool(torch.mul(z, on, out=space).flatten(0, 1), pooled[1:].flatten(0, 1))
         pooled[1:] *= rate
         if len(z) > 1:
             fall = rate.square() * products[1]
             pooled[2].addcmul_(pooled[1], fall, value=-1)
-        return cls(z, on, pooled, rate, fall)
+        return cls(z, on, pooled, rate, fall, space)
 
     def output(self, block: Block, along: Block | None = None) -> Tensor:
         """p and, with the block's tangents `along`, p': [T, n, C, H/2, W/2]."""
@@ -119,7 +121,7 @@ class Maps:
         totals = _total(self.pooled * by_output)
         _add_norm(sums, totals)
         totals *= block.scale * self.rate / -self.on[0, 0].numel()
-        by_z = torch.addcmul(totals[0], self.z[0], totals[1] * self.rate)
+        by_z = torch.addcmul(totals[0], self.z[0], totals[1] * self.rate, out=self.space[0])
         self._add_spread(by_z, by_output * (block.scale * self.rate))
         return by_z
 
@@ -136,7 +138,7 @@ class Maps:
         of_plain = of_plain[:2] * (block.scale * share)
         flat = torch.stack([self.fall * of_plain[0] - of_dual[0], -of_plain[0]])
         of_z = torch.stack([2 * self.fall * of_plain[1] - of_dual[1], -of_plain[1]])
-        by_z = torch.addcmul(flat, self.z[0], of_z.mul_(self.rate))
+        by_z = torch.addcmul(flat, self.z[0], of_z.mul_(self.rate), out=self.space)
         by_z[0].addcmul_(self.z[1], of_z[1])
         scale = along.scale - self.fall * block.scale
         by_y = torch.stack([(dual * block.scale).addcmul_(plain, scale), plain * block.scale])
