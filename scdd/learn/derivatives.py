@@ -15,10 +15,14 @@ A block maps x to p. With z, the convolution of x less its mean over the image,
     r = 1 / √(mean z² + ε)    h = r z    y = γ h + β    m = 1 where y > 0, else 0
     M = pool m    H = pool m h    p = pool m y = γ H + β M
 
-so that all but the making of z, m and the gradient of z works on pooled maps, a quarter as large:
-also the sums of the norm's backward pass, as the sum of ∂L/∂y v over an image is the sum of
-∂L/∂p pool m v. The tangent of h is h' = r z' - κ h with κ = r² mean z z'. The bias of a convolution
-is removed by the norm: its gradient is 0.
+so that the norm's scale and shift, and the sums of its backward pass, work on pooled maps, a
+quarter as large: the sum of ∂L/∂y v over an image is that of ∂L/∂p pool m v. The tangent of h is
+h' = r z' - κ h with κ = r² mean z z'. The bias of a convolution is removed by the norm: its
+gradient is 0.
+
+The first block's maps are the largest. Its z = A U is a product of the filters, as a matrix
+[C, 27], with the images' patches U [27, pixels] less their means. So mean z² is the diagonal of
+A G Aᵀ with G = U Uᵀ / pixels, and the backward pass does without z.
 
 Only the order of sums differs from autograd's. Images go through in passes that a cache holds.
 """
@@ -31,15 +35,17 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from scdd.learn.features import BLOCK, LAST, Weights, images_a_pass
+from scdd.views.products import exact_products
 
 EPSILON = 1e-5  # of the norm
 NHWC = torch.channels_last
+ONES = [1, 1]
 
 
 @dataclass(frozen=True)
 class Block:
-    """A block's weights, or their tangents or gradients. filters: [C, inputs, 3, 3], channels last;
-    scale, shift: [1, C, 1, 1]."""
+    """A block's weights, or their tangents or gradients. filters: [C, inputs, 3, 3], channels last,
+    of the first block [C, 27]; scale, shift: [1, C, 1, 1]."""
 
     filters: Tensor
     scale: Tensor
@@ -60,7 +66,7 @@ class Parts:
         blocks = []
         for start in range(0, len(weights) - LAST, BLOCK):
             filters, _, scale, shift = weights[start : start + BLOCK]
-            filters = filters.contiguous(memory_format=NHWC)
+            filters = filters.contiguous(memory_format=NHWC) if start else filters.flatten(1)
             blocks.append(Block(filters, scale.view(1, -1, 1, 1), shift.view(1, -1, 1, 1)))
         return cls(blocks, *weights[-LAST:])
 
@@ -78,77 +84,183 @@ class Parts:
 
 
 @dataclass(frozen=True)
-class Maps:
-    """A block's maps of n images, channels last. z: [T, n, C, H, W], T = 1, or 2 with z'; on, m:
-    [n, C, H, W]; pooled: M, H and, with tangents, pool m h', [T + 1, n, C, H/2, W/2]; rate, r, and
-    fall, κ: [n, C, 1, 1]."""
+class Norm:
+    """From a block's z to its output, of n images. T is 2 with tangents, else 1.
 
-    z: Tensor
+    on, m: [n, C, H, W], channels last; pooled: M, H and, with tangents, pool m h',
+    [T + 1, n, C, H/2, W/2]; rate, r, and fall, κ, 0 without tangents: [n, C, 1, 1].
+    """
+
     on: Tensor
     pooled: Tensor
     rate: Tensor
-    fall: Tensor | None
+    fall: Tensor
 
     @classmethod
-    def of(cls, convolved: Tensor, block: Block) -> "Maps":
-        """convolved: z, and z', before their means are removed: they are, in place."""
-        z = convolved.sub_(_mean(convolved))
-        products = _mean(z * z[0])
-        rate, fall = (products[0] + EPSILON).rsqrt(), None
-        on = torch.addcmul(block.shift, z[0], block.scale * rate).gt_(0)
+    def of(cls, z: Tensor, products: Tensor, block: Block, on: Tensor, masked: Tensor) -> "Norm":
+        """z: z and, with tangents, z', [T, n, C, H, W]; products: the means over an image of z z
+        and z z', [T, n, C, 1, 1]; on: where m is written; masked: where m z is, perhaps z itself.
+        """
+        rate = (products[0] + EPSILON).rsqrt()
+        torch.addcmul(block.shift, z[0], block.scale * rate, out=on).gt_(0)
+        torch.mul(z, on, out=masked)
         pooled = _maps(len(z) + 1, on, on.shape[-2] // 2, on.shape[-1] // 2)
         _pool(on, pooled[0])
-        _pool((z * on).flatten(0, 1), pooled[1:].flatten(0, 1))
+        _pool(masked.flatten(0, 1), pooled[1:].flatten(0, 1))
         pooled[1:] *= rate
+        fall = torch.zeros_like(rate)
         if len(z) > 1:
-            fall = rate.square() * products[1]
+            torch.mul(rate.square(), products[1], out=fall)
             pooled[2].addcmul_(pooled[1], fall, value=-1)
-        return cls(z, on, pooled, rate, fall)
+        return cls(on, pooled, rate, fall)
 
-    def output(self, block: Block, along: Block | None = None) -> Tensor:
+    def output(self, block: Block, along: Block | None) -> Tensor:
         """p and, with the block's tangents `along`, p': [T, n, C, H/2, W/2]."""
-        out = _maps(len(self.z), self.on, *self.pooled.shape[-2:])
-        torch.mul(self.pooled[0], block.shift, out=out[0]).addcmul_(self.pooled[1], block.scale)
+        on, normed, *tangents = self.pooled
+        out = _maps(1 + len(tangents), self.on, *on.shape[-2:])
+        torch.mul(on, block.shift, out=out[0]).addcmul_(normed, block.scale)
         if along is not None:
-            torch.mul(self.pooled[0], along.shift, out=out[1])
-            out[1].addcmul_(self.pooled[1], along.scale).addcmul_(self.pooled[2], block.scale)
+            torch.mul(on, along.shift, out=out[1]).addcmul_(normed, along.scale)
+            out[1].addcmul_(tangents[0], block.scale)
         return out
 
-    def backward(self, by_output: Tensor, block: Block, sums: Block) -> Tensor:
-        """∂L/∂z, [n, C, H, W], from ∂L/∂p; ∂L/∂γ and ∂L/∂β are added to `sums`."""
-        totals = _total(self.pooled * by_output)
-        _add_norm(sums, totals)
-        totals *= block.scale * self.rate / -self.on[0, 0].numel()
-        by_z = torch.addcmul(totals[0], self.z[0], totals[1] * self.rate)
-        self._add_spread(by_z, by_output * (block.scale * self.rate))
-        return by_z
+    def backward(
+        self, by_output: Tensor, block: Block, along: Block | None, sums: Block
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """a, b and c with ∂L/∂z = m a + b + c z, where a, [T, n, C, H/2, W/2], holds for the pixels
+        of a window, b and c, [T, n, C, 1, 1], for a map. by_output: ∂L/∂p. The gradients of scale
+        and shift are added to `sums`.
 
-    def dual_backward(self, by_output: Tensor, block: Block, along: Block, sums: Block) -> Tensor:
-        """∂s/∂z and ∂L/∂z, [2, n, C, H, W], from ∂s/∂p and ∂L/∂p; ∂s/∂γ and ∂s/∂β are added to
-        `sums`."""
-        assert self.fall is not None
-        dual, plain = by_output
-        of_plain, of_dual = _total(self.pooled * plain), _total(self.pooled[:2] * dual)
-        of_dual[1] += of_plain[2]
-        _add_norm(sums, of_dual)
-        share = self.rate / self.on[0, 0].numel()
-        of_dual = (of_dual * block.scale).addcmul_(of_plain[:2], along.scale).mul_(share)
-        of_plain = of_plain[:2] * (block.scale * share)
-        flat = torch.stack([self.fall * of_plain[0] - of_dual[0], -of_plain[0]])
-        of_z = torch.stack([2 * self.fall * of_plain[1] - of_dual[1], -of_plain[1]])
-        by_z = torch.addcmul(flat, self.z[0], of_z.mul_(self.rate))
-        by_z[0].addcmul_(self.z[1], of_z[1])
-        scale = along.scale - self.fall * block.scale
-        by_y = torch.stack([(dual * block.scale).addcmul_(plain, scale), plain * block.scale])
-        self._add_spread(by_z, by_y.mul_(self.rate))
-        return by_z
+        With tangents all of these are first those of s, then those of L, and
+        ∂s/∂z = m a + b + c z + c' z', where c' is the c of L.
+        """
+        plain, share = by_output[-1], self.rate / self.on[0, 0].numel()
+        totals = _total(self.pooled * plain)
+        shares = totals[:2] * (block.scale * share)
+        windows = plain * (block.scale * self.rate / 4)
+        if along is None:
+            _add_norm(sums, totals)
+            return windows[None], -shares[:1], -shares[1:] * self.rate
+        dual = _total(self.pooled[:2] * by_output[0])
+        dual[1] += totals[2]
+        _add_norm(sums, dual)
+        dual = (dual * block.scale).addcmul_(totals[:2], along.scale).mul_(share)
+        fallen = shares * self.fall
+        flat = torch.stack([fallen[0] - dual[0], -shares[0]])
+        of_z = torch.stack([2 * fallen[1] - dual[1], -shares[1]]).mul_(self.rate)
+        moved = (along.scale - self.fall * block.scale) * (self.rate / 4)
+        of_s = (by_output[0] * (block.scale * self.rate / 4)).addcmul_(plain, moved)
+        return torch.stack([of_s, windows]), flat, of_z
 
-    def _add_spread(self, by_z: Tensor, by_pooled: Tensor) -> None:
-        """Give each pixel that is on its quarter of what its window gets."""
-        height, width = by_pooled.shape[-2:]
-        spread = by_pooled[..., :, None, :, None]
-        on = _windows(self.on, height, width)
-        _windows(by_z, height, width).addcmul_(on, spread, value=0.25)
+
+class Space:
+    """Memory for the first block's maps, which all passes use: in a CPU's cache, and not given back
+    to the system. maps: [T, size, pixels, C]; on: [size, C, R, R], channels last."""
+
+    def __init__(self, own: Parts, images: Tensor, size: int, count: int) -> None:
+        side, channels = images.shape[-1], len(own.blocks[0].filters)
+        self.maps = images.new_empty(count, size, side * side, channels)
+        self.on = images.new_empty(size, side, side, channels).movedim(-1, -3)
+
+
+class Patches:
+    """The first block's convolution of n images. rows: U, [n, 27, pixels]; gram: G, [n, 27, 27]."""
+
+    def __init__(self, images: Tensor, space: Space) -> None:
+        self.n, self.side = len(images), images.shape[-1]
+        self.rows = F.unfold(images, 3, padding=1)
+        self.rows -= self.rows.mean(2, keepdim=True)
+        self.space = space.maps[:, : self.n]
+        self.on = space.on[: self.n]
+        with exact_products():
+            self.gram = self.rows @ self.rows.mT / self.rows.shape[2]
+
+    def norm(self, block: Block, along: Block | None) -> Norm:
+        kinds = [block.filters] if along is None else [block.filters, along.filters]
+        for filters, z in zip(kinds, self.space, strict=True):
+            torch.bmm(self.rows.mT, filters.T.expand(self.n, -1, -1), out=z)
+        with exact_products():
+            products = [((block.filters @ self.gram) * filters).sum(2) for filters in kinds]
+        z = self._as_maps()
+        return Norm.of(z, torch.stack(products)[..., None, None], block, self.on, masked=z)
+
+    def backward(
+        self, norm: Norm, by_output: Tensor, block: Block, along: Block | None, sums: Block
+    ) -> Tensor | None:
+        """The gradient of s with respect to the images, None without tangents; that of the weights
+        is added to `sums`."""
+        windows, *factors = norm.backward(by_output, block, along, sums)
+        height, width = windows.shape[-2:]
+        maps = self._as_maps()
+        if self.side % 2:
+            maps.zero_()  # the last row and column are in no window
+        spread = _windows(maps, height, width)
+        torch.mul(_windows(self.on, height, width), _over_windows(windows), out=spread)
+        flat, of_z = (each.squeeze(-1) for each in factors)  # [T, n, C, 1]
+        a = block.filters
+        seen = of_z[0] * (a @ self.gram)
+        if along is not None:
+            seen += of_z[1] * (along.filters @ self.gram)
+        pixels = self.rows.shape[2]
+        sums.filters.add_(torch.baddbmm(seen, self.space[0].mT, self.rows.mT, beta=pixels).sum(0))
+        if along is None:
+            return None
+        b = along.filters
+        mixed = a.T @ (of_z[0] * a + of_z[1] * b) + b.T @ (of_z[1] * a)
+        by_rows = torch.baddbmm(a.T @ flat[0] + b.T @ flat[1], mixed, self.rows)
+        of_s, of_l = self.space.flatten(1, 2)
+        by_rows += torch.addmm(of_s @ a, of_l, b).unflatten(0, (self.n, pixels)).mT
+        return F.fold(by_rows, self.side, 3, padding=1)
+
+    def _as_maps(self) -> Tensor:
+        """The memory as maps [T, n, C, R, R]."""
+        return self.space.unflatten(2, (self.side, self.side)).movedim(-1, -3)
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """A later block's convolution. x: its input, [T, n, inputs, H, W]; z: z and, with tangents, z',
+    [T, n, C, H, W]; space: as z, to be written to."""
+
+    x: Tensor
+    z: Tensor
+    products: Tensor
+    space: Tensor
+
+    @classmethod
+    def of(cls, x: Tensor, block: Block, along: Block | None) -> "Convolution":
+        z = F.conv2d(x.flatten(0, 1), block.filters, padding=1).unflatten(0, x.shape[:2])
+        if along is not None:
+            z[1] += F.conv2d(x[0], along.filters, padding=1)
+        z -= _mean(z)
+        space = z * z[0]
+        return cls(x, z, _mean(space), space)
+
+    def norm(self, block: Block) -> Norm:
+        on = torch.empty_like(self.z[0])
+        return Norm.of(self.z, self.products, block, on, masked=self.space)
+
+    def backward(
+        self, norm: Norm, by_output: Tensor, block: Block, along: Block | None, sums: Block
+    ) -> Tensor:
+        """∂L/∂x, [1, n, inputs, H, W], or with tangents ∂s/∂x and ∂L/∂x; the gradient of the
+        weights is added to `sums`."""
+        windows, flat, of_z = norm.backward(by_output, block, along, sums)
+        by_z = torch.addcmul(flat, self.z[0], of_z, out=self.space)
+        if along is not None:
+            by_z[0].addcmul_(self.z[1], of_z[1])
+        height, width = windows.shape[-2:]
+        on = _windows(norm.on, height, width)
+        _windows(by_z, height, width).addcmul_(on, _over_windows(windows))
+        # that of the filters is the one by z with x and, with tangents, the one of L with x'
+        by_x, by_filters = _convolution_backward(
+            by_z.flatten(0, 1), self.x.flatten(0, 1), block.filters, True
+        )
+        sums.filters.add_(by_filters)
+        by_x = by_x.unflatten(0, self.x.shape[:2])
+        if along is not None:
+            by_x[0] += _convolution_backward(by_z[1], self.x[0], along.filters, False)[0]
+        return by_x
 
 
 @torch.no_grad()
@@ -157,11 +269,12 @@ def gradient(weights: Weights, images: Tensor, labels: Tensor) -> Tensor:
 
     images: float [n, 3, R, R]; labels: probabilities float [n, K].
     """
-    own = Parts.of(weights)
-    sums, size = own.zeros(), images_a_pass(weights, images.shape[-1])
+    own, n = Parts.of(weights), len(images)
+    sums, size = own.zeros(), min(n, images_a_pass(weights, images.shape[-1]))
+    space = Space(own, images, size, 1)
     for some, targets in zip(images.split(size), labels.split(size), strict=True):
-        _add_gradient(own, some, targets, sums)
-    return sums.flat() / len(images)
+        _pass(own, None, some, targets, sums, space)
+    return sums.flat() / n
 
 
 @torch.no_grad()
@@ -172,106 +285,75 @@ def slopes(
 
     directions: λ by weight. Else as `gradient`.
     """
-    own, along = Parts.of(weights), Parts.of(directions)
-    sums, size = own.zeros(), images_a_pass(weights, images.shape[-1])
-    product, by_images = images.new_zeros(()), []
+    own, along, n = Parts.of(weights), Parts.of(directions), len(images)
+    sums, size = own.zeros(), min(n, images_a_pass(weights, images.shape[-1]))
+    space, product, by_images = Space(own, images, size, 2), images.new_zeros(()), []
     for some, targets in zip(images.split(size), labels.split(size), strict=True):
-        part, by_some = _add_slopes(own, along, some, targets, sums)
+        part, by_some = _pass(own, along, some, targets, sums, space)
+        assert by_some is not None
         product += part
         by_images.append(by_some)
-    n = len(images)
     return product / n, torch.cat(by_images) / n, sums.flat() / n
 
 
-def _add_gradient(own: Parts, images: Tensor, labels: Tensor, sums: Parts) -> None:
-    """Add the gradients of the losses of a pass's images to `sums`."""
-    inputs, maps = [images.contiguous(memory_format=NHWC)], list[Maps]()
-    for block in own.blocks:
-        maps.append(Maps.of(F.conv2d(inputs[-1], block.filters, padding=1)[None], block))
-        inputs.append(maps[-1].output(block)[0])
-    last = inputs.pop()
-    features = last.flatten(1)
-    mass = labels.sum(1, keepdim=True)  # 1 but for rounding
-    slope = torch.addmm(own.bias, features, own.matrix.T).softmax(1) * mass - labels
-    sums.matrix.addmm_(slope.T, features)
-    sums.bias.add_(slope.sum(0))
-    by_output = (slope @ own.matrix).view(last.shape).contiguous(memory_format=NHWC)
-    for number in reversed(range(len(maps))):
-        block, total = own.blocks[number], sums.blocks[number]
-        by_z = maps.pop().backward(by_output, block, total)
-        by_output, by_filters = _conv_backward(by_z, inputs[number], block.filters, number > 0)
-        total.filters.add_(by_filters)
+def _pass(
+    own: Parts, along: Parts | None, images: Tensor, labels: Tensor, sums: Parts, space: Space
+) -> tuple[Tensor, Tensor | None]:
+    """Add the gradient, summed over the images, of L, or with tangents `along` of s, to `sums`.
+    Returns s, 0 without tangents, and its gradient with respect to the images.
 
-
-def _add_slopes(
-    own: Parts, along: Parts, images: Tensor, labels: Tensor, sums: Parts
-) -> tuple[Tensor, Tensor]:
-    """The sum of s over a pass's images and its gradient with respect to them; those of the weights
-    are added to `sums`.
-
-    Values and tangents are side by side: [2, n, ...]. In the backward pass the tangent is the first
-    of the two, since the gradient of the filters is that of z' with x and that of z with x'.
+    Values and tangents are side by side, [T, n, ...]. In the backward pass what is of s comes
+    first.
     """
-    maps, inputs = list[Maps](), list[Tensor]()
-    n, size = len(images), images.shape[-1]
-    patches = F.unfold(images, 3, padding=1)  # [n, 27, pixels]
-    for block, tangent in zip(own.blocks, along.blocks, strict=True):
-        if inputs:
-            z = F.conv2d(inputs[-1].flatten(0, 1), block.filters, padding=1).unflatten(0, (2, n))
-            z[1] += F.conv2d(inputs[-1][0], tangent.filters, padding=1)
-        else:  # the images have no tangent
-            rows = images.new_empty(2, n, size * size, len(block.filters))
-            for filters, out in zip((block.filters, tangent.filters), rows, strict=True):
-                torch.bmm(patches.mT, filters.flatten(1).T.expand(n, -1, -1), out=out)
-            z = rows.unflatten(2, (size, size)).movedim(-1, -3)
-        maps.append(Maps.of(z, block))
-        inputs.append(maps[-1].output(block, tangent))
-    last = inputs.pop()
-    features, moved = last.flatten(2)
+    tangents = along.blocks if along is not None else [None] * len(own.blocks)
+    first = Patches(images, space)
+    norms, convolutions = [first.norm(own.blocks[0], tangents[0])], list[Convolution]()
+    for number in range(1, len(own.blocks)):
+        x = norms[-1].output(own.blocks[number - 1], tangents[number - 1])
+        convolutions.append(Convolution.of(x, own.blocks[number], tangents[number]))
+        norms.append(convolutions[-1].norm(own.blocks[number]))
+    last = norms[-1].output(own.blocks[-1], tangents[-1])
+    product, by_output = _classified(own, along, last, labels, sums)
+    for number in reversed(range(1, len(own.blocks))):
+        block, tangent, total = own.blocks[number], tangents[number], sums.blocks[number]
+        by_output = convolutions.pop().backward(norms.pop(), by_output, block, tangent, total)
+    by_images = first.backward(norms[0], by_output, own.blocks[0], tangents[0], sums.blocks[0])
+    return product, by_images
+
+
+def _classified(
+    own: Parts, along: Parts | None, last: Tensor, labels: Tensor, sums: Parts
+) -> tuple[Tensor, Tensor]:
+    """s, 0 without tangents, and the gradients by the last block's output; those of the linear
+    layer are added to `sums`."""
+    features, *moved = last.flatten(2)
     shares = torch.addmm(own.bias, features, own.matrix.T).softmax(1)
-    logits = torch.addmm(along.bias, moved, own.matrix.T).addmm_(features, along.matrix.T)
-    mass = labels.sum(1, keepdim=True)
+    mass = labels.sum(1, keepdim=True)  # 1 but for rounding
     plain = shares * mass - labels
-    product = (plain * logits).sum()
-    dual = shares * mass * (logits - (shares * logits).sum(1, keepdim=True))
-    sums.matrix.addmm_(dual.T, features).addmm_(plain.T, moved)
-    sums.bias.add_(dual.sum(0))
-    by_features = torch.stack(
-        [torch.addmm(dual @ own.matrix, plain, along.matrix), plain @ own.matrix]
+    by_features = [plain @ own.matrix]
+    product = plain.new_zeros(())
+    if along is None:
+        sums.matrix.addmm_(plain.T, features)
+        sums.bias.add_(plain.sum(0))
+    else:
+        logits = torch.addmm(along.bias, moved[0], own.matrix.T).addmm_(features, along.matrix.T)
+        product = (plain * logits).sum()
+        dual = shares * mass * (logits - (shares * logits).sum(1, keepdim=True))
+        sums.matrix.addmm_(dual.T, features).addmm_(plain.T, moved[0])
+        sums.bias.add_(dual.sum(0))
+        by_features.insert(0, torch.addmm(dual @ own.matrix, plain, along.matrix))
+    by_output = _maps(len(last), last[0], *last.shape[-2:])
+    return product, by_output.copy_(torch.stack(by_features).view(last.shape))
+
+
+def _convolution_backward(
+    by_z: Tensor, x: Tensor, filters: Tensor, by_filters: bool
+) -> tuple[Tensor, Tensor]:
+    """The gradients of a convolution's input and, if they are wanted, of its filters."""
+    by_x, of_filters, _ = torch.ops.aten.convolution_backward(
+        by_z, x, filters, None, ONES, ONES, ONES, False, [0, 0], 1, [True, by_filters, False]
     )
-    by_output = _maps(2, last[0], *last.shape[-2:]).copy_(by_features.view(last.shape))
-    for number in reversed(range(1, len(maps))):
-        block, tangent, total = own.blocks[number], along.blocks[number], sums.blocks[number]
-        by_z = maps.pop().dual_backward(by_output, block, tangent, total)
-        x = inputs[number - 1]
-        by_x, by_filters = _conv_backward(by_z.flatten(0, 1), x.flatten(0, 1), block.filters, True)
-        total.filters.add_(by_filters)
-        by_output = by_x.unflatten(0, (2, n))
-        by_output[0] += _conv_input_backward(by_z[1], x[0], tangent.filters)
-    block, tangent, total = own.blocks[0], along.blocks[0], sums.blocks[0]
-    by_z = maps.pop().dual_backward(by_output, block, tangent, total)
-    by_rows = by_z.movedim(-3, -1).flatten(2, 3)  # [2, n, pixels, C]
-    by_filters = by_rows[0].flatten(0, 1).T @ patches.mT.flatten(0, 1)
-    total.filters.add_(by_filters.view_as(total.filters))
-    by_patches = by_rows[0] @ block.filters.flatten(1) + by_rows[1] @ tangent.filters.flatten(1)
-    return product, F.fold(by_patches.mT, size, 3, padding=1)
-
-
-def _conv_backward(by_z: Tensor, x: Tensor, filters: Tensor, by_x: bool) -> tuple[Tensor, Tensor]:
-    """The gradients of a convolution's input, if it is wanted, and of its filters."""
-    ones = [1, 1]
-    first, second, _ = torch.ops.aten.convolution_backward(
-        by_z, x, filters, None, ones, ones, ones, False, [0, 0], 1, [by_x, True, False]
-    )
-    return first, second
-
-
-def _conv_input_backward(by_z: Tensor, x: Tensor, filters: Tensor) -> Tensor:
-    ones = [1, 1]
-    by_x: Tensor = torch.ops.aten.convolution_backward(
-        by_z, x, filters, None, ones, ones, ones, False, [0, 0], 1, [True, False, False]
-    )[0]
-    return by_x
+    return by_x, of_filters
 
 
 def _add_norm(sums: Block, totals: Tensor) -> None:
@@ -304,3 +386,8 @@ def _windows(maps: Tensor, height: int, width: int) -> Tensor:
     """Maps [..., H, W] as the windows [..., height, 2, width, 2] that are pooled."""
     maps = maps[..., : 2 * height, : 2 * width]
     return maps.unflatten(-1, (width, 2)).unflatten(-3, (height, 2))
+
+
+def _over_windows(pooled: Tensor) -> Tensor:
+    """Pooled maps as what is the same for all pixels of a window."""
+    return pooled[..., :, None, :, None]
