@@ -72,7 +72,8 @@ def _experts(
 ) -> Trajectories:
     """The workflow's, or those of others. Raises ScddError where they do not fit."""
     if "buffers" in config.params:
-        require_planned(args.buffers, buffer_files(args.buffers), config.params["buffers"])
+        files, planned = buffer_files(args.buffers), config.params["buffers"]
+        require_planned(args.buffers, files, planned, args.buffers)
         return open_buffers(
             args.buffers,
             params.network,
