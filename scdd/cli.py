@@ -21,6 +21,7 @@ from scdd.params.protocol import Protocol, Whole
 from scdd.params.recover import Recover
 from scdd.params.select import Forgetting, Import
 from scdd.params.squeeze import LAYOUTS, SQUEEZES, Source
+from scdd.plan.flops import flops
 from scdd.plan.identity import DIGITS
 from scdd.plan.load import plan_of_file
 from scdd.plan.stages import LABELS, STAGES, stages_with
@@ -36,8 +37,9 @@ def show_plan(args: argparse.Namespace) -> None:
             existing = sum(file.exists() for file in files)
             state = f"{existing}/{len(files)}" if existing else "-"
             state = "done" if existing == len(files) else state
-            size = plan.bytes(node)
+            size, work = plan.bytes(node), flops(plan, node)
             shown = "" if size is None else f"  {size} bytes"
+            shown += "" if work is None else f"  {work / 1e15:.3g} PFLOP"
             print(f"{stage:15s} {node.digest} {state:>9s}  {node.folder}{shown}")
     for name, stages in (("images", ["imageset"]), ("soft labels", stages_with(LABELS))):
         total = sum(plan.bytes(node) or 0 for stage in stages for node in plan.of(stage))

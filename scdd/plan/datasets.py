@@ -59,6 +59,7 @@ def draft(plan: Plan, config: Experiment, check_files: bool) -> Draft:
     if plan.roots.setdefault(node.key, where) != where:
         raise ScddError(f"dataset.root: two experiments read {label} from different places.")
     plan.classes[node.key] = count
+    plan.train[node.key] = facts.per_class * count if facts.per_class else facts.train
     family = facts.family or _family(name, resolution)
     started = Draft(plan, config, facts, resolution, family, node)
     started.tested_on = {"val_resize": _val_resize(started)}

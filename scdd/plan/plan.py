@@ -62,13 +62,15 @@ class Node:
 class Plan:
     """Every artifact of a run, by key.
 
-    roots: where the files of each dataset are. classes: how many classes it has. imports: the files
+    roots: where the files of each dataset are. classes: how many classes it has; train: how many
+    training images, where that is known. imports: the files
     of others that an artifact is made of. machine: how this machine runs the jobs.
     """
 
     nodes: dict[str, Node] = field(default_factory=dict)
     roots: dict[str, dict[str, Any]] = field(default_factory=dict)
     classes: dict[str, int] = field(default_factory=dict)
+    train: dict[str, int | None] = field(default_factory=dict)
     imports: dict[str, str] = field(default_factory=dict)
     machine: dict[str, Any] = field(default_factory=dict)
 
