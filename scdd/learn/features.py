@@ -18,8 +18,9 @@ from torch import Tensor
 Weights = Sequence[Tensor]
 
 BLOCK, LAST = 4, 2  # tensors of a block, and of the linear layer
-CPU_BYTES, GPU_BYTES = 2**22, 2**30  # that a pass's largest tensor has about
-LARGEST = 31 * 2**20  # bytes: glibc learns nothing from blocks of 32 MiB or more
+# bytes that a pass's largest tensor has about: of a CPU for each thread
+CPU_BYTES, GPU_BYTES = 2**22, 2**29
+LARGEST = 31 * 2**20  # glibc keeps no block of 32 MiB or more
 
 
 def depth(weights: Weights) -> int:
@@ -35,7 +36,8 @@ def images_a_pass(weights: Weights, resolution: int) -> int:
 
 def fitting(size: int, device: torch.device) -> int:
     """How many things of `size` bytes a tensor is to hold, at least 1."""
-    return max(1, (CPU_BYTES if device.type == "cpu" else GPU_BYTES) // size)
+    cpu = min(CPU_BYTES * torch.get_num_threads(), LARGEST)
+    return max(1, (cpu if device.type == "cpu" else GPU_BYTES) // size)
 
 
 def keep_memory() -> None:
