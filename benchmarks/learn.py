@@ -10,13 +10,16 @@ compared: what differs is the order of sums, which later steps amplify.
 dm: a step of the images. dc: the same at one image a class; at more also the 50 epochs of the
 network that come after it.
 
-On a CPU much of the plain loops' time is spent on memory that the system takes back and gives
-again. With MALLOC_MMAP_THRESHOLD_=4000000000 MALLOC_TRIM_THRESHOLD_=8000000000 it is not.
+Each side has its own process. On a CPU a third of the plain loops' time goes into memory that the
+system takes back and gives again; run with MALLOC_MMAP_THRESHOLD_=4000000000 and
+MALLOC_TRIM_THRESHOLD_=8000000000 in the environment to compare without that.
 """
 
 import argparse
-from collections.abc import Callable
+import itertools
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 
 import torch
 import torch.nn.functional as F
@@ -25,9 +28,11 @@ from torch import Tensor
 
 from scdd.data.source import Split
 from scdd.learn.learner import Task
-from scdd.learn.matching import Draws, Matching, draw_step
+from scdd.learn.matching import Draws, draw_step
 from scdd.learn.methods import dc, dm
+from scdd.learn.networks import Fresh
 from scdd.learn.real import RealImages
+from scdd.learn.training import draw_epochs
 from scdd.params.learn import Dc, Dm
 from scdd.params.network import Network
 from scdd.rng import generator
@@ -39,28 +44,49 @@ SIZES = {"cifar": (32, 1.0), "small": (16, 0.25)}  # pixels a side, width
 
 
 @dataclass(frozen=True)
-class Side:
-    """One of the two: its step, and the losses of the steps so far."""
+class Setting:
+    """What is learned. size: a key of SIZES."""
 
-    step: Callable[[], Tensor]
-    losses: list[Tensor]
+    case: str
+    size: str
+    classes: int
+    ipc: int
+    device: torch.device
+    threads: int
 
-    def __call__(self) -> None:
-        self.losses.append(self.step())
+    def task(self) -> Task:
+        resolution, width = SIZES[self.size]
+        shape = self.classes * POOL, 3, resolution, resolution
+        pixels = torch.randint(256, shape, generator=generator("pixels")).byte()
+        split = Split(torch.arange(self.classes).repeat(POOL), pixels, (), resolution)
+        real = RealImages(split.to(self.device), self.classes, as_seen)
+        start = torch.randn(self.classes * self.ipc, *shape[1:], generator=generator("start"))
+        network = Network("convnet3", width, "imagenet")
+        return Task(start.to(self.device), self.classes, real, network, seed=0)
+
+    def params(self) -> Dm | Dc:
+        if self.case == "dm":
+            return Dm(iterations=1, lr_images=1.0)
+        # with one image a class the network is not trained; else the steps of one network go on
+        return Dc(iterations=1, lr_images=0.1, outer=1 if self.ipc == 1 else 100, inner=INNER)
+
+
+def as_seen(images: Tensor) -> Tensor:
+    return images.float().div_(255).sub_(0.5).div_(0.25)
 
 
 class Plain:
-    """What the programs keep: images with gradients, a network, and all real images as floats. The
-    draws are those of `twin`, which computes nothing."""
+    """What the programs keep: images with gradients, a network, and all real images as floats."""
 
-    def __init__(self, twin: Matching, task: Task, pool: Tensor) -> None:
-        self.twin, self.task, self.pool = twin, task, pool
+    def __init__(self, params: Dm | Dc, task: Task) -> None:
+        self.params, self.task = params, task
+        self.pool = as_seen(task.real.split.images(torch.arange(len(task.real.split))))
         self.images = task.start.clone().requires_grad_()
         self.labels = torch.arange(task.classes, device=task.device).repeat_interleave(task.ipc)
-        self.optimizer = torch.optim.SGD(
-            [self.images], lr=twin.optimizer.defaults["lr"], momentum=0.5
-        )
-        self.network = twin.fresh.network
+        self.optimizer = torch.optim.SGD([self.images], lr=params.lr_images, momentum=0.5)
+        self.fresh = Fresh(task.network, task.classes, task.resolution, task.device, task.seed)
+        self.network = self.fresh.network
+        self.iteration = self.steps = 0
 
     def of_class(self, label: int, draws: Draws) -> tuple[Tensor, Tensor]:
         """Real and learned images, augmented alike."""
@@ -83,25 +109,24 @@ class Plain:
 
 class PlainDm(Plain):
     def step(self) -> Tensor:
-        position = self.twin.position
-        self.twin.fresh.draw("network", position[0])
+        self.fresh.draw("network", self.iteration)
         self.network.requires_grad_(False)
-        draws, loss = draw_step(self.twin.params, self.task, position[0]), 0
+        draws, loss = draw_step(self.params, self.task, self.iteration), torch.zeros(())
         for label in range(self.task.classes):
             real, learned = self.of_class(label, draws)
             target = self.network.blocks(real).flatten(1).detach()
             found = self.network.blocks(learned).flatten(1)
-            loss += ((target.mean(0) - found.mean(0)) ** 2).sum()
-        position[0] += 1
+            loss = loss + ((target.mean(0) - found.mean(0)) ** 2).sum()
+        self.iteration += 1
         return self.descend(loss)
 
 
 class PlainDc(Plain):
     def step(self) -> Tensor:
-        iteration, step = self.twin.position
-        if step == 0:
-            self.twin.fresh.draw("network", iteration)
-        draws, loss = draw_step(self.twin.params, self.task, iteration, step), 0
+        if self.steps == 0:
+            self.fresh.draw("network", self.iteration)
+        draws = draw_step(self.params, self.task, self.iteration, self.steps)
+        loss = torch.zeros(())
         weights = list(self.network.parameters())
         for label in range(self.task.classes):
             real, learned = self.of_class(label, draws)
@@ -111,19 +136,21 @@ class PlainDc(Plain):
                 self.network(learned), self.labels.new_full((len(learned),), label)
             )
             found = torch.autograd.grad(error, weights, create_graph=True)
-            loss += sum(apart(a, b) for a, b in zip(found, target, strict=True) if a.ndim > 1)
+            for a, b in zip(found, target, strict=True):
+                loss = loss + apart(a, b) if a.ndim > 1 else loss
         value = self.descend(loss)
-        if step + 1 < self.twin.params.outer:
-            self.twin.position[1] += 1
-            self.train(iteration, step)
+        if self.steps + 1 == self.params.outer:
+            self.iteration, self.steps = self.iteration + 1, 0
         else:
-            self.twin.position[:] = [iteration + 1, 0]
+            self.train()
+            self.steps += 1
         return value
 
-    def train(self, iteration: int, step: int) -> None:
+    def train(self) -> None:
         images = self.images.detach().clone()
         optimizer = torch.optim.SGD(self.network.parameters(), lr=0.01)
-        for epoch in self.twin.training.draw(INNER, iteration, step):
+        draw = generator(self.task.seed, "epochs", self.iteration, self.steps)
+        for epoch in draw_epochs(self.params, images, INNER, draw):
             parts = zip(
                 epoch.order.split(BATCH), epoch.chances.split(BATCH), epoch.strategies, strict=True
             )
@@ -141,38 +168,43 @@ def apart(found: Tensor, target: Tensor) -> Tensor:
     return (1 - (found * target).sum(1) / lengths).sum()
 
 
-def make(case: str, task: Task, ipc: int) -> Matching:
-    if case == "dm":
-        return dm.MeanMatching(Dm(iterations=1, lr_images=1.0), task)
-    # with one image a class the network is not trained; else the steps of one network go on
-    outer = 1 if ipc == 1 else 100
-    return dc.GradientMatching(Dc(iterations=1, lr_images=0.1, outer=outer, inner=INNER), task)
+class Side:
+    """One of the two, in a process of its own: how its library keeps memory is its own affair."""
+
+    def __init__(self, setting: Setting, plain: bool) -> None:
+        self.process = ProcessPoolExecutor(1, get_context("spawn"), _begin, (setting, plain))
+        self.losses: list[float] = []
+
+    def __call__(self) -> None:
+        self.losses.append(self.process.submit(_step).result())
 
 
-def measure(
-    case: str, size: str, ipc: int, classes: int, device: torch.device, rounds: int
-) -> tuple[dict[str, float], float]:
-    """Median seconds of each side, and the largest relative difference of two losses."""
-    resolution, width = SIZES[size]
-    pixels = torch.randint(
-        256, (classes * POOL, 3, resolution, resolution), generator=generator("pixels")
-    ).byte()
-    split = Split(torch.arange(classes).repeat(POOL), pixels, (), resolution).to(device)
+def _begin(setting: Setting, plain: bool) -> None:
+    global step  # noqa: PLW0603
+    torch.set_num_threads(setting.threads)
+    params, task = setting.params(), setting.task()
+    if plain:
+        step = {"dm": PlainDm, "dc": PlainDc}[setting.case](params, task).step
+    else:
+        step = {"dm": dm, "dc": dc}[setting.case].make(params, task).advance
 
-    def as_seen(images: Tensor) -> Tensor:
-        return images.to(device).float().div_(255).sub_(0.5).div_(0.25)
 
-    start = torch.randn(classes * ipc, 3, resolution, resolution, generator=generator("start")).to(
-        device
+def _step() -> float:
+    return step().item()
+
+
+def measure(setting: Setting, rounds: int) -> None:
+    sides = {"plain": Side(setting, plain=True), "ours": Side(setting, plain=False)}
+    seconds, _ = timed(sides, setting.device, rounds)
+    pairs = zip(sides["plain"].losses, sides["ours"].losses, strict=True)
+    off = max(abs(own / theirs - 1) for theirs, own in pairs)
+    print(
+        f"{setting.case}, {setting.size}, {setting.classes} classes of {setting.ipc}: plain "
+        f"{seconds['plain']:.3f} s, ours {seconds['ours']:.3f} s, "
+        f"{seconds['plain'] / seconds['ours']:.2f} times as fast; losses differ by {off:.1e} "
+        "at most",
+        flush=True,
     )
-    network = Network("convnet3", width, "imagenet")
-    task = Task(start, classes, RealImages(split, classes, as_seen), network, seed=0)
-    plain = {"dm": PlainDm, "dc": PlainDc}[case](make(case, task, ipc), task, as_seen(split.pixels))
-    ours = make(case, task, ipc)
-    sides = {"plain": Side(plain.step, []), "ours": Side(ours.advance, [])}
-    seconds, _ = timed(sides, device, rounds)
-    theirs, own = (torch.stack(side.losses).double() for side in sides.values())
-    return seconds, ((own - theirs).abs() / theirs).max().item()
 
 
 def main() -> None:
@@ -188,19 +220,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     args = parser.parse_args()
     device = torch.device(args.device)
-    torch.set_num_threads(args.threads)
-    print(f"{device}, torch {torch.__version__}, {torch.get_num_threads()} threads")
-    for case in args.case:
-        for size in args.size:
-            for ipc in args.ipc:
-                seconds, off = measure(case, size, ipc, args.classes, device, args.rounds)
-                print(
-                    f"{case}, {size}, {args.classes} classes of {ipc}: plain "
-                    f"{seconds['plain']:.3f} s, ours {seconds['ours']:.3f} s, "
-                    f"{seconds['plain'] / seconds['ours']:.2f} times as fast; losses differ by "
-                    f"{off:.1e} at most",
-                    flush=True,
-                )
+    print(f"{device}, torch {torch.__version__}, {args.threads} threads")
+    for case, size, ipc in itertools.product(args.case, args.size, args.ipc):
+        measure(Setting(case, size, args.classes, ipc, device, args.threads), args.rounds)
 
 
 if __name__ == "__main__":

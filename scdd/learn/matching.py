@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from scdd.jobs.capture import captured
-from scdd.learn.features import fitting, images_a_pass
+from scdd.learn.features import fitting, images_a_pass, keep_memory
 from scdd.learn.learner import Learner, Task
 from scdd.learn.networks import Fresh
 from scdd.learn.real import RealImages
@@ -55,6 +55,7 @@ class Matching(Learner):
     """
 
     def __init__(self, params: Matched, task: Task) -> None:
+        keep_memory()
         self.task = task
         self.images = task.start.clone()
         self.optimizer = torch.optim.SGD(

@@ -10,7 +10,6 @@ from scdd.jobs.capture import captured
 from scdd.learn.gradients import mean_gradient
 from scdd.learn.matching import Matching
 from scdd.params.learn import Cafe, Dc
-from scdd.rng import generator
 from scdd.views.dsa import NUMBERS, STRATEGIES, dsa
 
 
@@ -25,30 +24,32 @@ class Epoch:
     chances: Tensor
 
 
+def draw_epochs(
+    params: Dc | Cafe, images: Tensor, count: int, draw: torch.Generator
+) -> list[Epoch]:
+    """The draws of `count` epochs on these images."""
+    n, device = len(images), images.device
+    batches = -(-n // params.batch_network) if params.dsa else 0
+    orders = torch.stack([torch.randperm(n, generator=draw) for _ in range(count)])
+    picks = torch.randint(len(STRATEGIES), (count, batches), generator=draw).tolist()
+    chances = torch.rand(count, n, NUMBERS, generator=draw)
+    parts = orders.to(device, non_blocking=True), picks, chances.to(images, non_blocking=True)
+    return [
+        Epoch(order, [STRATEGIES[pick] for pick in own], numbers)
+        for order, own, numbers in zip(*parts, strict=True)
+    ]
+
+
 class Training:
     """SGD on the images of `learner`, with their labels, without momentum and weight decay. The
     network's weights change in place."""
 
     def __init__(self, learner: Matching, params: Dc | Cafe) -> None:
         task = learner.task
-        self.params, self.seed, self.most = params, task.seed, learner.most
+        self.params, self.most = params, learner.most
         self.weights, self.images = learner.weights, learner.images
         self.labels = learner.classes.repeat_interleave(task.ipc)
         self._step = captured(self._plain_step, task.device, task.compiled)
-
-    def draw(self, count: int, *position: int) -> list[Epoch]:
-        """The draws of the `count` epochs at this position, from it and the seed alone."""
-        draw, n = generator(self.seed, "epochs", *position), len(self.images)
-        batches = -(-n // self.params.batch_network) if self.params.dsa else 0
-        orders = torch.stack([torch.randperm(n, generator=draw) for _ in range(count)])
-        picks = torch.randint(len(STRATEGIES), (count, batches), generator=draw).tolist()
-        chances = torch.rand(count, n, NUMBERS, generator=draw)
-        orders = orders.to(self.images.device, non_blocking=True)
-        chances = chances.to(self.images, non_blocking=True)
-        return [
-            Epoch(order, [STRATEGIES[pick] for pick in own], numbers)
-            for order, own, numbers in zip(orders, picks, chances, strict=True)
-        ]
 
     def run(self, epoch: Epoch) -> None:
         size = self.params.batch_network

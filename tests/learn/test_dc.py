@@ -13,8 +13,9 @@ from scdd.learn.gradients import DISTANCES, class_gradients, mean_gradient
 from scdd.learn.matching import draw_step
 from scdd.learn.methods.dc import GradientMatching, make
 from scdd.learn.networks import Fresh
-from scdd.learn.training import Epoch
+from scdd.learn.training import Epoch, draw_epochs
 from scdd.params.learn import Dc
+from scdd.rng import generator
 from scdd.views.dsa import STRATEGIES, dsa
 
 PARAMS = Dc(iterations=2, lr_images=0.1, outer=3, inner=2, batch=6)
@@ -151,8 +152,9 @@ def test_an_iteration_is_three_steps_with_two_epochs_between_them() -> None:
 
 def test_an_epoch_is_steps_of_sgd_on_batches() -> None:
     task = small_task(dtype=torch.float64)
-    learner = GradientMatching(replace(PARAMS, batch_network=4), task)
-    (epoch,) = learner.training.draw(1, 0, 0)
+    params = replace(PARAMS, batch_network=4)
+    learner = GradientMatching(params, task)
+    (epoch,) = draw_epochs(params, task.start, 1, generator("draw"))
     twin = Fresh(task.network, 3, 8, task.device, 0, torch.float64).network
     twin.load_state_dict(learner.fresh.network.state_dict())
     sgd = torch.optim.SGD(twin.parameters(), lr=0.01)

@@ -50,7 +50,8 @@ def test_means_by_class(most: int) -> None:
 
 def test_a_pass_is_measured_by_the_activations_of_the_first_block() -> None:
     weights = Fresh(Network("convnet3", 1.0, "imagenet"), 10, 32, CPU, 0).weights
-    assert images_a_pass(weights, 32) == 8  # 128 filters, 32x32 pixels, 4 bytes: 8 are 4 MiB
+    # 128 filters, 32x32 pixels, 4 bytes: 8 images are 4 MiB
+    assert images_a_pass(weights, 32) == min(8 * torch.get_num_threads(), 62)
     assert images_a_pass(weights, 1024) == 1
 
 

@@ -14,7 +14,7 @@ from scdd.jobs.progress import say
 from scdd.learn.features import LAST, blocks, class_means, depth, logits, passes
 from scdd.learn.learner import Learner, Task
 from scdd.learn.matching import Draws, Matching, cut, draw_step
-from scdd.learn.training import Training
+from scdd.learn.training import Training, draw_epochs
 from scdd.networks.schedules import stepped
 from scdd.params.learn import Cafe
 from scdd.rng import generator
@@ -109,7 +109,8 @@ class FeatureAlignment(Matching):
         params, accuracies = self.params, list[float]()
         for number in range(params.most_epochs):
             position = iteration, step, number
-            for epoch in self.training.draw(1, *position):
+            draw = generator(self.task.seed, "epochs", *position)
+            for epoch in draw_epochs(params, self.images, 1, draw):
                 self.training.run(epoch)
             gap = spread(accuracies, self.accuracy(*position), self.task.classes)
             if gap is not None and gap > params.moved:

@@ -8,8 +8,9 @@ from torch import Tensor
 from scdd.learn.gradients import DISTANCES, class_gradients, mean_gradient
 from scdd.learn.learner import Learner, Task
 from scdd.learn.matching import ClassMatching, draw_step
-from scdd.learn.training import Training
+from scdd.learn.training import Training, draw_epochs
 from scdd.params.learn import Dc
+from scdd.rng import generator
 
 
 class GradientMatching(ClassMatching):
@@ -32,7 +33,8 @@ class GradientMatching(ClassMatching):
         if self.position[1] == self.params.outer:
             self.position[:] = [iteration + 1, 0]
         else:
-            for epoch in self.training.draw(self.params.inner, iteration, step):
+            draw = generator(self.task.seed, "epochs", iteration, step)
+            for epoch in draw_epochs(self.params, self.images, self.params.inner, draw):
                 self.training.run(epoch)
         return loss
 
