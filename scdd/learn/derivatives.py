@@ -168,7 +168,9 @@ class Patches:
 
     def __init__(self, images: Tensor, space: Space) -> None:
         self.n, self.side = len(images), images.shape[-1]
-        self.rows = F.unfold(images, 3, padding=1)
+        # as F.unfold, which on a GPU takes one image after the other
+        windows = F.pad(images, (1, 1, 1, 1)).unfold(2, 3, 1).unfold(3, 3, 1)
+        self.rows = windows.permute(0, 1, 4, 5, 2, 3).reshape(self.n, 27, -1)
         self.rows -= self.rows.mean(2, keepdim=True)
         self.space = space.maps[:, : self.n]
         self.on = space.on[: self.n]
