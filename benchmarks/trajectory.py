@@ -143,7 +143,7 @@ def memory(size: str, ipc: int, classes: int, threads: int) -> None:
             taken[side] = float(done.stdout.split()[-1])
         print(
             f"{size}, {classes} classes of {ipc}, {steps} steps: plain {taken['plain']:.0f} MiB, "
-            f"ours {taken['ours']:.0f} MiB, a {taken['plain'] / taken['ours']:.1f}th",
+            f"ours {taken['ours']:.0f} MiB, 1/{taken['plain'] / taken['ours']:.1f} of it",
             flush=True,
         )
 

@@ -155,10 +155,11 @@ class Norm:
 
 class Space:
     """Memory for the first block's maps, which all passes use: in a CPU's cache, and not given back
-    to the system. maps: [T, size, pixels, C]; on: [size, C, R, R], channels last."""
+    to the system. images: those of the largest pass; maps: [T, size, pixels, C]; on:
+    [size, C, R, R], channels last."""
 
-    def __init__(self, own: Parts, images: Tensor, size: int, count: int) -> None:
-        side, channels = images.shape[-1], len(own.blocks[0].filters)
+    def __init__(self, own: Parts, images: Tensor, count: int) -> None:
+        size, side, channels = len(images), images.shape[-1], len(own.blocks[0].filters)
         self.maps = images.new_empty(count, size, side * side, channels)
         self.on = images.new_empty(size, side, side, channels).movedim(-1, -3)
 
@@ -168,7 +169,9 @@ class Patches:
 
     def __init__(self, images: Tensor, space: Space) -> None:
         self.n, self.side = len(images), images.shape[-1]
-        self.rows = F.unfold(images, 3, padding=1)
+        # as F.unfold, which on a GPU takes one image after the other
+        windows = F.pad(images, (1, 1, 1, 1)).unfold(2, 3, 1).unfold(3, 3, 1)
+        self.rows = windows.permute(0, 1, 4, 5, 2, 3).reshape(self.n, 27, -1)
         self.rows -= self.rows.mean(2, keepdim=True)
         self.space = space.maps[:, : self.n]
         self.on = space.on[: self.n]
@@ -269,12 +272,11 @@ def gradient(weights: Weights, images: Tensor, labels: Tensor) -> Tensor:
 
     images: float [n, 3, R, R]; labels: probabilities float [n, K].
     """
-    own, n = Parts.of(weights), len(images)
-    sums, size = own.zeros(), min(n, images_a_pass(weights, images.shape[-1]))
-    space = Space(own, images, size, 1)
-    for some, targets in zip(images.split(size), labels.split(size), strict=True):
+    own, passes = Parts.of(weights), _passes(weights, images)
+    sums, space = own.zeros(), Space(own, passes[0], 1)
+    for some, targets in zip(passes, labels.tensor_split(len(passes)), strict=True):
         _pass(own, None, some, targets, sums, space)
-    return sums.flat() / n
+    return sums.flat() / len(images)
 
 
 @torch.no_grad()
@@ -285,15 +287,22 @@ def slopes(
 
     directions: λ by weight. Else as `gradient`.
     """
-    own, along, n = Parts.of(weights), Parts.of(directions), len(images)
-    sums, size = own.zeros(), min(n, images_a_pass(weights, images.shape[-1]))
-    space, product, by_images = Space(own, images, size, 2), images.new_zeros(()), []
-    for some, targets in zip(images.split(size), labels.split(size), strict=True):
+    own, along, passes = Parts.of(weights), Parts.of(directions), _passes(weights, images)
+    sums, space, n = own.zeros(), Space(own, passes[0], 2), len(images)
+    product, by_images = images.new_zeros(()), []
+    for some, targets in zip(passes, labels.tensor_split(len(passes)), strict=True):
         part, by_some = _pass(own, along, some, targets, sums, space)
         assert by_some is not None
         product += part
         by_images.append(by_some)
     return product / n, torch.cat(by_images) / n, sums.flat() / n
+
+
+def _passes(weights: Weights, images: Tensor) -> Sequence[Tensor]:
+    """The images in passes of about equal size, the first of which has the most."""
+    most = images_a_pass(weights, images.shape[-1])
+    passes: Sequence[Tensor] = images.tensor_split(max(1, round(len(images) / most)))
+    return passes
 
 
 def _pass(
