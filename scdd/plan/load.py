@@ -92,6 +92,7 @@ def freeze(plan: Plan) -> Path:
         "nodes": [asdict(node) for node in plan.nodes.values()],
         "roots": plan.roots,
         "classes": plan.classes,
+        "train": plan.train,
         "imports": plan.imports,
         "machine": plan.machine,
     }
