@@ -109,7 +109,7 @@ class Plain:
 
 class PlainDm(Plain):
     def step(self) -> Tensor:
-        self.fresh.draw("network", self.iteration)
+        self.fresh.draw(self.iteration)
         self.network.requires_grad_(False)
         draws, loss = draw_step(self.params, self.task, self.iteration), torch.zeros(())
         for label in range(self.task.classes):
@@ -124,7 +124,7 @@ class PlainDm(Plain):
 class PlainDc(Plain):
     def step(self) -> Tensor:
         if self.steps == 0:
-            self.fresh.draw("network", self.iteration)
+            self.fresh.draw(self.iteration)
         draws = draw_step(self.params, self.task, self.iteration, self.steps)
         loss = torch.zeros(())
         weights = list(self.network.parameters())

@@ -104,7 +104,7 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: 
     params = LEARNS[method].of(config.params)
     dataset = open_dataset(args.data, args.root)
     info = dataset.info
-    seen = Seen(info, args.data, args.whitening, device)
+    seen = Seen(info, args.data, args.whitening, config.parents.get("whitening"), device)
     experts = None
     if isinstance(params, Trajectory):
         experts = _experts(args, config, params, info, seen, device)

@@ -61,17 +61,20 @@ class Learner(ABC):
 
     images: float [K * ipc, 3, R, R], a leaf; labels: float [K * ipc, K], learned labels;
     student_lr: [], the learned learning rate of students: None where the method learns none.
-    steps: how many steps of the images an iteration of the method has at most; iteration: how many
-    iterations are done. state: all that `advance` changes, by name; setting its parts in place
-    continues a run.
+    steps: how many steps of the images an iteration of the method has at most. state: all that
+    `advance` changes, by name; setting its parts in place continues a run.
     """
 
     images: Tensor
     labels: Tensor | None = None
     student_lr: Tensor | None = None
     steps: int = 1
-    iteration: int
     state: Mapping[str, Part]
+
+    @property
+    @abstractmethod
+    def iteration(self) -> int:
+        """How many iterations of the method are done."""
 
     @abstractmethod
     def advance(self) -> Tensor:

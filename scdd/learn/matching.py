@@ -79,7 +79,7 @@ class Matching(Learner):
         }
 
     @property
-    def iteration(self) -> int:  # type: ignore[override]
+    def iteration(self) -> int:
         return self.position[0]
 
     def by_class(self) -> Tensor:

@@ -11,7 +11,7 @@ from scdd.rng import generator
 class Fresh:
     """A ConvNet with instance norm on the device that gets new weights in place, so that captured
     steps keep reading it. Weights are drawn as PyTorch draws them, on the CPU and in float32, from
-    (seed, purpose, number) alone.
+    (seed, number) alone.
 
     weights: the network's parameters, in their order.
     """
@@ -34,10 +34,10 @@ class Fresh:
         self.network: ConvNet = build(network, classes, resolution, draw).to(device, dtype)  # type: ignore
         self.weights: list[Tensor] = list(self.network.parameters())
 
-    def draw(self, purpose: str, number: int) -> None:
+    def draw(self, number: int) -> None:
         """Give the network the weights of this number."""
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(generator(self.seed, purpose, number).initial_seed())
+            torch.manual_seed(generator(self.seed, "network", number).initial_seed())
             for module in self.template.modules():
                 if isinstance(module, nn.Conv2d | nn.Linear | nn.GroupNorm):
                     module.reset_parameters()

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from scdd.artifacts.dataset import DatasetInfo
 from scdd.artifacts.whitening import load_whitening, space_hash
+from scdd.errors import ScddError
 from scdd.views.pixels import denormalise, normalise
 
 
@@ -14,17 +15,28 @@ class Seen:
     """The space in which images are learned.
 
     whitening: the file of a whitening of the dataset `info` (of the file `data`); None: images are
-    normalised. hash: that of the whitening; None without one. Raises ScddError where it does not
-    fit.
+    normalised. digest: of the whitening that the configuration means; None: it means none. hash:
+    that of the whitening; None without one. Raises ScddError where the file is not what is meant.
     """
 
     def __init__(
-        self, info: DatasetInfo, data: Path, whitening: Path | None, device: torch.device
+        self,
+        info: DatasetInfo,
+        data: Path,
+        whitening: Path | None,
+        digest: str | None,
+        device: torch.device,
     ) -> None:
+        if (whitening is None) != (digest is None):
+            meant = "normalised" if digest is None else "whitened"
+            raise ScddError(
+                f"--whitening: the images of this configuration are {meant}. "
+                + ("Leave it out." if digest is None else "Name its whitening.safetensors.")
+            )
         self.info = info
         self.whitening, self.hash = None, None
         if whitening is not None:
-            loaded = load_whitening(whitening, info, data)
+            loaded = load_whitening(whitening, info, data, digest)
             self.whitening, self.hash = loaded.to(device), space_hash(loaded)
 
     def forwards(self, images: Tensor) -> Tensor:

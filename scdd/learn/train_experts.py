@@ -29,7 +29,7 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: 
     dataset = open_dataset(args.data, args.root)
     info, experts = dataset.info, range(*args.experts)
     count, resolution = len(info.classes), info.resolution
-    seen = Seen(info, args.data, args.whitening, device)
+    seen = Seen(info, args.data, args.whitening, config.parents.get("whitening"), device)
     space = Space(architecture, info.classes, info.mean, info.std, seen.hash)
     first = args.epochs[0] == 0
     if not first and args.previous is None:

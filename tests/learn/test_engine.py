@@ -1,15 +1,15 @@
 """The loop in which images are learned, on a learner whose numbers are known in advance."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from leaving import LeavesAt
 from torch import Tensor
 
 from scdd.errors import ScddError
 from scdd.jobs.epochs import Part
-from scdd.jobs.saved import JobState, SavedState, Snapshot, Stopped
+from scdd.jobs.saved import JobState, Stopped
 from scdd.learn.engine import Learned, Row, learn
 from scdd.learn.learner import Learner
 
@@ -35,7 +35,7 @@ class Counting(Learner):
         }
 
     @property
-    def iteration(self) -> int:  # type: ignore[override]
+    def iteration(self) -> int:
         return self.place[0]
 
     def loss(self) -> Tensor:
@@ -86,19 +86,6 @@ def test_snapshots_have_all_images_after_the_chosen_iterations() -> None:
         3: 8.0,
     }
     assert snapshots[2].student_lr == 0.25 + 5 * 0.25
-
-
-class LeavesAt(SavedState):
-    """A job that is asked to leave at its n-th chance."""
-
-    def __init__(self, folder: Path, chance: int) -> None:
-        super().__init__(folder, {"artifact": "a"}, 0.0)
-        self.left = chance
-
-    def offer(self, step: int, snapshot: Callable[[], Snapshot]) -> None:
-        self.left -= 1
-        self.leaving = self.left == 0
-        super().offer(step, snapshot)
 
 
 @pytest.mark.parametrize("chance", range(1, 10))

@@ -1,19 +1,19 @@
 """Experts: their training, one by one and together, and the files that hold their parameters."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
+from leaving import LeavesAt
 from torch import Tensor
 from toy import CLASSES, MEAN, STD, image_set, info
 
 from scdd.artifacts.expert_files import epoch_ranges, path, paths, size
 from scdd.artifacts.experts import Space, StoredExperts, last_parameters, save_experts
 from scdd.errors import ScddError
-from scdd.jobs.saved import JobState, SavedState, Snapshot, Stopped
+from scdd.jobs.saved import JobState, Stopped
 from scdd.learn.experts import batches, start, train
 from scdd.learn.real import RealImages
 from scdd.networks.students import ConvNet, build
@@ -89,19 +89,6 @@ def test_a_later_range_goes_on_where_the_earlier_one_ended() -> None:
     first = trained(epochs=(0, 1))
     second = trained(epochs=(1, 3), flat=first[-1])
     assert torch.equal(torch.cat([first, second]), whole)
-
-
-class LeavesAt(SavedState):
-    """A job that is asked to leave at its n-th chance."""
-
-    def __init__(self, folder: Path, chance: int) -> None:
-        super().__init__(folder, {"artifact": "a"}, 0.0)
-        self.left = chance
-
-    def offer(self, step: int, snapshot: Callable[[], Snapshot]) -> None:
-        self.left -= 1
-        self.leaving = self.left == 0
-        super().offer(step, snapshot)
 
 
 @pytest.mark.parametrize("chance", [1, 3, 5])

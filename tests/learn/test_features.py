@@ -57,18 +57,18 @@ def test_a_pass_is_measured_by_the_activations_of_the_first_block() -> None:
 
 def test_new_weights_depend_on_their_number_alone() -> None:
     first, second = (Fresh(SMALL, 3, 8, CPU, 0) for _ in range(2))
-    second.draw("network", 7)
+    second.draw(7)
     for number in (7, 8):
-        first.draw("network", number)
-        second.draw("network", number)
+        first.draw(number)
+        second.draw(number)
         for a, b in zip(first.weights, second.weights, strict=True):
             assert torch.equal(a, b)
-    second.draw("network", 7)
+    second.draw(7)
     assert not torch.equal(first.weights[0], second.weights[0])
 
 
 def test_drawing_leaves_torchs_own_numbers_alone() -> None:
     fresh = Fresh(SMALL, 3, 8, CPU, 0)
     before = torch.get_rng_state()
-    fresh.draw("network", 0)
+    fresh.draw(0)
     assert torch.equal(torch.get_rng_state(), before)

@@ -69,7 +69,7 @@ class FeatureAlignment(Matching):
     def advance(self) -> Tensor:
         iteration, step = self.position
         if step == 0:
-            self.fresh.draw("network", iteration)
+            self.fresh.draw(iteration)
             self.accuracies.clear()
         params, group = self.params, self.optimizer.param_groups[0]
         settings = params.iterations, params.lr_images, params.milestones

@@ -27,7 +27,7 @@ class GradientMatching(ClassMatching):
     def advance(self) -> Tensor:
         iteration, step = self.position
         if step == 0:
-            self.fresh.draw("network", iteration)
+            self.fresh.draw(iteration)
         loss = self.step(draw_step(self.params, self.task, iteration, step))
         self.position[1] += 1
         if self.position[1] == self.params.outer:

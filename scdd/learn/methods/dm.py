@@ -18,7 +18,7 @@ class MeanMatching(ClassMatching):
         self.params = params
 
     def advance(self) -> Tensor:
-        self.fresh.draw("network", self.iteration)
+        self.fresh.draw(self.iteration)
         loss = self.step(draw_step(self.params, self.task, self.iteration))
         self.position[0] += 1
         return loss

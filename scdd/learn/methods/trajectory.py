@@ -128,7 +128,7 @@ class TrajectoryMatching(Learner):
         self._backwards = captured(self._plain_backwards, task.device, task.compiled)
 
     @property
-    def iteration(self) -> int:  # type: ignore[override]
+    def iteration(self) -> int:
         return self.position[0]
 
     def advance(self) -> Tensor:
