@@ -95,17 +95,16 @@ def root_of(stage):
     return lambda wildcards: plan.roots[plan.data_of(node_of(stage, wildcards)).key]["root"]
 
 
-def imported(stage):
-    """The path of the files that an artifact is imported from, for a command line. They are not an
-    input of the rule, because their content counts and not their time."""
-    return lambda wildcards: plan.imports[node_of(stage, wildcards).key]
+def imported(stage, name):
+    """`--name` followed by the path of the files that an artifact is imported from; empty for those
+    that are not. They are not an input of the rule, because their content counts and not their
+    time."""
 
+    def argument(wildcards):
+        path = plan.imports.get(node_of(stage, wildcards).key)
+        return f"--{name} {shlex.quote(path)}" if path else ""
 
-def checkpoint(wildcards):
-    """The argument with the file that a squeeze imports; empty for others. The file is not an input
-    of the rule, because its content counts and not its time."""
-    file = plan.imports.get(node_of("squeeze", wildcards).key)
-    return f"--checkpoint {shlex.quote(file)}" if file else ""
+    return argument
 
 
 def real_images(wildcards):
@@ -165,13 +164,6 @@ def expert_files(wildcards):
     if "experts" not in node.parents:
         return []
     return plan.expert_files(plan.parent(node, "experts"), followed_epochs(node))
-
-
-def buffers(wildcards):
-    """The argument with the experts of others that a method follows; empty for the other methods.
-    They are not an input of the rule, because their content counts and not their time."""
-    path = plan.imports.get(node_of("learn", wildcards).key)
-    return f"--buffers {shlex.quote(path)}" if path else ""
 
 
 def size_of(node):

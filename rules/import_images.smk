@@ -21,11 +21,11 @@ for block in blocks_of("import_images"):
         resources:
             **needs("import_images"),
         params:
-            source=imported("import_images"),
+            source=imported("import_images", "source"),
             slots=lambda w: half_open(w.slots),
             whitening=option("whitening"),
             folder=shards_folder,
         shell:
             "exec python -m scdd.interop.import_images --config {input.config}"
-            " --data {input.data[0]} --source {params.source:q} --slots {params.slots}"
+            " --data {input.data[0]} {params.source} --slots {params.slots}"
             " {params.whitening} --device cpu --out {params.folder} 2> {log}"

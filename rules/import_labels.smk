@@ -15,9 +15,9 @@ rule import_labels:
     resources:
         **needs("import_labels"),
     params:
-        source=imported("import_labels"),
+        source=imported("import_labels", "source"),
         epochs=lambda w: half_open(w.epochs),
     shell:
         "exec python -m scdd.interop.import_labels --config {input.config} --data {input.data[0]}"
-        " --images {input.images} --source {params.source:q} --epochs {params.epochs}"
+        " --images {input.images} {params.source} --epochs {params.epochs}"
         " --device cpu --out {output} 2> {log}"

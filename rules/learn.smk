@@ -36,7 +36,7 @@ for block, ipc, snapshots in learned_sizes():
             experts=lambda w, input: (
                 f"--experts {Path(input.experts[0]).parent}" if input.experts else ""
             ),
-            buffers=buffers,
+            buffers=imported("learn", "buffers"),
             folder="results/learn/{node}",
         shell:
             "exec python -m scdd.learn --config {input.config} --code {input.code} {params.job}"

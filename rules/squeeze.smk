@@ -16,7 +16,7 @@ rule squeeze:
     params:
         job=resumed("work/squeeze/{node}"),
         root=root_of("squeeze"),
-        checkpoint=checkpoint,
+        checkpoint=imported("squeeze", "checkpoint"),
     shell:
         "exec python -m scdd.squeeze --config {input.config} --code {input.code} {params.job}"
         " --data {input.data[0]} --root {params.root:q} {params.checkpoint}"

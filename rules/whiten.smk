@@ -16,6 +16,8 @@ rule whiten:
         **needs("whiten"),
     params:
         root=root_of("whiten"),
+        matrix=imported("whiten", "matrix"),
     shell:
-        "exec python -m scdd.data.whiten --config {input.config} --data {input.data[0]}"
-        " --root {params.root:q} --device cpu --out {output.whitening} --val {output.val} 2> {log}"
+        "exec python -m scdd.learn.whiten --config {input.config} --data {input.data[0]}"
+        " --root {params.root:q} {params.matrix} --device cpu --out {output.whitening}"
+        " --val {output.val} 2> {log}"

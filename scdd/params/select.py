@@ -75,6 +75,9 @@ class Import(Section):
         "tensors are ZCA-whitened (MTT's --zca), by the matrix that the stage whiten fits",
         as_before=False,
     )
+    matrix: str | None = param(
+        None, "a file with the matrix that whitened them, in place of a fitted one", in_config=False
+    )
     storage: Literal["uint8", "float32"] | None = param(
         None,
         "what students train on: uint8: 8-bit images; float32: the values of the tensors, nothing "
@@ -105,6 +108,8 @@ class Import(Section):
         if self.whitened and (self.mean or self.range):
             key = "mean" if self.mean else "range"
             raise ValueError(f"{key} is not for whitened tensors; leave it out, or whitened")
+        if self.matrix is not None and not self.whitened:
+            raise ValueError("matrix is for whitened tensors; set whitened: true, or leave it out")
         if self.mean is not None and self.range not in {None, "normalised"}:
             raise ValueError(
                 f"mean and std are of normalised tensors, but range is {self.range}; set one of "

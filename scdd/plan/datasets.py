@@ -74,9 +74,10 @@ def is_in_own_order(draft: Draft) -> bool:
     return not isinstance(wanted, tuple) or wanted == tuple(own[: len(wanted)])
 
 
-def whitening(draft: Draft) -> Node:
+def whitening(draft: Draft, matrix: str | None = None) -> Node:
     """The dataset's ZCA whitening, for methods whose images are learned in that space.
 
+    matrix: the content hash of a file that has it; None: it is fitted on the training images.
     Raises ScddError where it would not fit in memory, or students are to be tested on other cuts of
     the validation images than the whitened ones.
     """
@@ -89,8 +90,9 @@ def whitening(draft: Draft) -> Node:
         raise ScddError(
             f"dataset.val_resize: {short}, but whitened images are tested whole. Leave it out."
         )
+    given = {} if matrix is None else {"matrix": matrix}
     return draft.plan.add_section(
-        "whiten", f"{draft.data.label}-zca", Whiten(), {"data": draft.data}
+        "whiten", f"{draft.data.label}-zca", Whiten(), {"data": draft.data}, **given
     )
 
 

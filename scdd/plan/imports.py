@@ -129,6 +129,13 @@ def check_labels(where: str, folder: Path, images: int, *, batch: int, epochs: i
     return contents_of(folder, files)
 
 
+def check_file(where: str, path: Path) -> str:
+    """The content hash of a file. Raises ScddError, naming the key `where`, if it is not there."""
+    if not path.is_file():
+        raise ScddError(f"{where}: {path} is not a file.")
+    return contents_of(path, [[path]])[0]
+
+
 def check_buffers(where: str, path: Path, zca: bool) -> str:
     """The content hash of MTT's replay buffers: a folder of them, or one file.
 

@@ -48,7 +48,7 @@ STAGES = {
         plugins=("scdd.data.sets", "name"),
     ),
     "whiten": Stage(
-        program="scdd.data.whiten",
+        program="scdd.learn.whiten",
         done=("whitening.safetensors",),
         job="a whitening of a dataset",
         heading="Whiten",

@@ -10,6 +10,7 @@ import torch
 import toy
 from conftest import Checkout
 from PIL import Image
+from safetensors.torch import load_file
 from torch import Tensor
 
 from scdd import imageset
@@ -642,6 +643,20 @@ def test_8_bit_images_of_whitened_tensors_are_whitened_when_they_are_read(learne
     assert "whitening" not in sets["soft"].parents
 
 
+def test_a_given_matrix_is_known_by_its_content(learned: Config, tmp_path: Path) -> None:
+    learned["methods"][1]["import"]["whitened"] = True
+    digests = [plan_of(learned).of("whiten")[0].digest]
+    for name, content in (("a.pt", b"1"), ("b.pt", b"2"), ("c.pt", b"1")):
+        (tmp_path / name).write_bytes(content)
+        learned["methods"][1]["import"]["matrix"] = name
+        plan = plan_of(learned)
+        (whitening,) = plan.of("whiten")
+        assert plan.imports[whitening.key] == name
+        digests.append(whitening.digest)
+    assert digests[1] == digests[3]
+    assert len(set(digests)) == 3
+
+
 def test_normalised_floats_serve_all_students(learned: Config) -> None:
     learned["methods"][1]["import"]["storage"] = "float32"
     sets = sets_of(learned)
@@ -679,6 +694,14 @@ def test_an_import_without_the_later_keys_is_as_before(learned: Config) -> None:
             "import.learned_labels: theirs is",
         ),
         ({"import": {"path": "res.pt", "student_lr": 0}}, "student_lr: input should be greater"),
+        (
+            {"import": {"path": "res.pt", "matrix": "zca.pt"}},
+            "import: matrix is for whitened tensors; set whitened: true, or leave it out",
+        ),
+        (
+            {"import": {"path": "res.pt", "whitened": True, "matrix": "zca.pt"}},
+            "methods.theirs.import.matrix: zca.pt is not a file.",
+        ),
         (
             {"import": "zca/images_best.pt"},
             "images_best.pt is whitened (ZCA) by its name. Set whit",
@@ -735,7 +758,9 @@ def test_whitened_tensors_reach_the_table(again: Checkout, tiny: Config) -> None
     """With the learning rate that belongs to them, by students with soft labels and without."""
     images = 0.3 * torch.randn(3, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     saved(again.folder / "res.pt", images, torch.arange(3))
-    given = {"path": "res.pt", "whitened": True, "student_lr": 0.02}
+    matrix = {"mean_vector": torch.full((768,), 0.5), "transform_matrix": 2 * torch.eye(768)}
+    torch.save(matrix, again.folder / "zca.pt")
+    given = {"path": "res.pt", "whitened": True, "matrix": "zca.pt", "student_lr": 0.02}
     tiny["methods"].append({"name": "theirs", "import": given})
     tiny["protocols"] = ["scdd-paper", "dc"]
     tiny["protocol"]["dc"] = {"epochs": 3}
@@ -749,3 +774,5 @@ def test_whitened_tensors_reach_the_table(again: Checkout, tiny: Config) -> None
     assert [float(rate) for rate in rates] == pytest.approx([0.02, 0.02, 0.02])
     (table,) = again.folder.glob("results/tables/tiny/main.md")
     assert "theirs" in table.read_text()
+    (whitened,) = again.folder.glob("results/whiten/*/val.safetensors")
+    assert load_file(whitened)["images"].abs().max() == 1  # (0 - 0.5) * 2 is black

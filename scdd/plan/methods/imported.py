@@ -12,7 +12,7 @@ from scdd.params.experiment import Method
 from scdd.params.select import Import
 from scdd.plan.datasets import is_in_own_order, whitening
 from scdd.plan.draft import Draft
-from scdd.plan.imports import check_set
+from scdd.plan.imports import check_file, check_set
 from scdd.plan.methods.base import Distilled
 from scdd.plan.plan import Node
 
@@ -63,9 +63,16 @@ class Imported(Distilled):
             draft.note(f"{self.title}: hard labels are the learned labels of its images.")
         label, parents = f"{draft.data.label}-imported", {"data": draft.data}
         if self.images.whitened:
-            parents["whitening"] = whitening(draft)
+            parents["whitening"] = self._whitening(draft, where)
         node = draft.plan.add_section("import_images", label, self.images, parents, sha256=content)
         draft.plan.imports.setdefault(node.key, self.images.path)
+        return node
+
+    def _whitening(self, draft: Draft, where: str) -> Node:
+        if self.images.matrix is None:
+            return whitening(draft)
+        node = whitening(draft, check_file(f"{where}.matrix", Path(self.images.matrix)))
+        draft.plan.imports.setdefault(node.key, self.images.matrix)
         return node
 
     def _refuse_folder(self, where: str, path: Path) -> None:

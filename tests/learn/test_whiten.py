@@ -10,7 +10,7 @@ from PIL import Image
 
 from scdd.artifacts.dataset import load_info, save_split
 from scdd.artifacts.whitening import load_validation, load_whitening
-from scdd.data import whiten
+from scdd.learn import whiten
 from scdd.views.zca import fit
 
 # as toy.write has them
