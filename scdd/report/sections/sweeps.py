@@ -31,7 +31,8 @@ class Panel(NamedTuple):
 class Point:
     """One variant in one setting.
 
-    values: of the swept keys; other: of a method's variant its protocol, of a protocol's the method.
+    values: of the swept keys; other: the protocol of a method's variant, or the method (its title)
+    of a protocol's.
     """
 
     panel: Panel
