@@ -160,6 +160,10 @@ class Machine(Section):
     )
     threads: Count = param(1, "CPU threads of a job; changes float rounding")
     save_every: Positive = param(300, "seconds between saves of a long job's state")
+    tensorboard: bool = param(
+        False,
+        "write the curves of long jobs to logs/tensorboard/ too, for TensorBoard",
+    )
     pass_width: Count | None = param(
         None,
         "images of a class in one pass of a recovery; null: one on the CPU, what fits on a GPU",

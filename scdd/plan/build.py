@@ -6,6 +6,7 @@ from typing import Any
 
 from scdd.artifacts.run import RESULTS
 from scdd.errors import ScddError, nearest
+from scdd.jobs.events import require_tensorboard
 from scdd.params.experiment import Ablation, Experiment, Method
 from scdd.params.learn import LEARNS, Experts
 from scdd.params.probe import Probe
@@ -43,6 +44,8 @@ def build(experiments: Iterable[Experiment], *, check_files: bool = True) -> Pla
         expanded, sweeps = expand(config)
         _add(datasets.draft(plan, expanded, check_files), sweeps)
         machine = config.machine.dump()
+        if config.machine.tensorboard:
+            require_tensorboard()
         if plan.machine not in ({}, machine):
             raise ScddError("machine: experiments that run together must have the same.")
         plan.machine = machine
