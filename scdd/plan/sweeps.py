@@ -152,7 +152,7 @@ def _axes(where: str, lists: Mapping[str, Any]) -> dict[str, list[Any]]:
             continue
         if not isinstance(values, list) or not values:
             raise ScddError(f"{at}: a list of values is needed (got {values!r}).")
-        if any(isinstance(value, Mapping) for value in values):
+        if _holds_mapping(values):
             raise ScddError(f"{at}: a mapping is not a value. Sweep the keys in it.")
         words = [_word(value) for value in values]
         for word in words:
@@ -160,6 +160,12 @@ def _axes(where: str, lists: Mapping[str, Any]) -> dict[str, list[Any]]:
                 raise ScddError(f"{at}: {word} appears twice.")
         axes[str(key)] = values
     return axes
+
+
+def _holds_mapping(value: Any) -> bool:
+    if isinstance(value, list):
+        return any(map(_holds_mapping, value))
+    return isinstance(value, Mapping)
 
 
 def _product(where: str, axes: Mapping[str, list[Any]]) -> Iterable[Values]:
