@@ -3,6 +3,7 @@ from scdd.jobs import orphans
 
 THREADS = plan.machine["threads"]
 DEVICE = plan.machine["device"]
+TENSORBOARD = plan.machine["tensorboard"]
 # the arguments that tell a job how to use the machine
 MACHINE = (
     f"--device {DEVICE} --jobs-per-gpu {plan.machine['jobs_per_gpu']}"
@@ -12,7 +13,8 @@ MACHINE = (
 
 def resumed(work):
     """The arguments of a job that saves its state in the folder `work` and resumes from it."""
-    return f"--work {work} --save-every {plan.machine['save_every']} {MACHINE}"
+    events = f"--tensorboard logs/tensorboard/{work.removeprefix('work/')} " if TENSORBOARD else ""
+    return f"--work {work} --save-every {plan.machine['save_every']} {events}{MACHINE}"
 
 
 def on_slurm():

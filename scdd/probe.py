@@ -25,6 +25,7 @@ from scdd.data.batches import batch_count, views
 from scdd.data.source import Split, open_dataset
 from scdd.errors import ScddError
 from scdd.jobs import arguments, runtime
+from scdd.jobs.curve import Curve
 from scdd.jobs.epochs import Epochs, Part
 from scdd.jobs.progress import say
 from scdd.jobs.saved import JobState
@@ -131,7 +132,13 @@ def train(
     if clean is not None:
         per_epoch = math.ceil(len(split) / params.batch)
     total = torch.zeros((), device=device)
-    state: dict[str, Part] = {"fc": network.fc, "optimizer": optimizer, "total": total}
+    curve = Curve("probe", ("epoch", "lr", "loss"), saved)
+    state: dict[str, Part] = {
+        "fc": network.fc,
+        "optimizer": optimizer,
+        "total": total,
+        "curve": curve,
+    }
     run = Epochs("probe", params.epochs, per_epoch, saved, state)
     for epoch in run:
         rate = stepped(epoch, params.epochs, params.lr, params.milestones)
@@ -143,11 +150,13 @@ def train(
             loss.backward()
             optimizer.step()
             total += loss.detach()
-        if not math.isfinite(total.item()):  # waits for the device: once per epoch
+        mean = total.item() / per_epoch  # waits for the device: once per epoch
+        if not math.isfinite(mean):
             raise ScddError(
                 f"the probe's loss is not finite in epoch {epoch + 1} of {params.epochs}: "
                 f"lower probe.lr ({params.lr})."
             )
+        curve.add(epoch + 1, rate, mean)
         total.zero_()
     for key, tensor in backbone_state(network).items():
         if not torch.equal(tensor, before[key]):

@@ -15,6 +15,7 @@ from scdd.errors import ScddError
 from scdd.evaluate.feeds import Feed
 from scdd.evaluate.losses import Criterion
 from scdd.jobs.capture import Compiled, captured, captures
+from scdd.jobs.curve import Curve
 from scdd.jobs.epochs import Epochs, Part
 from scdd.jobs.saved import JobState
 from scdd.networks.average import Average
@@ -24,6 +25,7 @@ from scdd.params.protocol import Student
 from scdd.rng import generator
 from scdd.views.pixels import normalise
 
+COLUMNS = ("epoch", "lr", "loss", "top1")  # of a history.csv: the first fields of a Row
 EVALUATIONS = 20  # points of the accuracy curve
 TEST_BATCH = 512
 TOP5_CLASSES = 5  # fewer classes have no top-5
@@ -68,10 +70,10 @@ def fit(
     # dropout and stochastic depth draw from torch's own numbers
     torch.manual_seed(generator(training.seed, "dropout").initial_seed())
     watched = evaluation_epochs(training.epochs)
-    history: list[tuple[int, float, float, float | None, float | None]] = []  # rows' fields
+    curve = Curve("validate", COLUMNS, saved)
     total = torch.zeros((), device=device)
     state: dict[str, Part] = {
-        "history": history,
+        "history": curve,
         "network": network,
         "optimizer": optimizer,
         "average": average,
@@ -106,9 +108,9 @@ def fit(
                 f"the student's loss is {mean} in epoch {epoch} (lr {rate:.3g}). Lower protocol.lr."
             )
         top1, top5 = average.evaluated(evaluate) if epoch in watched else (None, None)
-        history.append((epoch, rate, mean, top1, top5))
+        curve.add(epoch, rate, mean, top1, top5)
         total.zero_()
-    return [Row(*row) for row in history]
+    return [Row(*row) for row in curve.rows]
 
 
 def learning_rate(training: Student, epoch: int) -> float:

@@ -5,9 +5,7 @@ is that of the last epoch: nothing is chosen by the test set.
 """
 
 import argparse
-import csv
-import io
-from dataclasses import replace
+from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +22,9 @@ from scdd.data.source import Dataset, Split, open_dataset
 from scdd.errors import ScddError
 from scdd.evaluate.feeds import Feed, hard_feed, soft_feed
 from scdd.evaluate.losses import Criterion, soft_criterion
-from scdd.evaluate.train import Row, accuracy, fit
+from scdd.evaluate.train import COLUMNS, accuracy, fit
 from scdd.jobs import arguments, runtime
+from scdd.jobs.curve import csv_text
 from scdd.jobs.progress import say
 from scdd.jobs.saved import JobState
 from scdd.labels.labelling import Labelling
@@ -34,15 +33,6 @@ from scdd.params.network import Network
 from scdd.params.protocol import Loss, Student
 from scdd.params.views import Transform
 from scdd.rng import generator
-
-
-def history_csv(history: list[Row]) -> str:
-    """epoch, lr, loss, top1; top1 is blank where it was not evaluated."""
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(["epoch", "lr", "loss", "top1"])
-    table.writerows([row.epoch, row.lr, row.loss, row.top1] for row in history)
-    return text.getvalue()
 
 
 def feed_of(
@@ -124,7 +114,7 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: 
     )
     last = history[-1]
     say(f"top-1 {last.top1:.2f} % after {training.epochs} epochs on {len(split)} images")
-    write_text(args.history, history_csv(history))
+    write_text(args.history, csv_text(COLUMNS, map(astuple, history)))
     metrics = {
         "top1": last.top1,
         "top5": last.top5,

@@ -74,6 +74,9 @@ def long_parser(description: str | None, *shared: str, out: str = "") -> argpars
         help="print of the code; a state that other code saved is not used",
     )
     arguments.add_argument(
+        "--tensorboard", type=Path, help="folder for TensorBoard's event files; without it none"
+    )
+    arguments.add_argument(
         "--save-every", type=float, default=SAVE_EVERY, help="seconds between saves of the state"
     )
     return arguments

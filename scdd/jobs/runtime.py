@@ -8,7 +8,7 @@ import os
 import platform
 import resource
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from scdd.errors import ScddError, reported
 from scdd.jobs import done
 from scdd.jobs.costs import Cost, cost_path, job_name, save_cost
 from scdd.jobs.devices import pick_device
+from scdd.jobs.events import Events, require_tensorboard
 from scdd.jobs.progress import say
 from scdd.jobs.saved import JobState, SavedState, Stopped
 from scdd.jobs.signals import (
@@ -83,7 +84,7 @@ def run_long(
                 staging = done.start(args.work)
                 inside = {name: staging / getattr(args, name).name for name in outputs}
                 staged = argparse.Namespace(**{**vars(args), **inside})
-                with saved.attempt(say), leaving_when_asked(saved):
+                with saved.attempt(say), leaving_when_asked(saved), _events(args, saved):
                     work(staged, config, device, saved)
                     seconds = saved.seconds()
                     if seconds is not None:  # a part must not be taken for the whole cost
@@ -113,6 +114,17 @@ def run_long(
     if several and torch.distributed.get_rank() > 0:
         return reported(follow)
     return _report(job)
+
+
+@contextlib.contextmanager
+def _events(args: argparse.Namespace, saved: SavedState) -> Iterator[None]:
+    """Within, `saved` has the event files that the job was asked for."""
+    if args.tensorboard is None:
+        yield
+        return
+    require_tensorboard()  # the jobs' environment may be another one than the driver's
+    with contextlib.closing(Events(args.tensorboard)) as saved.events:
+        yield
 
 
 def _report(job: Callable[[], None]) -> int:

@@ -6,6 +6,7 @@ A job's folder in work/ holds, beside its lock and its finished outputs,
     <name>.part    what is finished within the job, written once
     attempts.json  how the last attempts of this run of the workflow ended
     attempts.log   all attempts, a line each for start and end
+    history.csv    the rows of its curve so far (`scdd.jobs.curve`)
 """
 
 import contextlib
@@ -25,6 +26,7 @@ import torch
 from scdd.artifacts.files import replacing, write_json
 from scdd.artifacts.run import NAME
 from scdd.errors import ScddError
+from scdd.jobs.events import Events
 from scdd.jobs.lock import Lock
 
 FRUITLESS = 2  # attempts in a row without a newly saved step, after which the job is not retried
@@ -54,6 +56,10 @@ class JobState:
 
     content: dict[str, Any] | None = None
     """What an earlier attempt saved last; None for a new start."""
+    curve: Path | None = None
+    """The CSV in which the rows of `scdd.jobs.curve` grow."""
+    events: Events | None = None
+    """Where they go for TensorBoard, if they do."""
     leaving = False
     """Whether the job was asked to leave: set by a signal's handler."""
 
@@ -81,6 +87,7 @@ class SavedState(JobState):
     def __init__(self, folder: Path, key: Mapping[str, Any], every: float) -> None:
         self.folder, self.key, self.every = folder, dict(key), every
         self.lock = Lock(folder)
+        self.curve = folder / "history.csv"
         self.step = 0  # the last that is saved
         self.spent: float | None = 0.0  # seconds of earlier attempts up to it; None: not recorded
         self.started = 0.0
@@ -224,7 +231,7 @@ class SavedState(JobState):
         """Delete the state: the job is done."""
         for file in (self.folder / "state.pt", *self.folder.glob("*.part")):
             file.unlink(missing_ok=True)
-        for name in ("attempts.json", "attempts.log"):
+        for name in ("attempts.json", "attempts.log", "history.csv"):
             (self.folder / name).unlink(missing_ok=True)
 
 

@@ -5,9 +5,8 @@ frames.safetensors with the first image of some classes on their way.
 """
 
 import argparse
-import csv
-import io
 from collections.abc import Mapping, Sequence
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +27,10 @@ from scdd.interop.buffer_files import buffer_files
 from scdd.interop.contents import require_planned
 from scdd.interop.replay_buffers import open_buffers
 from scdd.jobs import arguments, runtime
+from scdd.jobs.curve import csv_text
 from scdd.jobs.progress import say
 from scdd.jobs.saved import JobState
-from scdd.learn.engine import Content, Row, learn
+from scdd.learn.engine import COLUMNS, Content, learn
 from scdd.learn.learner import Task, Trajectories
 from scdd.learn.methods import engine
 from scdd.learn.real import RealImages
@@ -51,15 +51,6 @@ def start_images(dataset: Dataset, seen: Seen, params: Learn, ipc: int) -> Tenso
         in_random_order(dataset, label, params.seed)[:ipc] for label in range(len(info.classes))
     ]
     return seen.forwards(dataset.train.images(torch.cat(rows)))
-
-
-def history_csv(history: list[Row]) -> str:
-    """iteration, loss, student_lr; the last is blank where none is learned."""
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(["iteration", "loss", "student_lr"])
-    table.writerows([row.iteration, row.loss, row.student_lr] for row in history)
-    return text.getvalue()
 
 
 def _experts(
@@ -138,7 +129,7 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: 
         "compiled": args.compile,
         "env": runtime.environment(device),
     }
-    write_text(args.out / "history.csv", history_csv(learned.history))
+    write_text(args.out / "history.csv", csv_text(COLUMNS, map(astuple, learned.history)))
     pictures = Frames(seen.backwards(learned.frames), marks, names)
     save_frames(args.out / "frames.safetensors", pictures, slot=0, record=record)
     save_content(args.out, learned.last, info.classes, ipc, seen, record)

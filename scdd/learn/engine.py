@@ -8,10 +8,12 @@ import torch
 from torch import Tensor
 
 from scdd.errors import ScddError
+from scdd.jobs.curve import Curve
 from scdd.jobs.epochs import Epochs, Part
 from scdd.jobs.saved import JobState
 from scdd.learn.learner import Learner
 
+COLUMNS = ("iteration", "loss", "student_lr")
 CURVE = 200  # about as many iterations are in the history
 WAIT = 10  # steps on a GPU after which the loss is looked at; on the CPU it is after each
 
@@ -141,7 +143,7 @@ def learn(
     device = learner.images.device
     frames = torch.zeros(len(moments), len(shown), *learner.images.shape[1:], device=device)
     shown, places = shown.to(device), {moment: place for place, moment in enumerate(moments)}
-    history: list[tuple[int, float, float | None]] = []
+    curve = Curve("learn", COLUMNS, saved)
     total, count = torch.zeros((), device=device), [0]
     saved = saved or JobState()
     snapshots = Snapshots(saved)
@@ -149,7 +151,7 @@ def learn(
         **learner.state,
         "snapshots": snapshots,
         "frames": frames,
-        "history": history,
+        "history": curve,
         "total": total,
         "count": count,
     }
@@ -180,12 +182,12 @@ def learn(
         if iteration % every == 0 or iteration == iterations - 1:
             rate = learner.student_lr
             mean = total.item() / max(1, count[0])
-            history.append((iteration, mean, None if rate is None else rate.item()))
+            curve.add(iteration, mean, None if rate is None else rate.item())
         total.zero_()
         count[0] = 0
     watch.require_good()
     _require_finite(learner, too_large)
-    rows = [Row(*row) for row in history]
+    rows = [Row(*row) for row in curve.rows]
     return Learned(Content.of(learner), snapshots.contents, rows, frames.cpu())
 
 

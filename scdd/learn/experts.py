@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.func import functional_call, grad_and_value, vmap
 
 from scdd.errors import ScddError
+from scdd.jobs.curve import Curve
 from scdd.jobs.epochs import Epochs, Part
-from scdd.jobs.progress import say
 from scdd.jobs.rows import Rows
 from scdd.jobs.saved import JobState
 from scdd.learn.flat import Layout, flatten
@@ -105,7 +105,8 @@ def train(
     gradients = Gradients(network, together)
     rows = Rows(epochs[1] - epochs[0], saved or JobState())
     total = torch.zeros(len(experts), device=flat.device)
-    state: dict[str, Part] = {"flat": flat, "rows": rows, "total": total}
+    curve = Curve("experts", ("epoch", "lr", "loss"), saved)
+    state: dict[str, Part] = {"flat": flat, "rows": rows, "total": total, "curve": curve}
     steps = -(-len(real.split) // params.batch)
     run = Epochs("experts", rows.count, steps, saved, state, rows.new_parts)
     for row in run:
@@ -120,7 +121,7 @@ def train(
                 f"the experts' loss is not finite in epoch {epoch + 1}. Lower experts.lr "
                 f"({params.lr:g})."
             )
-        say(f"epoch {epoch + 1}: mean loss {mean:.3f}")
+        curve.add(epoch + 1, params.lr, mean)
         rows.add({"parameters": flat.cpu()[None]})
         total.zero_()
     return rows.tensors["parameters"]

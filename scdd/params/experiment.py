@@ -103,6 +103,11 @@ class Method(Section):
     experts: str | None = param(
         None, "a folder of the MTT authors' replay buffers, in place of experts trained here"
     )
+    sweep: Overrides = param(
+        {},
+        "lists of values where squeeze, probe, recover or learn have a value: {recover: {lr: [0.2, "
+        "0.4]}}; variants with one value each take the method's place",
+    )
     ipc: Annotated[tuple[Ipc, ...], MinLen(1), Distinct] | None = param(
         None, "fewer IPCs than the experiment's"
     )
@@ -155,6 +160,10 @@ class Machine(Section):
     )
     threads: Count = param(1, "CPU threads of a job; changes float rounding")
     save_every: Positive = param(300, "seconds between saves of a long job's state")
+    tensorboard: bool = param(
+        False,
+        "write the curves of long jobs to logs/tensorboard/ too, for TensorBoard",
+    )
     pass_width: Count | None = param(
         None,
         "images of a class in one pass of a recovery; null: one on the CPU, what fits on a GPU",
@@ -213,7 +222,9 @@ class Experiment(Section):
     coreset: Coreset = param(Coreset())
     forgetting: Overrides = param({}, "overrides for the training run")
     sampling: Sampling = param(Sampling())
-    protocol: dict[str, Overrides] = param({}, "overrides by protocol name")
+    protocol: dict[str, Overrides] = param(
+        {}, "overrides by protocol name; `sweep`, lists of values, as a method's"
+    )
     ablation: Ablation | None = param(None, "{method, protocol}: a table of differences from them")
     figures: Figures = param(Figures())
     machine: Machine = param(Machine())

@@ -1,10 +1,12 @@
 """From experiments to the plan: names resolved, presets filled in, every stage added once."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from scdd.artifacts.run import RESULTS
 from scdd.errors import ScddError, nearest
+from scdd.jobs.events import require_tensorboard
 from scdd.params.experiment import Ablation, Experiment, Method
 from scdd.params.learn import LEARNS, Experts
 from scdd.params.probe import Probe
@@ -23,6 +25,7 @@ from scdd.plan.plan import Plan
 from scdd.plan.presets import merge
 from scdd.plan.protocols import bundle, check_protocols, protocols_of, require_listed
 from scdd.plan.stages import STAGES
+from scdd.plan.sweeps import Sweep, expand
 
 Methods = list[tuple[Method, Kind]]
 
@@ -38,32 +41,39 @@ def build(experiments: Iterable[Experiment], *, check_files: bool = True) -> Pla
         if config.experiment in names:
             raise ScddError(f"two experiments are named {config.experiment!r}.")
         names.append(config.experiment)
-        _add(datasets.draft(plan, config, check_files))
+        expanded, sweeps = expand(config)
+        _add(datasets.draft(plan, expanded, check_files), sweeps)
         machine = config.machine.dump()
+        if config.machine.tensorboard:
+            require_tensorboard()
         if plan.machine not in ({}, machine):
             raise ScddError("machine: experiments that run together must have the same.")
         plan.machine = machine
     return plan
 
 
-def _add(draft: Draft) -> None:
+def _add(draft: Draft, sweeps: Sequence[Sweep]) -> None:
     """Add an experiment's artifacts to the plan."""
     methods = [(method, kind_of(method)) for method in draft.config.methods]
-    _check(draft, methods)
+    _check(draft, methods, sweeps)
+    draft.shared = {
+        name: sweep.name for sweep in sweeps if sweep.one_teacher for name in sweep.variants
+    }
     for method, kind in methods:
         if probe := kind.probe(draft, method):
-            draft.probes[method.name] = probe
+            draft.probes[draft.teacher_name(method)] = probe
     report = Report()
     for method, kind in methods:
         kind.add(draft, report, method)
-    _add_tables(draft, methods, report)
+    _add_tables(draft, methods, report, sweeps)
 
 
-def _check(draft: Draft, methods: Methods) -> None:
+def _check(draft: Draft, methods: Methods, sweeps: Sequence[Sweep]) -> None:
     """Check names, and every section of the configuration, used or not: a misspelt key must not
     wait for the day it is used."""
     config = draft.config
     names = [method.name for method, _ in methods]
+    names += [sweep.name for sweep in sweeps if sweep.kind == "method"]
     if len(set(names)) < len(names):
         raise ScddError("methods: a name appears twice; give each entry a name of its own.")
     titles = [title_of(method, kind) for method, kind in methods]
@@ -105,9 +115,10 @@ def _check_ablation(draft: Draft, methods: Methods, base: Ablation) -> None:
         )
 
 
-def _add_tables(draft: Draft, methods: Methods, report: Report) -> None:
+def _add_tables(draft: Draft, methods: Methods, report: Report, sweeps: Sequence[Sweep]) -> None:
     config, data, plan = draft.config, draft.data, draft.plan
     titles = {method.name: title_of(method, kind) for method, kind in methods}
+    titles |= {sweep.name: sweep.title for sweep in sweeps if sweep.one_teacher}
     probes = []
     for name, probe in draft.probes.items():
         backbone = plan.parent(probe, "backbone")
@@ -144,12 +155,28 @@ def _add_tables(draft: Draft, methods: Methods, report: Report) -> None:
         params["snapshots"] = report.snapshots
     if backbones:
         params |= {"backbones": backbones, "balance": config.informativeness.balance}
+    if sweeps:
+        _note_choice(draft, sweeps)
+        params["sweeps"] = [asdict(sweep) for sweep in sweeps]
     if config.ablation is not None:
         params["ablation"] = _ablation(draft, config.ablation)
     # what a column is called does not change its numbers
     headings = {name: stage.heading for name, stage in STAGES.items() if stage.heading}
     shown = {**params, "headings": headings}
     plan.add("tables", config.experiment, shown, {"data": data}, params)
+
+
+def _note_choice(draft: Draft, sweeps: Sequence[Sweep]) -> None:
+    """Say below the tables what choosing the best of a sweep means."""
+    swept = "; ".join(f"{sweep.title} over {' and '.join(sweep.keys)}" for sweep in sweeps)
+    draft.note(
+        f"Swept: {swept}. "
+        + (
+            "The best was not chosen on the test set."
+            if draft.config.dataset.holdout
+            else "The best of a sweep is chosen on the test set; with dataset.holdout it is not."
+        )
+    )
 
 
 def _ablation(draft: Draft, base: Ablation) -> dict[str, Any]:

@@ -27,6 +27,8 @@ NEUTRAL = (
     "scdd.jobs.devices",
     "scdd.jobs.signals",
     "scdd.jobs.progress",
+    "scdd.jobs.curve",
+    "scdd.jobs.events",
     "scdd.jobs.gpus",
     "scdd.errors",
 )

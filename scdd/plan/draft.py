@@ -7,7 +7,7 @@ from typing import Any
 
 from scdd.data.sets import Facts
 from scdd.params.base import Section, required
-from scdd.params.experiment import Experiment
+from scdd.params.experiment import Experiment, Method
 from scdd.plan.config import S, parse
 from scdd.plan.plan import Node, Plan
 from scdd.plan.presets import Preset, flatten, merge, preset, preset_names
@@ -20,7 +20,8 @@ class Draft:
     facts: the dataset's, without the images that are held out; resolution: pixels a side; family:
     whose published parameters apply ('cifar', 'tiny', 'imagenet', 'digits'); data: the dataset's
     node; tested_on: the student's parameter that says how validation images are cut; probes: the
-    probes of the methods that have one, by method; notes: sentences below the tables.
+    probes of the methods that have one, by `teacher_name`; notes: sentences below the tables;
+    shared: for variants that have one teacher together, what it is called.
     """
 
     plan: Plan
@@ -32,6 +33,7 @@ class Draft:
     tested_on: dict[str, int | None] = field(default_factory=dict)
     probes: dict[str, Node] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    shared: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def class_count(self) -> int:
@@ -42,6 +44,10 @@ class Draft:
         """The classes in order, None where only the files have their names."""
         known = self.data.params["classes"] or self.facts.classes
         return None if known is None or isinstance(known, int) else list(known)
+
+    def teacher_name(self, method: Method) -> str:
+        """What the method's own teacher is called: as the method, but where it is shared."""
+        return self.shared.get(method.name, method.name)
 
     def note(self, text: str) -> None:
         """Add a sentence below the tables, once."""

@@ -21,7 +21,8 @@ FKD_SHARD = 25  # epochs in one label file: 25 of ImageNet at IPC 50 are 2.4 GiB
 def teachers_of(draft: Draft, method: Method) -> tuple[str, ...]:
     """The methods whose probes label this method's images: those it names, its own, or the
     first there is."""
-    names = method.teacher or ((method.name,) if method.name in draft.probes else ())
+    own = draft.teacher_name(method)
+    names = method.teacher or ((own,) if own in draft.probes else ())
     names = names or tuple(draft.probes)[:1]
     if not names:
         raise ScddError(f"methods.{method.name}: needs a teacher, and no method has a probe.")

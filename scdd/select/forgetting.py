@@ -24,6 +24,7 @@ from scdd.data.batches import batch_count, views
 from scdd.data.source import Split, open_dataset
 from scdd.errors import ScddError
 from scdd.jobs import arguments, runtime
+from scdd.jobs.curve import Curve
 from scdd.jobs.epochs import Epochs, Part
 from scdd.jobs.progress import say
 from scdd.jobs.saved import JobState
@@ -105,13 +106,16 @@ def train(
     labels = split.labels.to(device)
     memory = Memory(len(split), device)
     total = torch.zeros((), device=device)
+    curve = Curve("forgetting", ("epoch", "lr", "loss"), saved)
     state: dict[str, Part] = {
         "network": network,
         "optimizer": optimizer,
         "total": total,
         "memory": vars(memory),
+        "curve": curve,
     }
-    run = Epochs("forgetting", params.epochs, batch_count(len(split), params.batch), saved, state)
+    steps = batch_count(len(split), params.batch)
+    run = Epochs("forgetting", params.epochs, steps, saved, state)
     for epoch in run:
         rate = stepped(epoch, params.epochs, params.lr, params.milestones, params.factor)
         optimizer.param_groups[0]["lr"] = rate
@@ -124,11 +128,13 @@ def train(
             loss.backward()
             optimizer.step()
             total += loss.detach()
-        if not math.isfinite(total.item()):  # the epoch's one wait for the device
+        mean = total.item() / steps  # the epoch's one wait for the device
+        if not math.isfinite(mean):
             raise ScddError(
                 f"the loss is not finite in epoch {epoch + 1} of {params.epochs}: lower "
                 f"forgetting.lr ({params.lr})."
             )
+        curve.add(epoch + 1, rate, mean)
         total.zero_()
     return memory.counts(params.epochs)
 

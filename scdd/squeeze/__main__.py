@@ -5,7 +5,6 @@ Several GPUs of one machine train it together, with the same batch and the same 
 `torchrun --nproc_per_node=N -m scdd.squeeze ...`, where the workflow's log shows the rest.
 """
 
-import csv
 import sys
 from argparse import Namespace
 from pathlib import Path
@@ -15,11 +14,12 @@ import torch
 from torch import Tensor
 
 from scdd.artifacts.config import Frozen
-from scdd.artifacts.files import replacing
+from scdd.artifacts.files import write_text
 from scdd.artifacts.network import Checkpoint, save_checkpoint
 from scdd.data.source import Dataset, open_dataset
 from scdd.errors import ScddError
 from scdd.jobs import arguments, runtime
+from scdd.jobs.curve import Row, csv_text
 from scdd.jobs.progress import say
 from scdd.jobs.saved import JobState
 from scdd.networks.resnet import backbone_state, build
@@ -38,11 +38,11 @@ def work(args: Namespace, config: Frozen, device: torch.device, saved: JobState)
         if processes.rank() > 0:
             return  # there is nothing to share
         state, source = import_backbone(args.checkpoint, config)
-        history: list[engine.Row] = []
+        history: list[Row] = []
     else:
         state, history = train_backbone(args, config, dataset, device, saved)
     if processes.rank() == 0:
-        write_history(args.history, history)
+        write_text(args.history, csv_text(engine.COLUMNS, history))
         save_backbone(args.out, state, config, dataset, device, source)
 
 
@@ -63,7 +63,7 @@ def import_backbone(
 
 def train_backbone(
     args: Namespace, config: Frozen, dataset: Dataset, device: torch.device, saved: JobState
-) -> tuple[dict[str, Tensor], list[engine.Row]]:
+) -> tuple[dict[str, Tensor], list[Row]]:
     """The trained backbone's tensors, and the history of its epochs; untrained: none.
 
     Raises ScddError if the loss is not finite; the last good backbone is then in --work.
@@ -110,14 +110,6 @@ def save_backbone(
     architecture, classes = Network.of(config.params), dataset.info.classes
     backbone = Checkpoint("backbone", architecture, classes, state, config.digest, source)
     save_checkpoint(path, backbone, runtime.environment(device))
-
-
-def write_history(path: Path, history: list[engine.Row]) -> None:
-    """CSV with the columns epoch, lr, loss, knn; knn is blank where it was not measured."""
-    with replacing(path) as temporary, temporary.open("w", newline="") as file:
-        rows = csv.writer(file, lineterminator="\n")
-        rows.writerow(["epoch", "lr", "loss", "knn"])
-        rows.writerows(history)
 
 
 def main(argv: list[str] | None = None) -> int:

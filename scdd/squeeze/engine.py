@@ -12,8 +12,8 @@ from scdd.artifacts.dataset import DatasetInfo
 from scdd.data.source import Split
 from scdd.errors import ScddError
 from scdd.jobs.capture import Compiled, captured
+from scdd.jobs.curve import Curve, Row
 from scdd.jobs.epochs import Epochs, Part
-from scdd.jobs.progress import say
 from scdd.jobs.saved import JobState
 from scdd.networks.resnet import ResNet, backbone_state
 from scdd.networks.schedules import half_cosine, warm_cosine
@@ -22,7 +22,7 @@ from scdd.squeeze import knn, processes
 from scdd.squeeze.optimizers import optimizer
 from scdd.squeeze.views import Crop, batches
 
-Row = tuple[int, float, float, float | None]  # epoch, learning rate, loss, k-NN accuracy
+COLUMNS = ("epoch", "lr", "loss", "knn")
 
 
 @dataclass(frozen=True)
@@ -162,9 +162,7 @@ def knn_accuracy(
         return None
     if processes.rank() > 0:  # the first is waited for
         return None
-    accuracy = knn.accuracy(network, split, info, next(network.parameters()).device)
-    say(f"squeeze: epoch {done}, k-NN {accuracy:.1f} % of held-out training images")
-    return accuracy
+    return knn.accuracy(network, split, info, next(network.parameters()).device)
 
 
 def train(
@@ -180,10 +178,11 @@ def train(
 ) -> list[Row]:
     """Train `method`, of which `network` is a part, in place on the device.
 
-    Returns (epoch from 1, its first learning rate, mean loss, k-NN accuracy or None) for each
-    epoch. crops: how each of the views is made. A last batch that is not full is dropped. saved:
-    where to resume from, and where to leave the state. compiled: see `scdd.jobs.capture`;
-    torch.compile rounds differently. Raises Diverged, and ScddError as `steps_an_epoch` does.
+    Returns for each epoch a row of COLUMNS: the epoch from 1, its first learning rate, mean loss,
+    k-NN accuracy or None. crops: how each of the views is made. A last batch that is not full is
+    dropped. saved: where to resume from, and where to leave the state. compiled: see
+    `scdd.jobs.capture`; torch.compile rounds differently. Raises Diverged, and ScddError as
+    `steps_an_epoch` does.
     """
     if processes.count() > 1:
         saved = processes.SharedState(saved or JobState())
@@ -205,10 +204,10 @@ def train(
     )
     slope = slope_of(method, params.precision, device, compiled)
     losses = torch.zeros(per_epoch, device=device)
-    history: list[Row] = []
+    curve = Curve("squeeze", COLUMNS, saved)
     last_good = {key: tensor.clone() for key, tensor in backbone_state(network).items()}
     state: dict[str, Part] = {
-        "history": history,
+        "history": curve,
         "method": method,
         "optimizer": optimize,
         "losses": losses,
@@ -232,7 +231,7 @@ def train(
         if not bool(sums.isfinite().all()):
             raise Diverged(epoch + 1, last_good)
         accuracy = knn_accuracy(network, split, info, params, epoch)
-        history.append((epoch + 1, rate(epoch * per_epoch), losses.mean().item(), accuracy))
+        curve.add(epoch + 1, rate(epoch * per_epoch), losses.mean().item(), accuracy)
         for key, tensor in weights.items():
             last_good[key].copy_(tensor)
-    return history
+    return curve.rows

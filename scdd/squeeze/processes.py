@@ -74,6 +74,7 @@ class SharedState(JobState):
 
     def __init__(self, saved: JobState) -> None:
         self.saved = saved
+        self.curve, self.events = saved.curve, saved.events
         contents: list[Any] = [saved.content]
         distributed.broadcast_object_list(contents)
         self.content = contents[0]

@@ -158,7 +158,7 @@ def test_processes_that_are_asked_to_leave_go_on_together(data: Path) -> None:
     running = started(command)
     assert running.stderr is not None
     for line in running.stderr:
-        if "epoch 3, k-NN" in line:
+        if "epoch 3, " in line and "k-NN" in line:
             break
     running.send_signal(signal.SIGTERM)
     errors = running.communicate()[1]

@@ -43,12 +43,12 @@ class Recovery(Distilled):
         return probed(draft, squeeze, network, method.squeeze, method.probe)
 
     def source(self, draft: Draft, method: Method, ipc: int) -> Node:
-        title, teacher = title_of(method, self), draft.probes[method.name]
+        title, teacher = title_of(method, self), draft.probes[draft.teacher_name(method)]
         recover = recover_params(draft, self.preset_of(method), method.recover)
         if method.preset:
             draft.note(f"{title}: recovered with the values of {method.preset}.")
         if method.committee:
-            names = " and ".join([method.name, *method.committee])
+            names = " and ".join([draft.teacher_name(method), *method.committee])
             draft.note(f"{title}: recovered from the teachers of {names}.")
         _require_images(draft, method, recover, ipc)
         parents = {"teacher": teacher, **_committee(draft, method)}
@@ -86,7 +86,7 @@ def _require_images(draft: Draft, method: Method, recover: Recover, ipc: int) ->
 
 def _committee(draft: Draft, method: Method) -> Mapping[str, Node]:
     """The probes of other methods that images are recovered from as well, by role."""
-    others = [name for name in draft.probes if name != method.name]
+    others = [name for name in draft.probes if name != draft.teacher_name(method)]
     for name in method.committee:
         if name not in others:
             raise ScddError(

@@ -22,6 +22,7 @@ from scdd.report.sections import (
     recovery_strips,
     snapshots,
     students,
+    sweeps,
 )
 
 SECTIONS = (
@@ -30,6 +31,7 @@ SECTIONS = (
     snapshots.SECTION,
     costs.SECTION,
     ablation.SECTION,
+    sweeps.SECTION,
     label_sizes.SECTION,
     image_grids.SECTION,
     recovery_strips.SECTION,
