@@ -14,7 +14,8 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
-PARTS = ("Snakefile", "rules", "scdd", "profiles", "slurm", "envs")
+PARTS = ("Snakefile", "rules", "scdd", "profiles", "slurm", "envs", "snakemake_logger_plugin_scdd")
+OWN_LINES = "--logger-scdd-own-lines"  # of Snakemake: they name the rule of each job
 MADE = ("*.safetensors", "*.json", "*.csv", "*.md", "*.tex", "*.sha256")
 OTHERS = shutil.ignore_patterns("__pycache__", "cluster.yaml")  # the user's, not the project's
 
@@ -71,7 +72,7 @@ class Checkout:
         (self.folder / "config.yaml").write_text(yaml.safe_dump(config))
 
     def command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
+        return [sys.executable, "-m", "snakemake", "--cores", "2", OWN_LINES, *arguments]
 
     @property
     def environment(self) -> dict[str, str]:
