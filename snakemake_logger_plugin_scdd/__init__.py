@@ -7,6 +7,7 @@ lines of Snakemake's get those, and so do dry runs, reports, and all that is no 
 
 import logging
 import os
+import re
 import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -29,23 +30,23 @@ HIDDEN = {
     LogEvent.PROGRESS,
     LogEvent.RULEGRAPH,
 }
-NOISE = (
-    "Assuming unrestricted shared filesystem",
-    "Building DAG of jobs",
-    "Using shell",
-    "Conda environments: ignored",
-    "Group jobs: inactive",
-    "Select jobs to execute",
-    "Trying to restart job",
-    "Removing output files of failed job",
-    "Touching output file",
-    "Elapsed time",
-    "Shutting down",
-    "Job rate limit reached",
-    "Exiting because a job execution failed",
-    "WorkflowError:\nAt least one job did not complete",
-    "SLURM run ID",
-    "Job ",
+NOISE = re.compile(
+    r"Assuming unrestricted shared filesystem"
+    r"|Building DAG of jobs"
+    r"|Using shell"
+    r"|Conda environments: ignored"
+    r"|Group jobs: inactive"
+    r"|Select jobs to execute"
+    r"|Trying to restart job"
+    r"|Removing output files of failed job"
+    r"|Touching output file"
+    r"|Elapsed time"
+    r"|Shutting down"
+    r"|Job rate limit reached"
+    r"|Exiting because a job execution failed"
+    r"|WorkflowError:\nAt least one job did not complete"
+    r"|SLURM run ID"
+    r"|Job \d+ has been submitted"
 )
 ACCOUNT = "Complete log(s): "
 FAILED_COMMAND = "CalledProcessError"  # JOB_ERROR follows, with the job's log
@@ -101,7 +102,7 @@ class LogHandler(LogHandlerBase):
             self._show_own(record)
         elif event == LogEvent.RUN_INFO and PLAN in os.environ:
             self._begin(record)
-        elif event in HIDDEN or text.startswith(NOISE):
+        elif event in HIDDEN or NOISE.match(text):
             self.is_cluster |= hasattr(record, "nodes")
         elif text.startswith(ACCOUNT):
             self.account = text.removeprefix(ACCOUNT)
