@@ -7,7 +7,6 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from scdd.console.lines import Lines
 from scdd.console.run import Job, Run
 from scdd.console.words import joined, lasting, still
 
@@ -15,8 +14,8 @@ WIDTH = 20  # characters of a bar
 OTHERS = 6  # lines of a terminal that are not for the bars of jobs
 
 
-class Bars(Lines):
-    """is_cluster: whether a job waits in a queue until its log is there."""
+class Bars:
+    """A screen with bars. is_cluster: whether a job waits in a queue until its log is there."""
 
     has_bars = True
 

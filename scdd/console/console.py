@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
-from scdd.console.lines import Lines
+from scdd.console.lines import Lines, Screen
 from scdd.console.run import Job, Run, seconds_before
 from scdd.console.words import joined, lasting, still, tail, told
 from scdd.plan.load import VARIABLE, thaw
@@ -27,7 +27,7 @@ def stage_of(rule: str) -> str | None:
     return max(stages, key=len, default=None)
 
 
-def screen(stream: TextIO, run: Run, *, has_colour: bool, is_cluster: bool) -> Lines:
+def screen(stream: TextIO, run: Run, *, has_colour: bool, is_cluster: bool) -> Screen:
     """Bars on a terminal, lines elsewhere."""
     if not stream.isatty() or os.environ.get("TERM") == "dumb":
         return Lines(stream)
