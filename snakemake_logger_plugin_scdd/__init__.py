@@ -49,6 +49,7 @@ NOISE = re.compile(
     r"|Job \d+ has been submitted"
 )
 ACCOUNT = "Complete log(s): "
+EMPTY = ("", "None")  # Snakemake logs None, and the queue before this handler makes it a word
 FAILED_COMMAND = "CalledProcessError"  # JOB_ERROR follows, with the job's log
 
 
@@ -130,7 +131,7 @@ class LogHandler(LogHandlerBase):
                 console.fails(record.jobid, record.rule_name, record.log, record.rule_msg or "")
             case LogEvent.ERROR if FAILED_COMMAND in text:
                 pass
-            case _:
+            case _ if text not in EMPTY:
                 style = "red" if record.levelno >= logging.ERROR else ""
                 console.say(self.format(record), style)
 

@@ -156,6 +156,23 @@ def test_a_failed_job_shows_the_end_of_its_log(
     ]
 
 
+def test_a_job_that_was_asked_to_leave_has_not_failed(
+    snakemake: Snakemake, plan: Plan, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = Path(log_of(plan, "recover", "slots_0000-0000"))
+    log.parent.mkdir(parents=True)
+    log.write_text("12:00:00 asked to leave; saved\n12:00:00 left after 8.0 s, peak memory\n")
+    snakemake.begin()
+    snakemake.start(4, "recover", str(log))
+    snakemake.fail(4, "recover", str(log))
+    snakemake.handler.close()
+    assert without_time(capsys.readouterr().err)[2:] == [
+        "stopped after 0 s: recover SC-DD, digits, image 0",
+        "Not finished: 0 of 4 jobs are done · 0 s",
+        "What is done is kept. Run snakemake again to go on.",
+    ]
+
+
 def test_a_failed_target_is_told_too(
     snakemake: Snakemake, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,7 +9,7 @@ from typing import TextIO
 
 from scdd.console.lines import Lines, Screen
 from scdd.console.run import Job, Run, seconds_before
-from scdd.console.words import joined, lasting, still, tail, told
+from scdd.console.words import joined, lasting, still, tail, told, was_stopped
 from scdd.plan.load import VARIABLE, thaw
 from scdd.plan.plan import Plan
 from scdd.plan.stages import STAGES
@@ -84,12 +84,14 @@ class Console:
 
     def fails(self, number: int, rule: str, logs: Sequence[str], message: str) -> None:
         """message: what else is known of it, if anything."""
+        is_stopped = any(was_stopped(Path(log)) for log in logs)
+        said = "stopped" if is_stopped else "FAILED"
         if number in self.run.running:
-            job, seconds = self.run.fail(number)
-            said = f"FAILED after {lasting(self._seconds(job, seconds))}: {job.words}"
+            job, seconds = self.run.fail(number, is_stopped=is_stopped)
+            said = f"{said} after {lasting(self._seconds(job, seconds))}: {job.words}"
         else:
-            said = f"FAILED: {rule}"
-        ends = [line for log in logs for line in tail(Path(log))]
+            said = f"{said}: {rule}"
+        ends = [] if is_stopped else [line for log in logs for line in tail(Path(log))]
         self.say("\n".join([said, *filter(None, [message]), *ends]), "red")
 
     def close(self, account: str) -> None:

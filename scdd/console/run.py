@@ -1,10 +1,11 @@
 """A run: which of its jobs run, how many are left, and how long that may take."""
 
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from statistics import fmean
 
@@ -14,7 +15,8 @@ from scdd.jobs.costs import FOLDER, load_cost
 from scdd.jobs.progress import Standing
 from scdd.plan.plan import Plan
 
-SAMPLE = 20  # costs of earlier jobs of a stage that are read
+SAMPLE = 20  # costs of earlier jobs of a stage that are read: the newest
+MOST = 1000  # among so many, of each stage and dataset
 START = 3.0  # seconds in which a program starts, which its cost does not count
 LOOK_EVERY = 5.0  # seconds between two looks into a log, to which a line is added every 10 s
 
@@ -56,7 +58,8 @@ class Run:
         self.began = clock()
         self.running: dict[int, Job] = {}
         self.failed: dict[int, Job] = {}  # and not tried again
-        self.took: dict[str, list[float]] = defaultdict(list)
+        self.stopped: dict[int, Job] = {}  # before they were done, since they were asked to
+        self.took: dict[str, list[float]] = {stage: [] for stage in counts}
         self.looks: dict[Path, tuple[float, Standing | None]] = {}
 
     @property
@@ -68,7 +71,8 @@ class Run:
         return self.clock() - self.began
 
     def start(self, number: int, stage: str, words: str, log: Path) -> Job:
-        is_again = self.failed.pop(number, None) is not None
+        before = [ended.pop(number, None) for ended in (self.failed, self.stopped)]
+        is_again = any(before)
         self.running[number] = Job(stage, words, log, self.clock(), is_again)
         return self.running[number]
 
@@ -76,13 +80,14 @@ class Run:
         """The job, and the seconds that it took."""
         job = self.running.pop(number)
         seconds = self.clock() - job.since
-        self.took[job.stage].append(seconds)
+        self.took.setdefault(job.stage, []).append(seconds)
         self.to_do[job.stage] -= 1
         return job, seconds
 
-    def fail(self, number: int) -> tuple[Job, float]:
-        """The job, and the seconds after which it failed."""
-        job = self.failed[number] = self.running.pop(number)
+    def fail(self, number: int, *, is_stopped: bool = False) -> tuple[Job, float]:
+        """The job, and the seconds after which it failed, or was stopped."""
+        job = self.running.pop(number)
+        (self.stopped if is_stopped else self.failed)[number] = job
         return job, self.clock() - job.since
 
     def standing(self, job: Job) -> Standing | None:

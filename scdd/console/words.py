@@ -42,6 +42,12 @@ def tail(log: Path) -> list[str]:
     return [f"  the end of {log}:", *(f"    {line}" for line in lines[-TAIL:])] if lines else []
 
 
+def was_stopped(log: Path) -> bool:
+    """Whether a program says in its last line that it was asked to leave, or interrupted."""
+    last = "".join(last_lines(log)[-1:])
+    return last == "KeyboardInterrupt" or re.match(r"[\d:]{8} left after ", last) is not None
+
+
 def told(log: Path) -> float | None:
     """The seconds that a program says it took, in the last lines of its log."""
     for line in reversed(last_lines(log)):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from scdd.console.run import Left
-from scdd.console.words import joined, lasting, still, tail, told
+from scdd.console.words import joined, lasting, still, tail, told, was_stopped
 
 
 @pytest.mark.parametrize(
@@ -51,3 +51,19 @@ def test_what_a_program_says_it_took(tmp_path: Path) -> None:
     assert told(log) == 38.5
     log.write_text("12:00:00 begins at step 0\n")
     assert told(log) is None
+
+
+@pytest.mark.parametrize(
+    ("last", "stopped"),
+    [
+        ("12:00:40 left after 38.5 s, peak memory 5 MiB", True),
+        ("KeyboardInterrupt", True),
+        ("12:00:40 failed after 38.5 s, peak memory 5 MiB", False),
+        ("ValueError", False),
+    ],
+)
+def test_whether_a_program_was_stopped(last: str, stopped: bool, tmp_path: Path) -> None:
+    log = tmp_path / "recover.log"
+    log.write_text(f"12:00:00 begins at step 0\n{last}\n")
+    assert was_stopped(log) is stopped
+    assert not was_stopped(tmp_path / "none.log")
