@@ -117,7 +117,7 @@ def test_the_run_is_over_when_its_last_job_is_done_whatever_the_targets_do(
     snakemake.end(1)
     assert without_time(capsys.readouterr().err)[-2:] == [
         "done: draw tables and figures of digits · 0 s · 1 of 1",
-        "All 1 jobs are done · 0 s",
+        "All jobs are done · 0 s",
     ]
     snakemake.start(0, "all", "logs/all.log")
     snakemake.end(0)
@@ -149,7 +149,7 @@ def test_a_failed_job_shows_the_end_of_its_log(
         "starts again: recover SC-DD, digits, image 0",
         "FAILED after 0 s: recover SC-DD, digits, image 0",
         *end,
-        "Not finished: 0 of 4 jobs are done · 1 failed · 0 s",
+        "Not finished: 0 of 4 jobs done · 1 failed · 0 s",
         f"  failed: recover SC-DD, digits, image 0 ({log})",
         "Snakemake's own account: /here/x.snakemake.log",
         "What is done is kept. Run snakemake again to go on.",
@@ -168,7 +168,7 @@ def test_a_job_that_was_asked_to_leave_has_not_failed(
     snakemake.handler.close()
     assert without_time(capsys.readouterr().err)[2:] == [
         "stopped after 0 s: recover SC-DD, digits, image 0",
-        "Not finished: 0 of 4 jobs are done · 0 s",
+        "Not finished: 0 of 4 jobs done · 0 s",
         "What is done is kept. Run snakemake again to go on.",
     ]
 
@@ -281,7 +281,7 @@ def test_a_terminal_has_bars_below_the_lines(plan: Plan, monkeypatch: pytest.Mon
     assert "✓ recover SC-DD, digits, image 0 · 0 s" in printed
     assert "starts:" not in printed
     assert "100 %" in printed
-    assert printed.rstrip().endswith("All 2 jobs are done · 0 s\x1b[0m")
+    assert printed.rstrip().endswith("All jobs are done · 0 s\x1b[0m")
     assert printed.count("\x1b[?25l") == printed.count("\x1b[?25h") == 1  # the cursor is back
 
 

@@ -8,7 +8,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from scdd.console.run import Job, Run
-from scdd.console.words import joined, lasting, still
+from scdd.console.words import counted, joined, lasting, still
 
 WIDTH = 20  # characters of a bar
 OTHERS = 6  # lines of a terminal that are not for the bars of jobs
@@ -48,7 +48,7 @@ class Bars:
         share = f"{100 * self.run.done // self.run.total} %"
         times = joined(share, lasting(self.run.elapsed), still(self.run.left()))
         bar = ProgressBar(self.run.total, self.run.done, WIDTH)
-        rows.add_row(f"{self.run.done} of {self.run.total} jobs", bar, times, style="bold")
+        rows.add_row(f"{self.run.done} of {counted(self.run.total)}", bar, times, style="bold")
         return rows
 
     def _job(self, job: Job) -> tuple[ProgressBar | str, str]:

@@ -9,7 +9,7 @@ from typing import TextIO
 
 from scdd.console.lines import Lines, Screen
 from scdd.console.run import Job, Run, seconds_before
-from scdd.console.words import joined, lasting, still, tail, told, was_stopped
+from scdd.console.words import counted, joined, lasting, still, tail, told, was_stopped
 from scdd.plan.load import VARIABLE, thaw
 from scdd.plan.plan import Plan
 from scdd.plan.stages import STAGES
@@ -55,7 +55,7 @@ class Console:
         self.screen = screen(stream, self.run, has_colour=has_colour, is_cluster=is_cluster)
         self.is_over = self.run.total == 0
         names = ", ".join(node.label for node in self.plan.of("tables"))
-        to_do = f"{self.run.total} jobs to do" if self.run.total else "nothing to do"
+        to_do = f"{counted(self.run.total)} to do" if self.run.total else "nothing to do"
         self.screen.say(joined(f"{names}: {to_do}", still(self.run.left())))
 
     def say(self, text: str, style: str = "") -> None:
@@ -75,12 +75,14 @@ class Console:
         if number not in self.run.running:
             return
         job, seconds = self.run.end(number)
-        left = "" if self.screen.has_bars else still(self.run.left())
-        count = "" if self.screen.has_bars else f"{self.run.done} of {self.run.total}"
-        done = f"{'✓' if self.screen.has_bars else 'done:'} {job.words}"
-        self.say(joined(done, lasting(self._seconds(job, seconds)), count, left))
+        took = lasting(self._seconds(job, seconds))
+        if self.screen.has_bars:
+            self.say(joined(f"✓ {job.words}", took))
+        else:
+            count = f"{self.run.done} of {self.run.total}"
+            self.say(joined(f"done: {job.words}", took, count, still(self.run.left())))
         if self.run.done == self.run.total:
-            self._over(f"All {self.run.total} jobs are done", "bold green")
+            self._over("All jobs are done", "bold green")
 
     def fails(self, number: int, rule: str, logs: Sequence[str], message: str) -> None:
         """message: what else is known of it, if anything."""
@@ -98,7 +100,7 @@ class Console:
         """Say how it ended, if it did not end well. account: the file with Snakemake's own."""
         if not self.is_over:
             run = self.run
-            count = f"Not finished: {run.done} of {run.total} jobs are done"
+            count = f"Not finished: {run.done} of {counted(run.total)} done"
             failed = f"{len(run.failed)} failed" if run.failed else ""
             words = [f"  failed: {job.words} ({job.log})" for job in run.failed.values()]
             hints = [f"Snakemake's own account: {account}"] if account else []

@@ -141,9 +141,8 @@ def seconds_before(plan: Plan, results: Path = RESULTS) -> dict[str, float]:
         labels = {plan.data_of(node).label for node in plan.of(stage)}
         if stage == "tables":  # they are named after experiments
             labels = {node.label for node in plan.of(stage)}
-        files = [
-            file for label in labels for file in results.glob(f"{stage}/{label}-*/{FOLDER}/*.json")
-        ]
+        patterns = [f"{stage}/{label}-*/{FOLDER}/*.json" for label in labels]
+        files = [file for each in patterns for file in islice(results.glob(each), MOST)]
         files.sort(key=lambda file: file.stat().st_mtime)
         costs = []
         for file in files[-SAMPLE:]:

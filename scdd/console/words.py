@@ -31,6 +31,10 @@ def still(left: Left | None) -> str:
     return f"{'about' if left.is_all else 'at least'} {lasting(left.seconds)} left"
 
 
+def counted(jobs: int) -> str:
+    return f"{jobs} job{'' if jobs == 1 else 's'}"
+
+
 def joined(*parts: str) -> str:
     """What is not empty, with dots between."""
     return " · ".join(filter(None, parts))
