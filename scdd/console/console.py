@@ -16,7 +16,7 @@ from scdd.plan.stages import STAGES
 from scdd.plan.wording import PARTS, describe
 
 FREEZE = "freeze"  # the jobs that write what an artifact is made with: a moment each
-BRIEF = 30.0  # seconds; that such a job starts is not said, only that it is done
+BRIEF = 120.0  # seconds; that such a job starts is not said, only that it is done
 RANGE = re.compile(rf"({'|'.join(PARTS)})_(\d+-\d+)")
 
 
