@@ -99,7 +99,7 @@ class Run:
         return standing
 
     def left(self) -> Left | None:
-        """An estimate; None where nothing is known yet.
+        """An estimate; None where at least half of the jobs that are left cannot be told.
 
         A job that runs takes as long as its log says, or as its stage says less what it took so
         far. A job that waits takes the mean of those of its stage that have ended in this run, or
@@ -108,13 +108,13 @@ class Run:
         """
         running = [self._left_of(job) for job in self.running.values()]
         waiting = self.to_do - Counter(job.stage for job in self.running.values())
-        known = {stage: self.usual(stage) for stage in waiting}
-        seconds = [s for s in running if s is not None]
-        work = sum(seconds) + sum(waiting[stage] * (s or 0.0) for stage, s in known.items())
-        if not seconds and not any(known.values()):
+        usual = {stage: self.usual(stage) for stage in waiting}
+        unknown = running.count(None) + sum(waiting[s] for s in usual if usual[s] is None)
+        if 2 * unknown >= len(running) + waiting.total():
             return None
-        is_all = None not in running and None not in known.values()
-        return Left(max([work / self._at_once(), *seconds]), is_all)
+        seconds = [each for each in running if each is not None]
+        work = sum(seconds) + sum(waiting[stage] * (each or 0.0) for stage, each in usual.items())
+        return Left(max([work / self._at_once(), *seconds]), unknown == 0)
 
     def usual(self, stage: str) -> float | None:
         """Seconds of a job of a stage; None where no one is known."""

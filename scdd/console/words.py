@@ -26,7 +26,7 @@ def lasting(seconds: float) -> str:
 
 def still(left: Left | None) -> str:
     """How long it may take: empty where nobody knows, `at least` where it is not known of all."""
-    if left is None or (round(left.seconds) == 0 and not left.is_all):
+    if left is None:
         return ""
     return f"{'about' if left.is_all else 'at least'} {lasting(left.seconds)} left"
 

@@ -54,9 +54,18 @@ def test_or_of_those_of_earlier_runs(clock: Clock) -> None:
     assert run.left() == Left(2 * 40.0 + 3 * 5.0, is_all=True)
 
 
-def test_a_stage_of_which_nothing_is_known_makes_it_a_least(clock: Clock) -> None:
-    run = Run({"recover": 2, "relabel": 3}, {"recover": 40.0}, clock)
-    assert run.left() == Left(80.0, is_all=False)
+@pytest.mark.parametrize(("unknown", "left"), [(1, Left(80.0, is_all=False)), (2, None)])
+def test_a_stage_of_which_nothing_is_known_makes_it_a_least(
+    unknown: int, left: Left | None, clock: Clock
+) -> None:
+    run = Run({"recover": 2, "relabel": unknown}, {"recover": 40.0}, clock)
+    assert run.left() == left
+
+
+def test_at_its_end_nothing_is_left(clock: Clock) -> None:
+    run = Run({"recover": 1}, {}, clock)
+    do(run, clock, "recover", 5.0)
+    assert run.left() is None
 
 
 def test_as_many_jobs_run_at_once_as_before(clock: Clock) -> None:
