@@ -14,7 +14,8 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
-PARTS = ("Snakefile", "rules", "scdd", "profiles", "slurm", "envs")
+PARTS = ("Snakefile", "rules", "scdd", "profiles", "slurm", "envs", "snakemake_logger_plugin_scdd")
+OWN_LINES = "--logger-scdd-own-lines"  # of Snakemake: they name the rule of each job
 MADE = ("*.safetensors", "*.json", "*.csv", "*.md", "*.tex", "*.sha256")
 OTHERS = shutil.ignore_patterns("__pycache__", "cluster.yaml")  # the user's, not the project's
 
@@ -66,6 +67,7 @@ class Checkout:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.printed = ""  # by the run of `finished`
 
     def configure(self, config: dict[str, Any]) -> None:
         (self.folder / "config.yaml").write_text(yaml.safe_dump(config))
@@ -78,10 +80,11 @@ class Checkout:
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         return {**os.environ, "PATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
 
-    def run(self, *arguments: str, fails: bool = False) -> str:
-        """Run Snakemake; returns all it printed."""
+    def run(self, *arguments: str, fails: bool = False, own_lines: bool = True) -> str:
+        """Run Snakemake; returns all it printed: its own lines, or those of our console."""
+        shown = [OWN_LINES] if own_lines else []
         done = subprocess.run(
-            self.command(*arguments),
+            self.command(*shown, *arguments),
             cwd=self.folder,
             env=self.environment,
             capture_output=True,
@@ -136,7 +139,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     """A checkout in which the small experiment has run. Not to be changed: see `again`."""
     checkout = new_checkout(tmp_path_factory.mktemp("workflow") / "finished")
     checkout.configure(TINY)
-    checkout.run()
+    checkout.printed = checkout.run(own_lines=False)
     return checkout
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from conftest import ROOT, TINY, Checkout, content, new_checkout
+from conftest import OWN_LINES, ROOT, TINY, Checkout, content, new_checkout
 from safetensors.torch import load_file
 
 from scdd.artifacts.tensors import load
@@ -232,7 +232,7 @@ def test_an_edit_while_jobs_wait_changes_nothing_of_the_run(
     tiny["probe"]["lr"] = 2
     again.configure(tiny)
     running = subprocess.Popen(
-        again.command("--cores", "1"),
+        again.command("--cores", "1", OWN_LINES),
         cwd=again.folder,
         env=again.environment,
         stdout=subprocess.PIPE,
@@ -302,6 +302,31 @@ def test_every_job_leaves_what_it_took_where_the_table_looks_for_it(finished: Ch
     assert {line.split(",")[6]: float(line.split(",")[9]) for line in costs} == {
         stage: pytest.approx(sum(jobs)) for stage, jobs in took.items()
     }
+
+
+def test_in_a_pipe_a_run_is_told_in_plain_lines_and_words(finished: Checkout) -> None:
+    assert "\x1b" not in finished.printed
+    clock = r"^\d\d:\d\d:\d\d "
+    told = [line[9:] for line in finished.printed.splitlines() if re.match(clock, line)]
+    assert told[0] == "tiny: 8 jobs to do"
+    done = [re.split(" · ", line)[0] for line in told if line.startswith("done: ")]
+    assert done == [
+        "done: read the dataset digits",
+        "done: squeeze SC-DD, digits, MoCo v2, resnet10-w0.125, 1 epoch",
+        "done: probe SC-DD, digits, MoCo v2, resnet10-w0.125, 1 epoch",
+        "done: recover SC-DD, digits, image 0",
+        "done: collect SC-DD, digits, IPC 1",
+        "done: relabel SC-DD, digits, IPC 1, epochs 0–99",
+        "done: validate SC-DD, digits, IPC 1, resnet10-w0.125, seed 0, 1 epoch",
+        "done: draw tables and figures of tiny",
+    ]
+    assert [line.replace("done", "starts") for line in done] == [
+        line for line in told if line.startswith("starts: ")
+    ]
+    assert told[-1].startswith("All jobs are done · ")
+    assert not re.search(
+        r"rule|freeze|results/(?!tables)", finished.printed.partition("# digits")[0]
+    )
 
 
 def test_report_holds_the_tables_and_figures(finished: Checkout) -> None:

@@ -21,7 +21,7 @@ from typing import Any
 import one_node
 import pytest
 import yaml
-from conftest import ROOT, TINY, Checkout
+from conftest import OWN_LINES, ROOT, TINY, Checkout
 
 ACCOUNTING = bool(os.environ.get("SCDD_TEST_ACCOUNTING"))
 PATIENCE = 240  # seconds for one recovery, whatever happens to it
@@ -86,7 +86,10 @@ class Recovery:
     def start_driver(self) -> None:
         with self.log.open("a") as log:
             self.driver = subprocess.Popen(
-                ["nice", *self.checkout.command(*THE_RECOVERY)],  # the experiment goes first
+                [
+                    "nice",
+                    *self.checkout.command(OWN_LINES, *THE_RECOVERY),
+                ],  # the experiment goes first
                 cwd=self.checkout.folder,
                 env=self.checkout.environment,
                 stdout=log,
@@ -266,7 +269,9 @@ def test_a_recovery_ends_the_same_whatever_happens(
     logs = recovery.checkout.folder.glob("logs/recover/*/*.log")
     said = max(logs, key=lambda log: log.stat().st_mtime).read_text()
     # nothing is repeated but the work since the last saved state
-    assert re.search(r"^begins at step [1-9]|^finished by an earlier", said, re.MULTILINE), said
+    assert re.search(
+        r"^[\d:]{8} (begins at step [1-9]|finished by an earlier)", said, re.MULTILINE
+    ), said
     assert not (recovery.checkout.folder / "work").exists()
     images = {file: content for file, (content, _) in recovery.checkout.files(IMAGES).items()}
     assert images == {file: content for file, (content, _) in undisturbed.files(IMAGES).items()}
