@@ -3,6 +3,8 @@
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,10 @@ from scdd.params.protocol import Relabel
 from scdd.plan.identity import digest
 from scdd.plan.stages import EXPERTS, IMAGES, LABELS, PAGES, STAGES
 from scdd.report.sections import pages
+
+# in a report's parameters: what has a method's title, and the file of measures of what it is about
+ROWS = ("cells", "snapshots", "verified", "probes", "backbones")
+BORROWERS = ("relabel", "coreset", "verify")  # they use a teacher that was made for others
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,14 @@ class Node:
         """The content of the artifact's config.json: `scdd.artifacts.config.Frozen`."""
         parents = {role: key.rpartition("-")[2] for role, key in self.parents.items()}
         return {**asdict(self), "parents": parents, "version": STAGES[self.stage].version}
+
+
+@dataclass(frozen=True)
+class Use:
+    """What an artifact is made for: a method, by its title, and a protocol; None: any."""
+
+    title: str
+    protocol: str | None
 
 
 @dataclass
@@ -138,6 +152,33 @@ class Plan:
                 names = pages(node.params) if name == PAGES else [name]
                 paths += [node.folder / each for each in names]
         return paths
+
+    @cached_property
+    def uses(self) -> dict[str, list[Use]]:
+        """By key: what an artifact is made for. Of a finished plan.
+
+        Datasets and whitenings are no method's. A teacher is that of the methods whose images are
+        recovered from it, not of those that borrow its labels or features.
+        """
+        uses: dict[str, list[Use]] = {}
+
+        def note(key: str, use: Use) -> None:
+            if use in uses.setdefault(key, []):
+                return
+            uses[key].append(use)
+            node = self.nodes[key]
+            for role, parent in node.parents.items():
+                borrowed = role.startswith("teacher") and node.stage in BORROWERS
+                if role not in ("data", "whitening") and not borrowed:
+                    note(parent, use)
+
+        for tables in self.of("tables"):
+            for row in chain.from_iterable(tables.params.get(name, ()) for name in ROWS):
+                use = Use(row["title"], row.get("protocol"))
+                for file in ("metrics", "informativeness"):
+                    if file in row:
+                        note(str(Path(row[file]).parent), use)
+        return uses
 
     def parent(self, node: Node, role: str) -> Node:
         return self.nodes[node.parents[role]]
