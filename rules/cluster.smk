@@ -48,6 +48,7 @@ def needs(stage, work=None):
 
 
 onstart:
+    runs.note_start()
     if on_slurm():
         try:
             orphans.start(Path.cwd())

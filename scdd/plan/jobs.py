@@ -2,40 +2,45 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 
 from scdd.artifacts.run import LOGS, WORK
-from scdd.artifacts.slots import Range, checksums_path, range_name, slot_ranges
+from scdd.artifacts.slots import checksums_path, range_name, slot_ranges
 from scdd.jobs.costs import cost_path
 from scdd.plan.plan import Node, Plan
-from scdd.plan.stages import EXPERTS, IMAGES, LABELS, STAGES
+from scdd.plan.stages import EXPERTS, IMAGES, LABELS, PAGES, STAGES
 
 
 @dataclass(frozen=True)
 class Job:
     """A job of Snakemake.
 
-    part: what it is called beside the other jobs of the artifact; the stage, if it is the only one.
-    wildcards: those of its rule. output: the file by which one sees that it is finished. size: how
-    much it does, to be compared with other jobs of its stage: images × epochs or iterations, as far
-    as they are known.
+    ranges: which part of the artifact it makes, by what the names of files count: slots, classes,
+    experts, epochs, each as `0001-0009`; none if it makes all. output: the file by which one sees
+    that it is finished. size: how much it does, to be compared with other jobs of its stage:
+    images × epochs or iterations, as far as they are known.
     """
 
     node: Node
-    part: str
-    wildcards: dict[str, str]
+    ranges: dict[str, str]
     output: Path
     size: float
 
     @property
+    def part(self) -> str:
+        """What it is called beside the other jobs of the artifact."""
+        names = [f"{what}_{span}" for what, span in self.ranges.items()]
+        return "_".join(names) or self.node.stage
+
+    @property
     def log(self) -> Path:
-        return LOGS / self.node.key / f"{self.part}.log"
+        return LOGS.joinpath(self.node.key, f"{self.part}.log")
 
     @property
     def work(self) -> Path:
         """The folder of its saved state; there is none if its stage cannot be interrupted."""
-        folder = WORK / self.node.key
-        return folder if self.part == self.node.stage else folder / self.part
+        return WORK.joinpath(self.node.key, self.part if self.ranges else "")
 
     @property
     def cost(self) -> Path:
@@ -54,39 +59,31 @@ def jobs(plan: Plan) -> Iterator[Job]:
 
 
 def _jobs_of(plan: Plan, node: Node, ipc: int) -> Iterator[Job]:
-    name, each = {"node": node.name}, _size(plan, node)
     files = STAGES[node.stage].done[0]
-    if node.stage == "learn":  # all images together, the last of which show that it is finished
-        (block,), slots = plan.class_blocks(node), slot_ranges(ipc)[-1]
-        yield Job(node, node.stage, name, checksums_path(node.folder, slots, block), each)
-    elif files == IMAGES:
-        for slots in slot_ranges(ipc):
+    if files == IMAGES:
+        together = node.stage == "learn"  # and the last of them show that it is finished
+        for slots in slot_ranges(ipc)[-1 if together else 0 :]:
             for block in plan.class_blocks(node):
-                part = f"slots_{range_name(slots)}"
+                ranges = {} if together else {"slots": range_name(slots)}
                 if node.stage == "recover":
-                    part += f"_classes_{range_name(block)}"
-                wildcards = {**name, "slots": range_name(slots)}
-                output = checksums_path(node.folder, slots, block)
-                yield Job(node, part, wildcards, output, each * _length(slots) * _length(block))
+                    ranges["classes"] = range_name(block)
+                yield _job(plan, node, ranges, checksums_path(node.folder, slots, block))
     elif files == LABELS:
         for file in plan.label_shards(node, plan.store_epochs(node)):
-            epochs = file.stem.removeprefix("epochs_")
-            wildcards = {**name, "epochs": epochs}
-            yield Job(node, file.stem, wildcards, file, each * _named(epochs))
+            yield _job(plan, node, {"epochs": file.stem.removeprefix("epochs_")}, file)
     elif files == EXPERTS:
         for file in plan.expert_files(node, plan.expert_epochs(node)):
             experts, _, epochs = file.stem.removeprefix("experts_").partition("_epochs_")
-            wildcards = {**name, "experts": experts, "epochs": epochs}
-            yield Job(node, file.stem, wildcards, file, each * _named(experts) * _named(epochs))
+            yield _job(plan, node, {"experts": experts, "epochs": epochs}, file)
     else:
-        wildcards = {} if node.stage == "tables" else name  # each has a rule of its own
-        yield Job(node, node.stage, wildcards, plan.targets(node)[0], each)
+        file = node.folder / files if files != PAGES else plan.targets(node)[0]
+        yield _job(plan, node, {}, file)
 
 
-def _size(plan: Plan, node: Node) -> float:
-    """Of a job that makes one image, one epoch, or all of the artifact."""
+def _job(plan: Plan, node: Node, ranges: dict[str, str], output: Path) -> Job:
     steps: float = node.params.get("epochs") or node.params.get("iterations") or 1
-    return steps * _images(plan, node)
+    images = 1 if "slots" in ranges else _images(plan, node)  # those of the range, or all
+    return Job(node, ranges, output, steps * images * prod(map(_length, ranges.values())))
 
 
 def _images(plan: Plan, node: Node) -> int:
@@ -100,11 +97,7 @@ def _images(plan: Plan, node: Node) -> int:
     return plan.train.get(plan.data_of(node).key) or 1
 
 
-def _length(span: Range) -> int:
-    return span[1] - span[0]
-
-
-def _named(span: str) -> int:
-    """The length of a range as `range_name` writes it."""
+def _length(span: str) -> int:
+    """Of a range as `range_name` writes it."""
     first, last = map(int, span.split("-"))
     return last - first + 1

@@ -38,14 +38,13 @@ class Queue:
                 self.jobs.setdefault(wildcards, []).append(queued)
 
     def of(self, job: Job) -> Queued | None:
-        """What the queue has of a job.
-
-        Its wildcards name the artifact. Where jobs share them, rules/ tells their rules apart.
-        """
-        stage = job.node.stage
-        block = job.part.rpartition("_")[2].replace("-", "_")
-        ending = {"recover": block, "tables": job.node.label}.get(stage, "")
-        for queued in self.jobs.get("_".join(job.wildcards.values()), ()):
-            if queued.rule == stage or queued.rule.endswith(ending):
+        """What the queue has of a job."""
+        node, classes = job.node, job.ranges.get("classes", "").replace("-", "_")
+        # the names of rules in rules/: those of tables have an experiment's, or are the only ones
+        ending = node.label if node.stage == "tables" else classes
+        spans = [span for what, span in job.ranges.items() if what != "classes"]
+        wildcards = [] if node.stage == "tables" else [node.name, *spans]
+        for queued in self.jobs.get("_".join(wildcards), ()):
+            if queued.rule == node.stage or queued.rule.endswith(ending):
                 return queued
         return None

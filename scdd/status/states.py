@@ -10,7 +10,7 @@ from enum import StrEnum
 from functools import cache
 from pathlib import Path
 
-from scdd.jobs.lock import SILENCE, locks, dead, myself, read_owner
+from scdd.jobs.lock import SILENCE, dead, locks, myself, read_owner
 from scdd.jobs.logs import Log, Progress, read_log
 from scdd.plan.jobs import Job
 from scdd.plan.stages import STAGES
@@ -43,15 +43,16 @@ class Files:
     """The names in folders, as they were when they were first asked for."""
 
     def __init__(self) -> None:
-        self.of = cache(_names)
+        self._of = cache(_names)
 
     def have(self, path: Path) -> bool:
-        return path.name in self.of(path.parent)
+        folder, name = os.path.split(path)
+        return name in self._of(folder)
 
 
-def _names(folder: Path) -> frozenset[str]:
+def _names(folder: str) -> frozenset[str]:
     try:
-        return frozenset(os.listdir(folder))
+        return frozenset(entry.name for entry in os.scandir(folder))
     except OSError:
         return frozenset()
 
@@ -66,7 +67,7 @@ def _status(job: Job, files: Files, queue: Queue) -> Status:
         return Status(job, State.DONE)
     log = read_log(job.log) if files.have(job.log) else None
     if where := _process(job, files, log, queue):
-        return Status(job, State.RUNNING, where, log and log.progress)
+        return Status(job, State.RUNNING, where, log.progress if log else None)
     queued = queue.of(job)
     if queued is not None and queued.state == "PENDING":
         return Status(job, State.QUEUED, f"Slurm job {queued.id}: {queued.reason}")

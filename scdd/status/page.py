@@ -1,0 +1,114 @@
+"""A status in words."""
+
+import textwrap
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from scdd.jobs.logs import Progress
+from scdd.plan.plan import Plan
+from scdd.plan.runs import Run
+from scdd.plan.stages import STAGES
+from scdd.plan.wording import describe
+from scdd.status.estimate import Estimate
+from scdd.status.states import State, Status
+
+MOST = 20  # jobs that are listed of a state
+LISTED = {  # the states whose jobs are named, with what stands above them
+    State.RUNNING: "Running",
+    State.FAILED: "Failed",
+    State.STOPPED: "Stopped, with what they have saved: the next run goes on there",
+    State.QUEUED: "In Slurm's queue",
+}
+
+
+def page(run: Run, plan: Plan, found: Sequence[Status], left: Estimate, width: int) -> str:
+    """width: characters of a line of prose."""
+    parts = [_head(run), _table(found), textwrap.fill(_outlook(found, left), width)]
+    for state, heading in LISTED.items():
+        if jobs := [status for status in found if status.state is state]:
+            parts.append("\n".join([f"{heading}:", *_listed(plan, jobs)]))
+    return "\n\n".join(parts) + "\n"
+
+
+def _head(run: Run) -> str:
+    goes_on = {
+        True: "it goes on",
+        False: "it has ended",
+        None: f"whether it goes on can be seen on {run.driver.host}",
+    }
+    return (
+        f"{', '.join(run.experiments)}: run of {clock(run.started)}, "
+        f"process {run.driver.pid} on {run.driver.host}; {goes_on[run.goes_on()]}"
+    )
+
+
+def _table(found: Sequence[Status]) -> str:
+    """How many jobs of each stage are in each state; without states that no job is in."""
+    counts = Counter((status.job.node.stage, status.state) for status in found)
+    states = [state for state in State if any(of == state for _, of in counts)]
+    lines = [["", *states]]
+    for stage in STAGES:
+        if numbers := [
+            counts[stage, state] for state in states if any(counts[stage, s] for s in State)
+        ]:
+            lines.append([stage, *(str(number or "·") for number in numbers)])
+    total = [str(sum(counts[stage, state] for stage in STAGES)) for state in states]
+    lines.append(["all", *total])
+    return "\n".join(
+        line[0].ljust(16) + "".join(text.rjust(10) for text in line[1:]) for line in lines
+    )
+
+
+def _listed(plan: Plan, jobs: Sequence[Status]) -> Iterator[str]:
+    for status in jobs[:MOST]:
+        words = describe(plan, status.job.node, status.job.ranges)
+        facts = [shown(status.progress) if status.progress else "", status.where]
+        yield f"  {words}" + "".join(f" · {fact}" for fact in facts if fact)
+        if status.why:
+            yield f"    {status.why}"
+        if status.state is State.FAILED:
+            yield f"    {status.job.log}"
+    if len(jobs) > MOST:
+        yield f"  and {len(jobs) - MOST} more"
+
+
+def _outlook(found: Sequence[Status], left: Estimate) -> str:
+    """When it will be finished, and how that is known."""
+    if all(status.state is State.DONE for status in found):
+        return "All is done."
+    without = ", ".join(f"{count} of {stage}" for stage, count in left.unknown.items())
+    without = f" It is without jobs of stages of which none is finished: {without}." * bool(without)
+    how = (
+        "Estimated from the logs of running jobs, and from what finished jobs of the same stage "
+        f"took.{without}"
+    )
+    if left.seconds is None:
+        return f"No job is running. Work left: {length(left.work)} of single jobs. {how}"
+    end = clock(time.time() + left.seconds)
+    least = "at the earliest " if left.unknown else ""
+    return (
+        f"Finished {least}at about {end}, in {length(left.seconds)}: {length(left.work)} of work, "
+        f"{left.at_once} jobs at once as now. {how}"
+    )
+
+
+def shown(progress: Progress) -> str:
+    total = "?" if progress.total is None else progress.total
+    left = "" if progress.left is None else f", {length(progress.left)} left"
+    return f"{progress.what} {progress.done}/{total}, {progress.rate}/s{left}"
+
+
+def clock(seconds: float) -> str:
+    """A time since 1970 as people say it: with the date if it is not today."""
+    then, today = time.localtime(seconds), time.localtime()
+    form = "%H:%M" if then[:3] == today[:3] else "%Y-%m-%d %H:%M"
+    return time.strftime(form, then)
+
+
+def length(seconds: float) -> str:
+    """As `40 s`, `12 min` or `5 h 20 min`."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
