@@ -19,6 +19,7 @@ from scdd.plan.plan import Node, Plan
 from scdd.plan.presets import merge
 from scdd.plan.yaml_files import read_yaml
 
+PLANS = RESULTS / "plans"
 VARIABLE = "SCDD_PLAN"  # names the frozen plan to the jobs of a run
 
 
@@ -108,7 +109,7 @@ def freeze(plan: Plan) -> Path:
         "imports": plan.imports,
         "machine": plan.machine,
     }
-    path = RESULTS / "plans" / f"{digest(content)}.json"
+    path = PLANS / f"{digest(content)}.json"
     if not path.exists():
         write_json(path, content)
     return path

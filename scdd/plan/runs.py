@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from scdd.artifacts.files import read_json, write_json
-from scdd.artifacts.run import RESULTS
 from scdd.errors import ScddError
 from scdd.jobs.lock import Owner, myself
 from scdd.jobs.orphans import is_another_snakemake
-from scdd.plan.load import VARIABLE, thaw
+from scdd.plan.load import PLANS, VARIABLE, thaw
+from scdd.plan.plan import Plan
 
 SUFFIX = ".run.json"
 
@@ -35,18 +35,21 @@ class Run:
 def note_start() -> None:
     """For a driver that starts its first job."""
     plan = Path(os.environ[VARIABLE])
-    names = [node.label for node in thaw(plan).of("tables")]
-    note = {"experiments": names, "driver": asdict(myself()), "started": time.time()}
+    note = {
+        "experiments": experiments_of(thaw(plan)),
+        "driver": asdict(myself()),
+        "started": time.time(),
+    }
     write_json(plan.with_suffix(SUFFIX), note)
 
 
 def last_run(experiments: set[str] | None = None) -> Run:
     """The last run of the experiments with these names; None: of any. Raises ScddError if there was
     none."""
-    notes = [(file.stat().st_mtime, file) for file in (RESULTS / "plans").glob(f"*{SUFFIX}")]
+    notes = [(file.stat().st_mtime, file) for file in PLANS.glob(f"*{SUFFIX}")]
     for _, file in sorted(notes, reverse=True):
         note = read_json(file)
-        if experiments in (None, set(note["experiments"])):
+        if (experiments or set()) <= set(note["experiments"]):
             plan = file.with_name(file.name.removesuffix(SUFFIX) + ".json")
             driver = Owner(**note["driver"])
             return Run(plan, tuple(note["experiments"]), driver, note["started"])
@@ -54,3 +57,12 @@ def last_run(experiments: set[str] | None = None) -> Run:
     raise ScddError(
         f"no run of {names} was started in this folder. `scdd plan` lists what there is."
     )
+
+
+def frozen_plans() -> list[Path]:
+    """Of all runs and dry runs."""
+    return [file for file in PLANS.glob("*.json") if not file.name.endswith(SUFFIX)]
+
+
+def experiments_of(plan: Plan) -> list[str]:
+    return [node.label for node in plan.of("tables")]

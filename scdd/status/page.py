@@ -38,8 +38,8 @@ def _head(run: Run) -> str:
         None: f"whether it goes on can be seen on {run.driver.host}",
     }
     return (
-        f"{', '.join(run.experiments)}: run of {clock(run.started)}, "
-        f"process {run.driver.pid} on {run.driver.host}; {goes_on[run.goes_on()]}"
+        f"{', '.join(run.experiments)}: run of {clock(run.started)} by process {run.driver.pid} "
+        f"on {run.driver.host}; {goes_on[run.goes_on()]}"
     )
 
 
@@ -77,20 +77,17 @@ def _outlook(found: Sequence[Status], left: Estimate) -> str:
     """When it will be finished, and how that is known."""
     if all(status.state is State.DONE for status in found):
         return "All is done."
-    without = ", ".join(f"{count} of {stage}" for stage, count in left.unknown.items())
-    without = f" It is without jobs of stages of which none is finished: {without}." * bool(without)
-    how = (
-        "Estimated from the logs of running jobs, and from what finished jobs of the same stage "
-        f"took.{without}"
-    )
     if left.seconds is None:
-        return f"No job is running. Work left: {length(left.work)} of single jobs. {how}"
-    end = clock(time.time() + left.seconds)
-    least = "at the earliest " if left.unknown else ""
-    return (
-        f"Finished {least}at about {end}, in {length(left.seconds)}: {length(left.work)} of work, "
-        f"{left.at_once} jobs at once as now. {how}"
-    )
+        when = f"No job is running. Left: {length(left.work)} of single jobs"
+    else:
+        end = clock(time.time() + left.seconds)
+        when = f"Not finished before {end}" if left.unknown else f"Finished at about {end}"
+        when += f", in {length(left.seconds)}: {length(left.work)} of single jobs are left"
+        when += f", {left.at_once} of them at once as now"
+    unknown = ", ".join(f"{count} of {stage}" for stage, count in left.unknown.items())
+    without = f" without those of stages of which no job is finished yet ({unknown})"
+    how = "by the logs of running jobs, and by what finished jobs of the same stage took"
+    return f"{when}{without if left.unknown else ''}. Estimated {how}."
 
 
 def shown(progress: Progress) -> str:
