@@ -140,7 +140,7 @@ def _unnamed(plan: Plan, images: Node | None, labels: Node | None) -> Mapping[st
         [plan.parent(labels, role) for role in teacher_roles(labels.parents)] if labels else []
     )
     return {
-        "method": "whole" if images is None else plan.parent(images, "source").label,
+        "method": "whole" if images is None else images.label,
         "teacher": " + ".join(teacher.label for teacher in teachers),
         "protocol": "",
     }

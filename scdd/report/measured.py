@@ -59,7 +59,7 @@ class Measured:
 
     def _origin(self, cell: Mapping[str, Any], origin: Mapping[str, Any]) -> dict[str, str]:
         folders = {
-            "results": str(Path(cell["metrics"]).parent),
+            "student": str(Path(cell["metrics"]).parent),
             "images": str(Path(cell["images"]).parent) if cell["images"] else "",
             "labels": origin["labels"] or "",
         }

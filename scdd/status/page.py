@@ -78,16 +78,21 @@ def _outlook(found: Sequence[Status], left: Estimate) -> str:
     if all(status.state is State.DONE for status in found):
         return "All is done."
     if left.seconds is None:
-        when = f"No job is running. Left: {length(left.work)} of single jobs"
+        parts = ["No job is running."]
     else:
-        end = clock(time.time() + left.seconds)
-        when = f"Not finished before {end}" if left.unknown else f"Finished at about {end}"
-        when += f", in {length(left.seconds)}: {length(left.work)} of single jobs are left"
-        when += f", {left.at_once} of them at once as now"
-    unknown = ", ".join(f"{count} of {stage}" for stage, count in left.unknown.items())
-    without = f" without those of stages of which no job is finished yet ({unknown})"
-    how = "by the logs of running jobs, and by what finished jobs of the same stage took"
-    return f"{when}{without if left.unknown else ''}. Estimated {how}."
+        end, wait = clock(time.time() + left.seconds), length(left.seconds)
+        when = "Not finished before" if left.unknown else "Finished at about"
+        jobs = f"{left.at_once} job" + ("s run" if left.at_once > 1 else " runs")
+        parts = [f"{when} {end}, in {wait}, while {jobs} at once as now."]
+    if left.work:
+        parts.append(
+            f"Left: {length(left.work)} of work, by the logs of running jobs and by what finished "
+            "jobs of the same stage took."
+        )
+    if left.unknown:
+        unknown = ", ".join(f"{count} of {stage}" for stage, count in left.unknown.items())
+        parts.append(f"Not counted are stages of which no job is finished yet: {unknown}.")
+    return " ".join(parts)
 
 
 def shown(progress: Progress) -> str:
