@@ -4,6 +4,7 @@ import statistics
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from scdd.artifacts.config import teacher_roles
@@ -102,16 +103,13 @@ def _result(
     whole = [node for node in nodes if node.key not in torn]
     known = [spent for node in whole if (spent := _seconds(plan, node)) is not None]
     cells = [cell for node in nodes for cell in tables.get(node.key, ())]
-    labels = plan.parent(first, "labels") if "labels" in first.parents else None
-    holder = labels or first
-    images = plan.parent(holder, "images") if "images" in holder.parents else None
-    cell = cells[0] if cells else _unnamed(plan, images, labels)
+    cell = cells[0] if cells else _unnamed(plan, first)
     student = Network.of(first.params["student"])
     return Result(
         " + ".join(dict.fromkeys(cell["experiment"] for cell in cells)),
         _dataset(plan, first),
         cell["method"],
-        None if images is None else images.params["ipc"],
+        cell["ipc"],
         cell["teacher"] or "",
         cell["protocol"],
         Network(student.arch, student.width).label,
@@ -119,7 +117,7 @@ def _result(
         score([read_metrics(file, "top1")["top1"] for file in files]),
         statistics.fmean(known) if len(known) == len(nodes) else None,
         max(file.stat().st_mtime for file in files),
-        "" if images is None else images.digest,
+        Path(cell["images"]).parent.name.rpartition("-")[2] if cell["images"] else "",
         tuple(node.digest for node in nodes),
         settings(plan, [first])[0],
     )
@@ -134,16 +132,23 @@ def _dataset(plan: Plan, node: Node) -> str:
     )
 
 
-def _unnamed(plan: Plan, images: Node | None, labels: Node | None) -> Mapping[str, str]:
-    """What there is to say of a student that no table has."""
-    teachers = (
-        [plan.parent(labels, role) for role in teacher_roles(labels.parents)] if labels else []
-    )
-    return {
-        "method": "whole" if images is None else images.label,
-        "teacher": " + ".join(teacher.label for teacher in teachers),
-        "protocol": "",
+def _unnamed(plan: Plan, student: Node) -> Mapping[str, Any]:
+    """What there is to say of a student that no table has, as a cell of one. Raises ScddError where
+    what it was trained on is gone."""
+    cell = {"method": "whole", "ipc": None, "images": None, "teacher": None, "protocol": ""}
+    if "data" in student.parents:
+        return cell
+    holder = plan.parent(student, "labels") if "labels" in student.parents else student
+    if "images" not in holder.parents:
+        raise ScddError("it is in no table, and the images that it was trained on are gone.")
+    images = plan.parent(holder, "images")
+    teachers = [plan.parent(holder, role).label for role in teacher_roles(holder.parents)]
+    named = {
+        "method": images.label,
+        "ipc": images.params["ipc"],
+        "images": f"{images.key}/set.json",
     }
+    return {**cell, **named, "teacher": " + ".join(teachers)}
 
 
 def _seconds(plan: Plan, student: Node) -> float | None:

@@ -95,7 +95,7 @@ def test_columns_and_values_to_sort_by_come_first(here: None, tiny: Config, caps
 
 
 def test_a_student_without_tables_and_parents_is_told_by_its_own_files(
-    here: None, tiny: Config
+    here: None, tiny: Config, capsys: Any
 ) -> None:
     plan = make(tiny)
     shutil.rmtree("results/tables")
@@ -106,6 +106,9 @@ def test_a_student_without_tables_and_parents_is_told_by_its_own_files(
     shutil.rmtree("results/recover")
     (row,) = results()
     assert (row.ipc, row.seconds) == (1, None)  # what it cost cannot be known
+    shutil.rmtree("results/relabel")
+    assert results() == []
+    assert "the images that it was trained on are gone" in capsys.readouterr().err
 
 
 def test_a_damaged_student_is_left_out_with_a_warning(

@@ -12,7 +12,7 @@ from scdd.plan.load import plan_of_file
 from scdd.plan.plan import Node, Plan
 from scdd.plan.stages import LABELS, STAGES, stages_with
 
-WHY = "that are the same for every IPC: a larger one only adds to them (docs/design.md)"
+WHY = "that are the same for every IPC: a larger one only adds to them (results/README.md)"
 
 
 def show_plan(args: argparse.Namespace) -> None:
