@@ -48,7 +48,7 @@ def needs(stage, work=None):
 
 
 onstart:
-    runs.note_start()
+    runs.note_start(plan)
     if on_slurm():
         try:
             orphans.start(Path.cwd())

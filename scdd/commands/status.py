@@ -16,7 +16,7 @@ from scdd.status.slurm import Queue
 from scdd.status.states import states
 
 EVERY = 2.0  # seconds between the looks of --watch
-CLEAR = "\033[H\033[J"  # the cursor to the top, and nothing below it
+TOP, REST_OF_LINE, REST = "\033[H", "\033[K", "\033[J"  # where to write, and what to clear
 
 
 def show_status(args: argparse.Namespace) -> None:
@@ -30,7 +30,7 @@ def show_status(args: argparse.Namespace) -> None:
         while True:
             text = status(experiments)
             if sys.stdout.isatty():
-                text = CLEAR + cut(text)
+                text = in_place(text)
             print(text, end="", flush=True)
             time.sleep(EVERY)
     except KeyboardInterrupt:
@@ -45,11 +45,11 @@ def status(experiments: set[str] | None) -> str:
     return page(run, plan, found, estimate(plan, found), width)
 
 
-def cut(text: str) -> str:
-    """What fits on the terminal: it would scroll if there were more."""
+def in_place(text: str) -> str:
+    """In place of what a terminal shows; what does not fit is cut off, since it would scroll."""
     columns, rows = shutil.get_terminal_size()
-    lines = [line[:columns] for line in text.splitlines()]
-    return "\n".join(lines[: rows - 1]) + "\n"
+    lines = [line[:columns] + REST_OF_LINE for line in text.splitlines()]
+    return TOP + "\n".join(lines[: rows - 1]) + "\n" + REST
 
 
 def add(commands: Any) -> None:

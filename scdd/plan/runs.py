@@ -10,7 +10,7 @@ from scdd.artifacts.files import read_json, write_json
 from scdd.errors import ScddError
 from scdd.jobs.lock import Owner, myself
 from scdd.jobs.orphans import is_another_snakemake
-from scdd.plan.load import PLANS, VARIABLE, thaw
+from scdd.plan.load import PLANS, VARIABLE
 from scdd.plan.plan import Plan
 
 SUFFIX = ".run.json"
@@ -32,15 +32,14 @@ class Run:
         return is_another_snakemake(self.driver.pid) if here else None
 
 
-def note_start() -> None:
-    """For a driver that starts its first job."""
-    plan = Path(os.environ[VARIABLE])
+def note_start(plan: Plan) -> None:
+    """For a driver that starts the first job of its frozen plan."""
     note = {
-        "experiments": experiments_of(thaw(plan)),
+        "experiments": experiments_of(plan),
         "driver": asdict(myself()),
         "started": time.time(),
     }
-    write_json(plan.with_suffix(SUFFIX), note)
+    write_json(Path(os.environ[VARIABLE]).with_suffix(SUFFIX), note)
 
 
 def last_run(experiments: set[str] | None = None) -> Run:

@@ -67,7 +67,8 @@ def _status(job: Job, files: Files, queue: Queue) -> Status:
         return Status(job, State.DONE)
     log = read_log(job.log) if files.have(job.log) else None
     if where := _process(job, files, log, queue):
-        return Status(job, State.RUNNING, where, log.progress if log else None)
+        ours = log is not None and not log.ended  # otherwise it is an earlier attempt's
+        return Status(job, State.RUNNING, where, log.progress if log and ours else None)
     queued = queue.of(job)
     if queued is not None and queued.state == "PENDING":
         return Status(job, State.QUEUED, f"Slurm job {queued.id}: {queued.reason}")
@@ -83,20 +84,19 @@ def _process(job: Job, files: Files, log: Log | None, queue: Queue) -> str:
     """The process that works on a job, in words; empty if there is none."""
     if files.have(job.work):
         for newest in locks(job.work)[-1:]:
-            owner = read_owner(newest)
             if _beats(newest):
-                return str(owner) if owner else "a process that starts"
-            return ""
-    if log is None or log.ended:
-        return ""
+                return str(read_owner(newest) or "a process that starts")
     queued = queue.of(job)
     if queued is not None and queued.state == "RUNNING":
         return f"Slurm job {queued.id}"
-    where = f"process {log.pid} on {log.host}"
+    if log is None or log.ended:
+        return ""
+    lives = time.time() - log.modified <= SILENCE
+    if log.host is None:
+        return "a process that starts" if lives else ""
     if log.host == platform.node():
-        return where if _runs(log.pid, STAGES[job.node.stage].program) else ""
-    young = time.time() - log.modified <= SILENCE
-    return (where if log.host else "a process that starts") * young
+        lives = _runs(log.pid, STAGES[job.node.stage].program)
+    return f"process {log.pid} on {log.host}" if lives else ""
 
 
 def _beats(lock: Path) -> bool:

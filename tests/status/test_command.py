@@ -29,7 +29,7 @@ def started(tiny: Config, tmp_path: Path, monkeypatch: Any) -> Plan:
 def start(config: Config, monkeypatch: Any) -> Plan:
     plan = plan_of(config)
     monkeypatch.setenv(VARIABLE, str(freeze(plan)))
-    runs.note_start()
+    runs.note_start(plan)
     return plan
 
 

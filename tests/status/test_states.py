@@ -75,7 +75,8 @@ def test_an_owner_on_another_machine_runs_while_its_lock_is_touched(recovery: Jo
 
 def test_a_killed_job_has_failed_without_a_word(recovery: Job) -> None:
     lock(recovery, born="another")
-    write(recovery.log, "images: 40/200, 4/s, 40 s left\n")
+    place = f"host {platform.node()}, process {os.getpid()}, device cpu\n"
+    write(recovery.log, f"{place}images: 40/200, 4/s, 40 s left\n")
     status = of(recovery)
     assert status.state is State.FAILED
     assert status.why == "ended without a word, as if killed; images: 40/200, 4/s, 40 s left"
