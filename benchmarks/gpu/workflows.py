@@ -59,7 +59,7 @@ def faults(place: Place, since: float) -> list[str]:
     lines = []
     for log in sorted((place.runs / "logs").rglob("*.log")):
         end = tail(log)
-        if log.stat().st_mtime >= since and end and re.match("failed after", end[-1]):
+        if log.stat().st_mtime >= since and end and re.match(r"[\d:]{8} failed after", end[-1]):
             lines += [f"{log.relative_to(place.runs)}:", "", "```", *end[-8:], "```", ""]
     return lines
 
