@@ -9,9 +9,8 @@ from typing import Any
 
 from scdd.artifacts.config import teacher_roles
 from scdd.artifacts.run import RESULTS
-from scdd.errors import ScddError, nearest
+from scdd.errors import ScddError, nearest, warn
 from scdd.jobs.costs import load_cost
-from scdd.jobs.progress import say
 from scdd.params.network import Network
 from scdd.plan.differences import Settings, settings
 from scdd.plan.identity import canonical
@@ -88,7 +87,7 @@ def results() -> list[Result]:
         try:
             rows.append(_result(plan, nodes, torn, tables))
         except ScddError as error:
-            say(f"warning: {', '.join(node.key for node in nodes)}: left out: {error}")
+            warn(f"{', '.join(node.key for node in nodes)}: left out: {error}")
     return sorted(rows, key=lambda row: -row.finished)
 
 

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from scdd.artifacts.run import RESULTS, WORK
-from scdd.errors import ScddError
-from scdd.jobs.progress import say
+from scdd.errors import ScddError, warn
 from scdd.plan.identity import DIGITS
 from scdd.plan.load import PLANS, experiment_names, plan_of_file, thaw
 from scdd.plan.runs import experiments_of, frozen_plans
@@ -24,8 +23,8 @@ def collect_garbage(args: argparse.Namespace) -> None:
             needed |= set(plan_of_file(file, check_files=False).nodes)
         except ScddError as error:
             unplannable.append(file)
-            say(
-                f"warning: {file} cannot be planned, so what it needs is not known. Kept is what "
+            warn(
+                f"{file} cannot be planned, so what it needs is not known. Kept is what "
                 f"its earlier runs planned, and what is in no plan of {PLANS}. ({error})"
             )
     folders = artifacts()

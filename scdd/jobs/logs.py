@@ -5,39 +5,25 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from scdd.jobs.progress import Standing
+
 TAIL = 16_384  # bytes that are read of a log's end
 TIME = re.compile(r"\d\d:\d\d:\d\d ")
 PLACE = re.compile(r"host (?P<host>\S+), process (?P<pid>\d+)(?:, Slurm job (?P<slurm_job>\w+))?,")
-PROGRESS = re.compile(
-    r"(?P<what>.+?): (?P<done>\d+)/(?P<total>\d+|\?), (?P<rate>[^\s/]+)/s"
-    r"(?:, (?P<left>-?\d+) s left)?"
-)
 END = re.compile(r"(?P<how>done|left|failed) after (?P<seconds>[\d.]+) s, peak memory")
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a job is: `done` of `total` steps (None: unknown), `rate` of them a second as the log
-    writes it, `left` seconds (None: unknown)."""
-
-    what: str
-    done: int
-    total: int | None
-    rate: str
-    left: float | None
 
 
 @dataclass(frozen=True)
 class Log:
     """host, pid, slurm_job: of the process that wrote it; None where it did not come to say so, or
-    the log is too long. progress: the last. ended: 'done', 'left' (it was asked to) or 'failed';
+    the log is too long. standing: the last. ended: 'done', 'left' (it was asked to) or 'failed';
     None where it ended without a word, or has not ended. last: the last line before that, or the
     error's. modified: when it was written to, in seconds since 1970."""
 
     host: str | None
     pid: int | None
     slurm_job: str | None
-    progress: Progress | None
+    standing: Standing | None
     ended: str | None
     last: str
     modified: float
@@ -60,10 +46,10 @@ def read_log(path: Path) -> Log | None:
 
 
 def _log(lines: list[str], modified: float) -> Log:
-    place, progress, ended = None, None, None
+    place, standing, ended = None, None, None
     for line in lines:
         place = place or PLACE.match(line)
-        progress = PROGRESS.match(line) or progress
+        standing = Standing.of(line) or standing
         ended = END.match(line) or ended
     said = [line for line in lines if not END.match(line) and line.strip()]
     errors = [line for line in said if line.startswith("error: ")]
@@ -71,14 +57,8 @@ def _log(lines: list[str], modified: float) -> Log:
         place["host"] if place else None,
         int(place["pid"]) if place else None,
         place["slurm_job"] if place else None,
-        _progress(progress) if progress else None,
+        standing,
         ended["how"] if ended else None,
         (errors or said or [""])[-1],
         modified,
     )
-
-
-def _progress(line: re.Match[str]) -> Progress:
-    total = None if line["total"] == "?" else int(line["total"])
-    left = None if line["left"] is None else float(line["left"])
-    return Progress(line["what"], int(line["done"]), total, line["rate"], left)

@@ -7,8 +7,7 @@ from typing import Any
 from scdd.artifacts.config import read_frozen
 from scdd.artifacts.files import read_json
 from scdd.artifacts.run import RESULTS
-from scdd.errors import ScddError
-from scdd.jobs.progress import say
+from scdd.errors import ScddError, warn
 from scdd.plan.identity import DIGITS
 from scdd.plan.plan import Node, Plan
 from scdd.plan.stages import STAGES
@@ -39,7 +38,7 @@ def made(stage: str, file: str) -> tuple[Plan, list[Node], set[str]]:
                     read_json(folder / "dataset.json")["classes"]
                 )
         except ScddError as error:
-            say(f"warning: {folder} is left out: {error}")
+            warn(f"{folder} is left out: {error}")
             return None
         parents = {role: add(parent) for role, parent in frozen.parents.items()}
         present = {role: parent.key for role, parent in parents.items() if parent is not None}

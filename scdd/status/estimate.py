@@ -14,6 +14,7 @@ from scdd.status.states import State, Status
 
 SAMPLE = 50  # finished jobs of a stage whose costs are read, spread over them
 
+START = 3.0  # seconds in which a program starts, which its cost does not count
 Rule = Callable[[float], float]  # from a job's size to its seconds
 
 
@@ -40,7 +41,7 @@ def estimate(plan: Plan, found: Sequence[Status]) -> Estimate:
     work = 0.0
     for status in left:
         node, rule = status.job.node, rules[status.job.node.stage]
-        seconds = status.progress.left if status.progress else None
+        seconds = status.standing.left if status.standing else None
         if seconds is None and rule is None:
             unknown[node.stage] += 1
         elif seconds is None and rule is not None:
@@ -61,7 +62,7 @@ def _rule(found: Sequence[Status], stage: str) -> Rule | None:
         with suppress(ScddError):  # a damaged file of costs
             if cost := load_cost(job.cost):
                 sizes.append(job.size)
-                seconds.append(cost.seconds)
+                seconds.append(START + cost.seconds)
     if not sizes:
         return None
     if len(set(sizes)) > 1:

@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from scdd.jobs.logs import Progress
+from scdd.jobs.progress import Standing
 from scdd.plan.plan import Plan
 from scdd.plan.runs import Run
 from scdd.plan.stages import STAGES
@@ -63,7 +63,7 @@ def _table(found: Sequence[Status]) -> str:
 def _listed(plan: Plan, jobs: Sequence[Status]) -> Iterator[str]:
     for status in jobs[:MOST]:
         words = describe(plan, status.job.node, status.job.ranges)
-        facts = [shown(status.progress) if status.progress else "", status.where]
+        facts = [shown(status.standing) if status.standing else "", status.where]
         yield f"  {words}" + "".join(f" · {fact}" for fact in facts if fact)
         if status.why:
             yield f"    {status.why}"
@@ -95,10 +95,10 @@ def _outlook(found: Sequence[Status], left: Estimate) -> str:
     return " ".join(parts)
 
 
-def shown(progress: Progress) -> str:
-    total = "?" if progress.total is None else progress.total
-    left = "" if progress.left is None else f", {length(progress.left)} left"
-    return f"{progress.what} {progress.done}/{total}, {progress.rate}/s{left}"
+def shown(standing: Standing) -> str:
+    total = "?" if standing.total is None else f"{standing.total:.0f}"
+    left = "" if standing.left is None else f", {length(standing.left)} left"
+    return f"{standing.what} {standing.done:.0f}/{total}, {standing.rate:.3g}/s{left}"
 
 
 def clock(seconds: float) -> str:

@@ -11,7 +11,8 @@ from functools import cache
 from pathlib import Path
 
 from scdd.jobs.lock import SILENCE, dead, locks, myself, read_owner
-from scdd.jobs.logs import Log, Progress, read_log
+from scdd.jobs.logs import Log, read_log
+from scdd.jobs.progress import Standing
 from scdd.plan.jobs import Job
 from scdd.plan.stages import STAGES
 from scdd.status.slurm import Queue
@@ -29,13 +30,13 @@ class State(StrEnum):
 @dataclass(frozen=True)
 class Status:
     """A job and its state. where: its process, of a running job; Slurm's words, of a queued one.
-    progress: how far a running one is. why: the line of its log that says why it failed, or what it
+    standing: how far a running one is. why: the line of its log that says why it failed, or what it
     said last."""
 
     job: Job
     state: State
     where: str = ""
-    progress: Progress | None = None
+    standing: Standing | None = None
     why: str = ""
 
 
@@ -68,7 +69,7 @@ def _status(job: Job, files: Files, queue: Queue) -> Status:
     log = read_log(job.log) if files.have(job.log) else None
     if where := _process(job, files, log, queue):
         ours = log is not None and not log.ended  # otherwise it is an earlier attempt's
-        return Status(job, State.RUNNING, where, log.progress if log and ours else None)
+        return Status(job, State.RUNNING, where, log.standing if log and ours else None)
     queued = queue.of(job)
     if queued is not None and queued.state == "PENDING":
         return Status(job, State.QUEUED, f"Slurm job {queued.id}: {queued.reason}")

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from scdd.jobs.logs import Progress, read_log
+from scdd.jobs.logs import read_log
+from scdd.jobs.progress import Standing
 
 START = "host node3, process 42, Slurm job 17, device cpu\n"
 END = "failed after 12.5 s, peak memory 300 MiB, of the GPU 0 MiB\n"
@@ -20,22 +21,22 @@ def test_a_running_job_tells_where_it_is_and_how_far(tmp_path: Path) -> None:
         tmp_path, START + "images: 10/200, 3.1/s, 61 s left\nimages: 40/200, 4/s, 40 s left\n"
     )
     assert (read.host, read.pid, read.slurm_job, read.ended) == ("node3", 42, "17", None)
-    assert read.progress == Progress("images", 40, 200, "4", 40.0)
+    assert read.standing == Standing("images", 40, 200, 4.0)
 
 
 @pytest.mark.parametrize(
-    ("line", "progress"),
+    ("line", "standing"),
     [
-        ("20:15:01 squeeze: 3/?, 0.5/s", Progress("squeeze", 3, None, "0.5", None)),
+        ("20:15:01 squeeze: 3/?, 0.5/s", Standing("squeeze", 3, None, 0.5)),
         (
             "block 0: 0:10: 2/27, 1e+03/s, 0 s left, loss 2.1",
-            Progress("block 0: 0:10", 2, 27, "1e+03", 0.0),
+            Standing("block 0: 0:10", 2, 27, 1000.0),
         ),
         ("top-1 10/20", None),
     ],
 )
-def test_a_line_of_progress(tmp_path: Path, line: str, progress: Progress | None) -> None:
-    assert log(tmp_path, f"{line}\n").progress == progress
+def test_a_line_of_progress(tmp_path: Path, line: str, standing: Standing | None) -> None:
+    assert log(tmp_path, f"{line}\n").standing == standing
 
 
 @pytest.mark.parametrize(
@@ -61,7 +62,7 @@ def test_how_a_job_ended_and_why(tmp_path: Path, text: str, ended: str | None, l
 def test_of_a_long_log_the_start_and_the_end_are_read(tmp_path: Path) -> None:
     lines = "".join(f"step: {i}/9999, 1/s, 1 s left\n" for i in range(9999))
     read = log(tmp_path, START + lines)
-    assert (read.host, read.progress.done) == ("node3", 9998)
+    assert (read.host, read.standing.done) == ("node3", 9998)
 
 
 def test_there_may_be_no_log(tmp_path: Path) -> None:

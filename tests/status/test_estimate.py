@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from scdd.jobs.logs import Progress
+from scdd.jobs.progress import Standing
 from scdd.plan.jobs import Job, jobs
 from scdd.plan.load import plan_of
 from scdd.plan.plan import Plan
-from scdd.status.estimate import estimate
+from scdd.status.estimate import START, estimate
 from scdd.status.states import State, Status
 
 
@@ -33,9 +33,9 @@ def of(plan: Plan, stage: str) -> list[Job]:
 
 def test_a_job_takes_what_finished_ones_of_its_stage_took_in_proportion(plan: Plan) -> None:
     small, large = of(plan, "recover")
-    took(small, 2.0)
+    took(small, 5.0 - START)
     left = estimate(plan, [Status(small, State.DONE), Status(large, State.WAITING)])
-    assert left.work == pytest.approx(18.0)
+    assert left.work == pytest.approx(45.0)
     assert left.seconds is None  # nothing runs
     assert left.unknown == {}
 
@@ -45,8 +45,8 @@ def test_where_finished_jobs_have_two_sizes_a_constant_is_told_from_the_size(
 ) -> None:
     plan = plan_of({**tiny, "ipc": [30]})
     first, second, third, fourth = of(plan, "recover")  # 1, 9, 10 and 10 images a class
-    took(first, 6.0)
-    took(second, 14.0)  # 5 s and 1 s for each image
+    took(first, 6.0 - START)
+    took(second, 14.0 - START)  # 5 s and 1 s for each image
     found = [Status(job, State.DONE) for job in (first, second)]
     left = estimate(plan, [*found, *(Status(job, State.WAITING) for job in (third, fourth))])
     assert left.work == pytest.approx(30.0)
@@ -55,7 +55,7 @@ def test_where_finished_jobs_have_two_sizes_a_constant_is_told_from_the_size(
 def test_the_log_of_a_running_job_is_believed_and_jobs_share_the_machine(plan: Plan) -> None:
     small, large = of(plan, "recover")
     running = [
-        Status(job, State.RUNNING, progress=Progress("images", 1, 2, "1", seconds))
+        Status(job, State.RUNNING, standing=Standing("images", 0, seconds, 1.0))
         for job, seconds in ((small, 10.0), (large, 30.0))
     ]
     left = estimate(plan, running)
@@ -63,11 +63,11 @@ def test_the_log_of_a_running_job_is_believed_and_jobs_share_the_machine(plan: P
 
 
 def test_a_chain_of_artifacts_takes_the_sum_of_its_links(plan: Plan) -> None:
-    progress = Progress("squeeze", 1, 2, "1", 10.0)
+    standing = Standing("squeeze", 0, 10, 1.0)
     (squeeze,), recoveries = of(plan, "squeeze"), of(plan, "recover")
-    found = [Status(squeeze, State.RUNNING, progress=progress)]
-    found += [Status(squeeze, State.RUNNING, progress=progress)] * 3  # four at once
-    found += [Status(job, State.RUNNING, progress=progress) for job in recoveries]
+    found = [Status(squeeze, State.RUNNING, standing=standing)]
+    found += [Status(squeeze, State.RUNNING, standing=standing)] * 3  # four at once
+    found += [Status(job, State.RUNNING, standing=standing) for job in recoveries]
     assert estimate(plan, found).seconds == pytest.approx(20.0)  # not 60 / 6
 
 

@@ -62,8 +62,8 @@ def test_a_job_whose_lock_has_a_living_owner_runs(recovery: Job) -> None:
         State.RUNNING,
         f"process {os.getpid()} on {platform.node()}",
     )
-    assert status.progress is not None
-    assert status.progress.left == 40
+    assert status.standing is not None
+    assert status.standing.left == 40
 
 
 def test_an_owner_on_another_machine_runs_while_its_lock_is_touched(recovery: Job) -> None:
