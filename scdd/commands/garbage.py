@@ -7,7 +7,7 @@ from typing import Any
 
 from scdd.artifacts.run import RESULTS, WORK
 from scdd.errors import ScddError, warn
-from scdd.plan.identity import DIGITS
+from scdd.plan.identity import ARTIFACT
 from scdd.plan.load import PLANS, experiment_names, plan_of_file, thaw
 from scdd.plan.runs import experiments_of, frozen_plans
 from scdd.plan.stages import STAGES
@@ -63,9 +63,8 @@ def perhaps_needed(unplannable: list[Path], keys: set[str]) -> set[str]:
 
 def artifacts() -> list[Path]:
     """The folders of artifacts, and of the saved states of their jobs."""
-    name = "*-" + DIGITS * "[0-9a-f]"
     roots = [root / stage for root in (RESULTS, WORK) for stage in STAGES]
-    return [folder for root in roots for folder in sorted(root.glob(name))]
+    return [folder for root in roots for folder in sorted(root.glob(ARTIFACT))]
 
 
 def key_of(folder: Path) -> str:

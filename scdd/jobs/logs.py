@@ -28,6 +28,12 @@ class Log:
     last: str
     modified: float
 
+    @property
+    def process(self) -> str:
+        """In words, as the owner of a lock."""
+        job = f" (Slurm job {self.slurm_job})" if self.slurm_job else ""
+        return f"process {self.pid} on {self.host}{job}"
+
 
 def read_log(path: Path) -> Log | None:
     """None where there is no log."""

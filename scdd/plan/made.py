@@ -8,11 +8,9 @@ from scdd.artifacts.config import read_frozen
 from scdd.artifacts.files import read_json
 from scdd.artifacts.run import RESULTS
 from scdd.errors import ScddError, warn
-from scdd.plan.identity import DIGITS
+from scdd.plan.identity import ARTIFACT
 from scdd.plan.plan import Node, Plan
 from scdd.plan.stages import STAGES
-
-ARTIFACT = "*-" + DIGITS * "[0-9a-f]"
 
 
 def made(stage: str, file: str) -> tuple[Plan, list[Node], set[str]]:
@@ -59,7 +57,11 @@ def shown_in_tables() -> dict[str, list[dict[str, Any]]]:
     configs = (RESULTS / "tables").glob(f"{ARTIFACT}/config.json")
     shown: dict[str, list[dict[str, Any]]] = {}
     for file in sorted(configs, key=lambda file: -file.stat().st_mtime):
-        params = read_frozen(file, "tables").params
+        try:
+            params = read_frozen(file, "tables").params
+        except ScddError as error:
+            warn(f"{file.parent} is left out: {error}")
+            continue
         for cell in (*params["cells"], *params.get("snapshots", ())):
             key = str(Path(cell["metrics"]).parent)
             shown.setdefault(key, []).append({**cell, "experiment": params["experiment"]})

@@ -47,16 +47,12 @@ def _table(found: Sequence[Status]) -> str:
     """How many jobs of each stage are in each state; without states that no job is in."""
     counts = Counter((status.job.node.stage, status.state) for status in found)
     states = [state for state in State if any(of == state for _, of in counts)]
+    stages = [stage for stage in STAGES if any(counts[stage, state] for state in states)]
     lines = [["", *states]]
-    for stage in STAGES:
-        if numbers := [
-            counts[stage, state] for state in states if any(counts[stage, s] for s in State)
-        ]:
-            lines.append([stage, *(str(number or "·") for number in numbers)])
-    total = [str(sum(counts[stage, state] for stage in STAGES)) for state in states]
-    lines.append(["all", *total])
+    lines += [[stage, *(str(counts[stage, state] or "·") for state in states)] for stage in stages]
+    lines.append(["all", *(str(sum(counts[stage, s] for stage in stages)) for s in states)])
     return "\n".join(
-        line[0].ljust(16) + "".join(text.rjust(10) for text in line[1:]) for line in lines
+        name.ljust(16) + "".join(text.rjust(10) for text in texts) for name, *texts in lines
     )
 
 
@@ -82,8 +78,8 @@ def _outlook(found: Sequence[Status], left: Estimate) -> str:
     else:
         end, wait = clock(time.time() + left.seconds), length(left.seconds)
         when = "Not finished before" if left.unknown else "Finished at about"
-        jobs = f"{left.at_once} job" + ("s run" if left.at_once > 1 else " runs")
-        parts = [f"{when} {end}, in {wait}, while {jobs} at once as now."]
+        jobs = f"{left.at_once} job{'s' * (left.at_once > 1)}"
+        parts = [f"{when} {end}, in {wait}, with {jobs} at a time as now."]
     if left.work:
         parts.append(
             f"Left: {length(left.work)} of work, by the logs of running jobs and by what finished "

@@ -97,7 +97,7 @@ def _process(job: Job, files: Files, log: Log | None, queue: Queue) -> str:
         return "a process that starts" if lives else ""
     if log.host == platform.node():
         lives = _runs(log.pid, STAGES[job.node.stage].program)
-    return f"process {log.pid} on {log.host}" if lives else ""
+    return log.process if lives else ""
 
 
 def _beats(lock: Path) -> bool:

@@ -20,7 +20,8 @@ def test_a_running_job_tells_where_it_is_and_how_far(tmp_path: Path) -> None:
     read = log(
         tmp_path, START + "images: 10/200, 3.1/s, 61 s left\nimages: 40/200, 4/s, 40 s left\n"
     )
-    assert (read.host, read.pid, read.slurm_job, read.ended) == ("node3", 42, "17", None)
+    assert (read.host, read.pid, read.ended) == ("node3", 42, None)
+    assert read.process == "process 42 on node3 (Slurm job 17)"
     assert read.standing == Standing("images", 40, 200, 4.0)
 
 
