@@ -1,29 +1,26 @@
-"""What a job's log says: where it runs, how far it is, and how it ended (scdd.jobs.runtime)."""
+"""What a job's log says: where it runs, and how it ended (scdd.jobs.runtime)."""
 
 import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from scdd.jobs.progress import Standing
-
 TAIL = 16_384  # bytes that are read of a log's end
 TIME = re.compile(r"\d\d:\d\d:\d\d ")
 PLACE = re.compile(r"host (?P<host>\S+), process (?P<pid>\d+)(?:, Slurm job (?P<slurm_job>\w+))?,")
-END = re.compile(r"(?P<how>done|left|failed) after (?P<seconds>[\d.]+) s, peak memory")
+END = re.compile(r"(?P<how>done|left|failed) after [\d.]+ s, peak memory")
 
 
 @dataclass(frozen=True)
 class Log:
     """host, pid, slurm_job: of the process that wrote it; None where it did not come to say so, or
-    the log is too long. standing: the last. ended: 'done', 'left' (it was asked to) or 'failed';
-    None where it ended without a word, or has not ended. last: the last line before that, or the
-    error's. modified: when it was written to, in seconds since 1970."""
+    the log is too long. ended: 'done', 'left' (it was asked to) or 'failed'; None where it ended
+    without a word, or has not ended. last: the last line before that, or the error's. modified:
+    when it was written to, in seconds since 1970."""
 
     host: str | None
     pid: int | None
     slurm_job: str | None
-    standing: Standing | None
     ended: str | None
     last: str
     modified: float
@@ -52,10 +49,9 @@ def read_log(path: Path) -> Log | None:
 
 
 def _log(lines: list[str], modified: float) -> Log:
-    place, standing, ended = None, None, None
+    place, ended = None, None
     for line in lines:
         place = place or PLACE.match(line)
-        standing = Standing.of(line) or standing
         ended = END.match(line) or ended
     said = [line for line in lines if not END.match(line) and line.strip()]
     errors = [line for line in said if line.startswith("error: ")]
@@ -63,7 +59,6 @@ def _log(lines: list[str], modified: float) -> Log:
         place["host"] if place else None,
         int(place["pid"]) if place else None,
         place["slurm_job"] if place else None,
-        standing,
         ended["how"] if ended else None,
         (errors or said or [""])[-1],
         modified,

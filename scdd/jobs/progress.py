@@ -16,7 +16,7 @@ T = TypeVar("T")
 LINE_EVERY = 10.0  # seconds between the lines of a log
 END = 4096  # bytes of a log in which its last such line is looked for
 STANDING = re.compile(
-    r"(?:\d\d:\d\d:\d\d )?(?P<what>.+): (?P<done>\d+)/(?P<total>\d+|\?), (?P<rate>[0-9.e+-]+)/s"
+    r"\d\d:\d\d:\d\d (?P<what>.+): (?P<done>\d+)/(?P<total>\d+|\?), (?P<rate>[0-9.e+-]+)/s"
 )
 
 
@@ -52,15 +52,10 @@ class Standing:
     @classmethod
     def read(cls, log: Path) -> Self | None:
         """The last one in a log; None if there is none near its end, or no log."""
-        standings = [standing for line in last_lines(log) if (standing := cls.of(line))]
-        return standings[-1] if standings else None
-
-    @classmethod
-    def of(cls, line: str) -> Self | None:
-        """That which a line of a log has, with the time of day before it or without."""
-        if not (match := STANDING.match(line)):
+        lines = [match for line in last_lines(log) if (match := STANDING.match(line))]
+        if not lines:
             return None
-        what, done, total, rate = match.groups()
+        what, done, total, rate = lines[-1].groups()
         return cls(what, float(done), None if total == "?" else float(total), float(rate))
 
 

@@ -110,7 +110,9 @@ def _seed(params: Mapping[str, object]) -> str:
 
 
 def _epochs(params: Mapping[str, object]) -> str:
-    return f"{params['epochs']} epochs" if "epochs" in params else ""
+    if "epochs" not in params:
+        return ""
+    return f"{params['epochs']} epoch{'' if params['epochs'] == 1 else 's'}"
 
 
 def _part(plan: Plan, node: Node, wildcards: Mapping[str, str]) -> list[str]:

@@ -68,8 +68,8 @@ def _status(job: Job, files: Files, queue: Queue) -> Status:
         return Status(job, State.DONE)
     log = read_log(job.log) if files.have(job.log) else None
     if where := _process(job, files, log, queue):
-        ours = log is not None and not log.ended  # otherwise it is an earlier attempt's
-        return Status(job, State.RUNNING, where, log.standing if log and ours else None)
+        ended = log is None or log.ended  # an ended log is that of an earlier attempt
+        return Status(job, State.RUNNING, where, None if ended else Standing.read(job.log))
     queued = queue.of(job)
     if queued is not None and queued.state == "PENDING":
         return Status(job, State.QUEUED, f"Slurm job {queued.id}: {queued.reason}")

@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from scdd.jobs.logs import read_log
-from scdd.jobs.progress import Standing
 
 START = "host node3, process 42, Slurm job 17, device cpu\n"
 END = "failed after 12.5 s, peak memory 300 MiB, of the GPU 0 MiB\n"
@@ -16,28 +15,12 @@ def log(path: Path, text: str):
     return read_log(path / "a.log")
 
 
-def test_a_running_job_tells_where_it_is_and_how_far(tmp_path: Path) -> None:
+def test_a_running_job_tells_where_it_is(tmp_path: Path) -> None:
     read = log(
         tmp_path, START + "images: 10/200, 3.1/s, 61 s left\nimages: 40/200, 4/s, 40 s left\n"
     )
     assert (read.host, read.pid, read.ended) == ("node3", 42, None)
     assert read.process == "process 42 on node3 (Slurm job 17)"
-    assert read.standing == Standing("images", 40, 200, 4.0)
-
-
-@pytest.mark.parametrize(
-    ("line", "standing"),
-    [
-        ("20:15:01 squeeze: 3/?, 0.5/s", Standing("squeeze", 3, None, 0.5)),
-        (
-            "block 0: 0:10: 2/27, 1e+03/s, 0 s left, loss 2.1",
-            Standing("block 0: 0:10", 2, 27, 1000.0),
-        ),
-        ("top-1 10/20", None),
-    ],
-)
-def test_a_line_of_progress(tmp_path: Path, line: str, standing: Standing | None) -> None:
-    assert log(tmp_path, f"{line}\n").standing == standing
 
 
 @pytest.mark.parametrize(
@@ -63,7 +46,7 @@ def test_how_a_job_ended_and_why(tmp_path: Path, text: str, ended: str | None, l
 def test_of_a_long_log_the_start_and_the_end_are_read(tmp_path: Path) -> None:
     lines = "".join(f"step: {i}/9999, 1/s, 1 s left\n" for i in range(9999))
     read = log(tmp_path, START + lines)
-    assert (read.host, read.standing.done) == ("node3", 9998)
+    assert (read.host, read.last) == ("node3", "step: 9998/9999, 1/s, 1 s left")
 
 
 def test_there_may_be_no_log(tmp_path: Path) -> None:

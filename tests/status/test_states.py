@@ -56,7 +56,7 @@ def test_a_job_is_done_when_its_last_file_is_there(recovery: Job) -> None:
 
 def test_a_job_whose_lock_has_a_living_owner_runs(recovery: Job) -> None:
     lock(recovery)
-    write(recovery.log, "images: 40/200, 4/s, 40 s left\n")
+    write(recovery.log, "12:00:01 images: 40/200, 4/s, 40 s left\n")
     status = of(recovery)
     assert (status.state, status.where) == (
         State.RUNNING,
@@ -76,7 +76,7 @@ def test_an_owner_on_another_machine_runs_while_its_lock_is_touched(recovery: Jo
 def test_a_killed_job_has_failed_without_a_word(recovery: Job) -> None:
     lock(recovery, born="another")
     place = f"host {platform.node()}, process {os.getpid()}, device cpu\n"
-    write(recovery.log, f"{place}images: 40/200, 4/s, 40 s left\n")
+    write(recovery.log, f"{place}12:00:01 images: 40/200, 4/s, 40 s left\n")
     status = of(recovery)
     assert status.state is State.FAILED
     assert status.why == "ended without a word, as if killed; images: 40/200, 4/s, 40 s left"
@@ -105,7 +105,7 @@ def test_a_job_without_a_saved_state_runs_while_its_process_does(
 
 def test_looking_writes_nothing(recovery: Job, tmp_path: Path) -> None:
     lock(recovery, 3.0, place="elsewhere")
-    write(recovery.log, "images: 40/200, 4/s, 40 s left\n")
+    write(recovery.log, "12:00:01 images: 40/200, 4/s, 40 s left\n")
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     of(recovery)
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
