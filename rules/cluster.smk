@@ -50,6 +50,7 @@ def needs(stage, work=None):
 
 
 onstart:
+    runs.note_start(plan)
     if on_slurm():
         try:
             orphans.start(Path.cwd())

@@ -16,7 +16,7 @@ from scdd.errors import ScddError
 from scdd.jobs import done
 from scdd.params.learn import LEARNS
 from scdd.params.recover import Recover
-from scdd.plan import cluster, code, load
+from scdd.plan import cluster, code, load, runs
 from scdd.plan.plan import followed_epochs
 from scdd.plan.yaml_files import read_yaml
 from scdd.plan.stages import LABELS, STAGES, stages_with

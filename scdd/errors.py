@@ -25,6 +25,11 @@ def shown(path: object) -> str:
     return text if text.isprintable() else repr(text)
 
 
+def warn(text: str) -> None:
+    """A line on stderr about what is left out."""
+    print(f"warning: {text}", file=sys.stderr)
+
+
 def reported(work: Callable[[], object]) -> int:
     """Do `work` and return the exit code. An error that a user can mend is one line on stderr."""
     try:

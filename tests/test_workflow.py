@@ -13,8 +13,11 @@ import yaml
 from conftest import OWN_LINES, ROOT, TINY, Checkout, content, new_checkout
 from safetensors.torch import load_file
 
+from scdd import cli
 from scdd.artifacts.tensors import load
 from scdd.data.sets import module
+from scdd.plan.jobs import jobs
+from scdd.plan.load import plan_of
 
 pytestmark = pytest.mark.workflow
 NOTHING = {"all": 1}  # the target itself: it copies and shows the tables on every run
@@ -285,6 +288,22 @@ def test_two_runs_are_bit_equal(
     made = content(other)
     assert len(made) > 10
     assert made == content(finished)
+
+
+def test_the_plan_knows_every_job_and_a_status_finds_what_each_left(
+    finished: Checkout, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.chdir(finished.folder)
+    planned = list(jobs(plan_of(TINY)))
+    logs = set(Path("logs").rglob("*.log")) - set(Path("logs").rglob("freeze.log"))
+    assert {job.log for job in planned} == logs - {Path("logs/all.log")}
+    assert {job.cost for job in planned} == set(Path("results").glob("*/*/costs/*.json"))
+    assert all(job.output.exists() for job in planned)
+    assert cli.main(["status"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("tiny: run of ")
+    assert "it has ended" in printed
+    assert printed.endswith("All is done.\n")
 
 
 def test_every_job_leaves_what_it_took_where_the_table_looks_for_it(finished: Checkout) -> None:

@@ -4,12 +4,23 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from scdd.errors import ScddError
+from scdd.plan.find import named_set, set_in
+from scdd.plan.load import plan_of_file
+
 
 def export(args: argparse.Namespace) -> None:
     """Write a distilled set as an image folder, WebDataset tars or Parquet files."""
     from scdd.interop import exports
 
-    exports.export_set(args.set, args.to, args.out, args.format)
+    if (args.set is None) == (args.method is None and args.ipc is None):
+        raise ScddError("name either a set.json or its folder, or --method and --ipc.")
+    if args.set is None:
+        plan = plan_of_file(args.configfile, check_files=False)
+        path, _ = named_set(plan, args.method, args.ipc)
+    else:
+        path = set_in(args.set)
+    exports.export_set(path, args.to, args.out, args.format)
 
 
 def export_labels(args: argparse.Namespace) -> None:
@@ -21,7 +32,15 @@ def export_labels(args: argparse.Namespace) -> None:
 
 def add(commands: Any) -> None:
     command = commands.add_parser("export", help=export.__doc__)
-    command.add_argument("set", type=Path, help="the image set's set.json")
+    command.add_argument("set", type=Path, nargs="?", help="a set.json, or a folder with one")
+    command.add_argument("--method", help="in place of a path: a method of the experiment")
+    command.add_argument("--ipc", type=int, help="in place of a path: images per class")
+    command.add_argument(
+        "--configfile",
+        type=Path,
+        default=Path("config.yaml"),
+        help="the experiment that --method and --ipc are of (default: config.yaml)",
+    )
     command.add_argument("--to", required=True, choices=["imagefolder", "webdataset", "parquet"])
     command.add_argument("--out", type=Path, required=True, help="a folder that does not exist yet")
     command.add_argument(

@@ -5,15 +5,22 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from scdd.artifacts.slots import slot_ranges
+from scdd.plan.differences import Settings, among_namesakes
 from scdd.plan.flops import flops
 from scdd.plan.load import plan_of_file
+from scdd.plan.plan import Node, Plan
 from scdd.plan.stages import LABELS, STAGES, stages_with
+
+WHY = "that are the same for every IPC: a larger one only adds to them (results/README.md)"
 
 
 def show_plan(args: argparse.Namespace) -> None:
     """List every artifact of a configuration: stage, digest, path, and how much of it exists; with
-    the bytes of images and soft labels."""
-    plan = plan_of_file(args.configfile)
+    the bytes of images and soft labels. Below it, for which methods and protocols it is made, and
+    by which values it differs from others of the same name."""
+    plan = plan_of_file(args.file or args.configfile)
+    differences = among_namesakes(plan)
     for stage in STAGES:
         for node in plan.of(stage):
             files = plan.targets(node)
@@ -24,15 +31,46 @@ def show_plan(args: argparse.Namespace) -> None:
             shown = "" if size is None else f"  {size} bytes"
             shown += "" if work is None else f"  {work / 1e15:.3g} PFLOP"
             print(f"{stage:15s} {node.digest} {state:>9s}  {node.folder}{shown}")
+            if facts := about(plan, node, differences.get(node.key, {})):
+                print(f"{'':15s} {facts}")
     for name, stages in (("images", ["imageset"]), ("soft labels", stages_with(LABELS))):
         total = sum(plan.bytes(node) or 0 for stage in stages for node in plan.of(stage))
         if total:
             print(f"{name}: {total} bytes ({total / 2**20:.1f} MiB)")
+    for line in beyond(plan):
+        print(line)
     counts = Counter(node.stage for node in plan.nodes.values())
     print(", ".join(f"{counts[stage]} {stage}" for stage in STAGES if counts[stage]))
 
 
+def about(plan: Plan, node: Node, differences: Settings) -> str:
+    """For whom an artifact is made, and how it differs, in words; empty if that is all."""
+    uses = plan.uses.get(node.key, [])
+    protocols = dict.fromkeys(use.protocol for use in uses if use.protocol)
+    # what is made before the labels is made for every protocol
+    by = protocols if "labels" in node.parents or "images" in node.parents else {}
+    facts = [" + ".join(dict.fromkeys(use.title for use in uses)), " + ".join(by)]
+    facts.append(", ".join(f"{key} {value}" for key, value in differences.items()))
+    return "; ".join(filter(None, facts))
+
+
+def beyond(plan: Plan) -> list[str]:
+    """What is made beyond what is asked: images are made in ranges that are the same in every
+    configuration."""
+    asked: dict[str, int] = {}
+    for images in plan.of("imageset"):
+        source = images.parents["source"]
+        asked[source] = max(asked.get(source, 0), images.params["ipc"])
+    lines: dict[str, None] = {}
+    for key, ipc in asked.items():
+        stage, last = plan.nodes[key].stage, slot_ranges(ipc)[-1][1]
+        if stage in ("select", "recover") and last > ipc:
+            lines[f"{stage}: {last} images a class are made for IPC {ipc}, in ranges {WHY}"] = None
+    return [*lines]
+
+
 def add(commands: Any) -> None:
     command = commands.add_parser("plan", help=show_plan.__doc__)
+    command.add_argument("file", type=Path, nargs="?", help="in place of --configfile")
     command.add_argument("--configfile", type=Path, default=Path("config.yaml"))
     command.set_defaults(run=show_plan)

@@ -151,10 +151,13 @@ def ids(jobs: list[Job]) -> str:
     return " ".join(job.id for job in jobs)
 
 
-def ask(*command: str) -> str:
-    """What a Slurm command prints; nothing where it fails."""
+def ask(*command: str, patience: float = 30) -> str:
+    """What a Slurm command prints; nothing where it fails, or has not ended after `patience`
+    seconds."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=patience, check=False
+        )
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""

@@ -15,6 +15,7 @@ from scdd.params.select import Forgetting
 from scdd.params.squeeze import SQUEEZES
 from scdd.plan import datasets
 from scdd.plan.backbones import looks
+from scdd.plan.differences import origins
 from scdd.plan.draft import Draft, in_words
 from scdd.plan.evaluation import OF_COSTS, Report
 from scdd.plan.methods import kind_of
@@ -160,9 +161,9 @@ def _add_tables(draft: Draft, methods: Methods, report: Report, sweeps: Sequence
         params["sweeps"] = [asdict(sweep) for sweep in sweeps]
     if config.ablation is not None:
         params["ablation"] = _ablation(draft, config.ablation)
-    # what a column is called does not change its numbers
+    # what a column is called, and where a number is from, do not change the numbers
     headings = {name: stage.heading for name, stage in STAGES.items() if stage.heading}
-    shown = {**params, "headings": headings}
+    shown = {**params, "headings": headings, "origins": origins(plan, report.cells)}
     plan.add("tables", config.experiment, shown, {"data": data}, params)
 
 

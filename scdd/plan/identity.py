@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 DIGITS = 12  # of hexadecimal: 48 bits, no collision in any one results folder
+ARTIFACT = "*-" + DIGITS * "[0-9a-f]"  # the folders of artifacts, as `Path.glob` takes it
 
 
 def canonical(value: Any) -> str:

@@ -19,6 +19,7 @@ from scdd.plan.plan import Node, Plan
 from scdd.plan.presets import merge
 from scdd.plan.yaml_files import read_yaml
 
+PLANS = RESULTS / "plans"
 VARIABLE = "SCDD_PLAN"  # names the frozen plan to the jobs of a run
 
 
@@ -64,6 +65,18 @@ def read_config(file: Path) -> dict[str, Any]:
     return with_base(read_yaml(file), file.parent)
 
 
+def experiment_names(file: Path) -> set[str]:
+    """The names of the experiments in a configuration file. Raises ScddError as `with_base` does,
+    and where an experiment has no name."""
+    content = read_config(file)
+    if "experiments" in content:
+        files = [file.parent / str(name) for name in content["experiments"]]
+        return set().union(*map(experiment_names, files))
+    if "experiment" not in content:
+        raise ScddError(f"{file}: the key experiment is missing.")
+    return {str(content["experiment"])}
+
+
 def with_base(
     config: Mapping[str, Any], folder: Path, seen: tuple[Path, ...] = ()
 ) -> dict[str, Any]:
@@ -96,7 +109,7 @@ def freeze(plan: Plan) -> Path:
         "imports": plan.imports,
         "machine": plan.machine,
     }
-    path = RESULTS / "plans" / f"{digest(content)}.json"
+    path = PLANS / f"{digest(content)}.json"
     if not path.exists():
         write_json(path, content)
     return path

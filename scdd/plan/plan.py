@@ -56,7 +56,7 @@ class Node:
 
     @property
     def folder(self) -> Path:
-        return RESULTS / self.stage / self.name
+        return RESULTS.joinpath(self.stage, self.name)
 
     def frozen(self) -> dict[str, Any]:
         """The content of the artifact's config.json: `scdd.artifacts.config.Frozen`."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from scdd.artifacts.files import damaged, read_json
 from scdd.artifacts.informativeness import load_informativeness
+from scdd.artifacts.run import RESULTS
 from scdd.errors import ScddError
 from scdd.report import seconds
 from scdd.report.looks import Look
@@ -36,9 +37,12 @@ class Measured:
 
     @cached_property
     def students(self) -> list[Student]:
-        return [self._student(cell) for cell in self.params["cells"]]
+        cells = self.params["cells"]
+        # frozen configurations of before version 0.2 lack them
+        origins = self.params.get("origins") or [{"labels": None, "values": {}}] * len(cells)
+        return [self._student(*pair) for pair in zip(cells, origins, strict=True)]
 
-    def _student(self, cell: Mapping[str, Any]) -> Student:
+    def _student(self, cell: Mapping[str, Any], origin: Mapping[str, Any]) -> Student:
         numbers = read_metrics(self.results / cell["metrics"], "top1", "epochs", "train_images")
         stored = cell["stored"] or {"form": None, "bytes": 0}
         return Student(
@@ -50,7 +54,19 @@ class Measured:
             train_images=numbers["train_images"],
             form=stored["form"],
             label_bytes=stored["bytes"],
+            origin=self._origin(cell, origin),
         )
+
+    def _origin(self, cell: Mapping[str, Any], origin: Mapping[str, Any]) -> dict[str, str]:
+        folders = {
+            "student": str(Path(cell["metrics"]).parent),
+            "images": str(Path(cell["images"]).parent) if cell["images"] else "",
+            "labels": origin["labels"] or "",
+        }
+        digests = {f"{what} digest": path.rpartition("-")[2] for what, path in folders.items()}
+        paths = {f"{what} path": path and str(RESULTS / path) for what, path in folders.items()}
+        values = {key: str(value) for key, value in origin["values"].items()}
+        return {"experiment": self.params["experiment"], **digests, **paths, **values}
 
     @cached_property
     def table(self) -> Table:

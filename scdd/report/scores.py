@@ -1,8 +1,8 @@
 """Students' accuracies as the reports compare them: settings in rows, methods in columns."""
 
 import statistics
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 
@@ -37,6 +37,9 @@ class Student:
     """Of its soft labels, in words; None for hard labels."""
     label_bytes: int = 0
     """Of the soft labels of one training image over all epochs, as stored."""
+    origin: Mapping[str, str] = field(default_factory=dict)
+    """Where it is from, for all.csv, by heading: the experiment, digests, paths, and the values by
+    which it differs from other students."""
 
 
 @dataclass(frozen=True)

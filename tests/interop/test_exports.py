@@ -1,5 +1,6 @@
 """Exports: read back by the programs they are for, pixel by pixel."""
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from scdd.data.exported import folder_names, image_root
 from scdd.data.folders import by_class
 from scdd.errors import ScddError
 from scdd.interop import exports
+from scdd.plan.load import plan_of
 from scdd.views.pixels import in_unit
 
 IPC = 4
@@ -250,6 +252,24 @@ def test_datasets_reads_parquet(path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     read = datasets.load_dataset(str(out), split="train", cache_dir=cache)
     assert read.features["label"] == datasets.ClassLabel(names=["cat", "ant", "bee"])
     assert same([(pixels(row["image"]), row["label"]) for row in read], path)
+
+
+def test_an_experiments_names_stand_for_a_path(
+    path: Path, tiny: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.chdir(path.parent)
+    (images,) = plan_of(tiny).of("imageset")
+    images.folder.parent.mkdir(parents=True)
+    images.folder.symlink_to(path.parent)
+    Path("my.yaml").write_text(json.dumps(tiny))
+    names = ["--method", "scdd", "--ipc", "1", "--configfile", "my.yaml"]
+    export = ["export", "--to", "imagefolder", "--out", "out"]
+    assert cli.main([*export, *names]) == 0
+    assert same([(pixels(i), label) for i, label in ImageFolder("out/train")], path)
+    assert cli.main(export) == 1
+    assert cli.main([*export, str(path), *names]) == 1
+    told = "error: name either a set.json or its folder, or --method and --ipc.\n"
+    assert capsys.readouterr().err.endswith(2 * told)
 
 
 def test_two_exports_have_the_same_bytes(path: Path) -> None:

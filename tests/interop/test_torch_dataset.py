@@ -24,6 +24,7 @@ from scdd.data.source import Split
 from scdd.errors import ScddError
 from scdd.interop.torch_dataset import Images, Views
 from scdd.params.views import Transform, View
+from scdd.plan.load import plan_of
 from scdd.views.mixing import draw_epoch
 
 IPC, EPOCHS = 3, 3
@@ -135,9 +136,27 @@ def test_a_file_that_is_no_set_json_is_not_to_be_deleted(folder: Path) -> None:
     assert "Delete" not in str(caught.value)
 
 
-def test_a_folder_in_place_of_its_set_json_is_refused(folder: Path) -> None:
-    with pytest.raises(ScddError, match="images is a folder"):
-        scdd.load(folder / "images")
+def test_a_folder_stands_for_its_only_set(folder: Path) -> None:
+    assert len(scdd.load(folder / "images")) == 9
+    assert len(scdd.load(folder)) == 9
+    with pytest.raises(ScddError, match="labels has none"):
+        scdd.load(folder / "labels")
+
+
+def test_an_experiments_names_stand_for_its_files(
+    folder: Path, tiny: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    plan = plan_of(tiny)
+    (images,), (labels,) = plan.of("imageset"), plan.of("relabel")
+    for node, made in ((images, "images"), (labels, "labels")):
+        node.folder.parent.mkdir(parents=True)
+        node.folder.symlink_to(folder / made)
+    Path("my.yaml").write_text(json.dumps(tiny))
+    dataset = scdd.load(method="scdd", ipc=1, configfile="my.yaml")
+    assert isinstance(dataset, Images)
+    named = scdd.load(method="scdd", protocol="scdd-paper", configfile="my.yaml")
+    assert isinstance(named, Views)
 
 
 # ---- learned images ----------------------------------------------------------------------------

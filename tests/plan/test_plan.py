@@ -1118,60 +1118,6 @@ def test_one_teacher_in_a_list_is_that_teacher(tiny: Config) -> None:
 # ---- the console command -----------------------------------------------------------------------
 
 
-def test_scdd_plan_tells_what_exists(
-    tiny: Config, tmp_path: Path, monkeypatch: Any, capsys: Any
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "my.yaml").write_text(yaml.safe_dump(tiny))
-    (node,) = plan_of(tiny).of("probe")
-    node.folder.mkdir(parents=True)
-    (node.folder / "probe.safetensors").touch()
-    assert cli.main(["plan", "--configfile", "my.yaml"]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    states = {
-        line.split()[0]: line.split()[2] for line in lines if node.name in line or "data" in line
-    }
-    assert states["probe"] == "done"
-    assert states["data"] == "-"
-    assert lines[-1].startswith("1 data, 1 squeeze, 1 probe, 1 recover")
-
-
-def test_scdd_gc_deletes_only_what_no_experiment_names_and_only_on_request(
-    tiny: Config, tmp_path: Path, monkeypatch: Any, capsys: Any
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "my.yaml").write_text(yaml.safe_dump(tiny))
-    kept = plan_of(tiny).of("probe")[0].folder
-    tiny["probe"]["epochs"] = 7
-    lost = plan_of(tiny).of("probe")[0].folder
-    published = Path("results/tables/cifar100-mini")
-    state = Path("work") / lost.relative_to("results")
-    for folder in (kept, lost, published, state):
-        folder.mkdir(parents=True)
-    assert cli.main(["gc", "--configfile", "my.yaml"]) == 0
-    assert str(lost) in (printed := capsys.readouterr().out)
-    assert str(kept) not in printed
-    assert lost.exists()
-    assert cli.main(["gc", "--configfile", "my.yaml", "--delete"]) == 0
-    assert kept.exists()
-    assert published.exists()
-    assert not lost.exists()
-    assert not state.exists()
-
-
-def test_scdd_gc_refuses_where_it_cannot_tell_what_an_experiment_needs(
-    tiny: Config, tmp_path: Path, monkeypatch: Any, capsys: Any
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    tiny["dataset"] = {"name": "imagefolder", "root": "gone"}
-    (tmp_path / "my.yaml").write_text(yaml.safe_dump(tiny))
-    lost = Path("results/probe/photos-0123456789ab")
-    lost.mkdir(parents=True)
-    assert cli.main(["gc", "--configfile", "my.yaml", "--delete"]) == 1
-    assert "cannot tell what my.yaml needs" in capsys.readouterr().err
-    assert lost.exists()
-
-
 def test_scdd_reports_a_mistake_in_one_line(tmp_path: Path, capsys: Any) -> None:
     assert cli.main(["plan", "--configfile", str(tmp_path / "none.yaml")]) == 1
     assert capsys.readouterr().err == f"error: {tmp_path / 'none.yaml'} does not exist.\n"

@@ -30,6 +30,23 @@ def test_program_makes_the_files_it_says_and_the_same_twice(tmp_path: Path) -> N
     assert "- Assumed value: r_bn 0.05." in text
     long = list(csv.DictReader(io.StringIO(made["all.csv"].decode())))
     assert [(line["seed"], line["top1"]) for line in long] == [("0", "60.000"), ("1", "62.000")]
+    assert long[1]["experiment"] == "digits"
+    assert (long[1]["student digest"], long[1]["images digest"]) == ("1", "i")
+    assert long[1]["student path"] == "results/validate/v-1"
+    assert long[1]["images path"] == "results/images/scdd-i"
+
+
+def test_all_students_have_the_values_by_which_they_differ(tmp_path: Path) -> None:
+    params = params_of_methods(tmp_path)
+    values = [{"recover.lr": 0.1, "squeeze.epochs": 2}, {"recover.lr": 0.4}]
+    params["origins"] = [{"labels": "relabel/a-b", "values": each} for each in values]
+    assert run(tmp_path, params) == 0
+    long = list(csv.DictReader((tmp_path / "out" / "all.csv").open()))
+    assert [line["recover.lr"] for line in long] == ["0.1", "0.4"]
+    assert [line["squeeze.epochs"] for line in long] == ["2", ""]
+    assert [(line["labels digest"], line["labels path"]) for line in long] == [
+        ("b", "results/relabel/a-b")
+    ] * 2
 
 
 def test_an_ablation_and_several_forms_of_labels_have_files_of_their_own(tmp_path: Path) -> None:

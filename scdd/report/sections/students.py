@@ -1,6 +1,6 @@
 """all.csv: one line a student."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from scdd.report.measured import Measured, student_files
 from scdd.report.scores import Student, Table
@@ -17,7 +17,9 @@ def make(measured: Measured) -> dict[str, bytes]:
 
 
 def to_csv(table: Table, students: Sequence[Student]) -> str:
-    """Empty IPC: the whole training set; empty teacher: hard labels."""
+    """Empty IPC: the whole training set; empty teacher: hard labels. Then where each is from; an
+    empty value: its methods do not have it."""
+    origin = dict.fromkeys(key for student in students for key in student.origin)
     images = "held-out training images" if table.holdout else "test images"
     return csv_of(
         students,
@@ -40,8 +42,13 @@ def to_csv(table: Table, students: Sequence[Student]) -> str:
             "epochs": lambda student: str(student.epochs),
             "train_images": lambda student: str(student.train_images),
             "measured on": lambda _: images,
+            **{key: _origin(key) for key in origin},
         },
     )
+
+
+def _origin(key: str) -> Callable[[Student], str]:
+    return lambda student: student.origin.get(key, "")
 
 
 SECTION = Section(files, student_files, make, caption="all.rst")
