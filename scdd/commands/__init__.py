@@ -4,6 +4,6 @@
 parsed arguments. What needs torch is imported when the command runs.
 """
 
-from scdd.commands import exports, garbage, import_checkpoint, keys, plan
+from scdd.commands import exports, garbage, import_checkpoint, keys, measure, plan
 
-COMMANDS = (plan, keys, import_checkpoint, exports, garbage)
+COMMANDS = (plan, measure, keys, import_checkpoint, exports, garbage)

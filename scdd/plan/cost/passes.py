@@ -20,13 +20,16 @@ PASSING = 0.5  # … and of one that is not, of which the largest layers count
 class Job:
     """One job.
 
-    name: as scdd.jobs.costs has it. memory: bytes of tensors at the peak, beside what an idle
-    process has.
+    name: as scdd.jobs.costs has it. memory: bytes of tensors in its largest step; pixels: bytes of
+    images that stay in memory where there is room for them. units: how many of its steps a GPU can
+    take at once, if its memory holds them.
     """
 
     name: str
     work: Work
     memory: float = 0.0
+    pixels: float = 0.0
+    units: int = 1
 
 
 def passes(

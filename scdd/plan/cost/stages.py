@@ -54,8 +54,8 @@ def _squeeze(plan: Plan, node: Node) -> list[Job]:
     counts, network = counts_of(plan, node), Network.of(node.params)
     each = counts.resolution, counts.classes
     work = squeeze_work(section, network, *each, counts.train)
-    memory = squeeze_memory(section, network, *each) + _pixels(plan, node, counts)
-    return [Job(node.stage, work, memory)]
+    memory = squeeze_memory(section, network, *each)
+    return [Job(node.stage, work, memory, _training_pixels(counts))]
 
 
 def _probe(plan: Plan, node: Node) -> list[Job]:
@@ -78,7 +78,7 @@ def _probe(plan: Plan, node: Node) -> list[Job]:
             work += seen(train, params.batch) * epochs
             work += views("views", epochs * train, counts.resolution, steps)
             memory = forward_memory(body, params.batch, precision)
-    return [Job(node.stage, work, memory + _pixels(plan, node, counts))]
+    return [Job(node.stage, work, memory, _training_pixels(counts))]
 
 
 def _informativeness(plan: Plan, node: Node) -> list[Job]:
@@ -94,7 +94,8 @@ def _recover(plan: Plan, node: Node) -> list[Job]:
     """A job for each block of classes and range of slots."""
     params = Recover.of(node.params)
     teachers = [_teacher(plan, node, role) for role in teacher_roles(node.parents)]
-    width = plan.machine.get("pass_width") or 1
+    given = plan.machine.get("pass_width")
+    width = given or 1
     resolution = plan.data_of(node).params["resolution"]
     jobs = []
     for slots in slot_ranges(plan.largest_ipc(node)):
@@ -109,7 +110,7 @@ def _recover(plan: Plan, node: Node) -> list[Job]:
             if params.statistics == "class":
                 work += _class_statistics(plan, node, teachers, classes)
             memory = image_memory(teachers[0], classes * each / units * width, params.precision)
-            jobs.append(Job(_of_shards(slots, block), work, memory))
+            jobs.append(Job(_of_shards(slots, block), work, memory, units=1 if given else units))
     return jobs
 
 
@@ -127,8 +128,8 @@ def _coreset(plan: Plan, node: Node) -> list[Job]:
     body = resnet(backbone_of(plan, plan.parent(node, "teacher")), counts.resolution, None)
     steps = max(counts.classes, steps_of(counts.train, TEST_BATCH))  # class by class
     work = passes("forward", body, counts.train, steps, precision)
-    memory = forward_memory(body, TEST_BATCH, precision) + _pixels(plan, node, counts)
-    return [Job(node.stage, work, memory)]
+    memory = forward_memory(body, TEST_BATCH, precision)
+    return [Job(node.stage, work, memory, _training_pixels(counts))]
 
 
 def _forgetting(plan: Plan, node: Node) -> list[Job]:
@@ -137,8 +138,8 @@ def _forgetting(plan: Plan, node: Node) -> list[Job]:
     images, steps = counts.train * params.epochs, params.epochs * steps_of(counts.train, params.batch)
     work = passes("train", size, images, steps, params.precision)
     work += views("views", images, counts.resolution, steps)
-    memory = training_memory(size, params.batch, params.precision) + _pixels(plan, node, counts)
-    return [Job(node.stage, work, memory)]
+    memory = training_memory(size, params.batch, params.precision)
+    return [Job(node.stage, work, memory, _training_pixels(counts))]
 
 
 def _verify(plan: Plan, node: Node) -> list[Job]:
@@ -168,13 +169,12 @@ def _relabel(plan: Plan, node: Node) -> list[Job]:
 def _validate(plan: Plan, node: Node) -> list[Job]:
     counts, params = counts_of(plan, node), Student.of(node.params)
     size = student_size(Network(**node.params["student"]), counts.resolution, counts.classes)
-    held = 0.0
     if "data" in node.parents:
-        images, held = counts.train, _pixels(plan, node, counts)
+        images = counts.train
     else:
         labels = plan.parent(node, "labels") if "labels" in node.parents else node
         images = _set_size(plan, plan.parent(labels, "images"))
-        held = float(image_bytes(images, counts.resolution))
+    pixels = image_bytes(images + counts.val, counts.resolution)
     seen, steps = images * params.epochs, params.epochs * steps_of(images, params.batch)
     evaluations = min(EVALUATIONS, params.epochs)
     work = passes("train", size, seen, steps, params.precision)
@@ -185,7 +185,7 @@ def _validate(plan: Plan, node: Node) -> list[Job]:
         training_memory(size, min(params.batch, images), params.precision),
         forward_memory(size, min(TEST_BATCH, counts.val)),
     )
-    return [Job(node.stage, work, memory + held + image_bytes(counts.val, counts.resolution))]
+    return [Job(node.stage, work, memory, pixels)]
 
 
 def _teacher(plan: Plan, node: Node, role: str) -> Size:
@@ -200,10 +200,8 @@ def _set_size(plan: Plan, images: Node) -> int:
     return count
 
 
-def _pixels(plan: Plan, node: Node, counts: Counts) -> float:
-    """Bytes of the training images, where they are not files."""
-    photos = counts.resolution > 64
-    return 0.0 if photos else float(image_bytes(counts.train, counts.resolution))
+def _training_pixels(counts: Counts) -> float:
+    return float(image_bytes(counts.train, counts.resolution))
 
 
 def _of_shards(slots: Range, block: Range) -> str:
