@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -72,7 +72,7 @@ class Point:
 
 
 def _point(arch: str, width: float, resolution: int, batch: int) -> Point:
-    stem = "small" if resolution <= 64 else "imagenet"
+    stem: Literal["small", "imagenet"] = "small" if resolution <= 64 else "imagenet"
     return Point(Network(arch, width, stem), resolution, batch)
 
 
@@ -222,7 +222,8 @@ def _forward(point: Point, precision: Precision, device: torch.device) -> Callab
     @torch.inference_mode()
     def step() -> Tensor:
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
-            return network(images)
+            logits: Tensor = network(images)
+        return logits
 
     return step
 
@@ -259,9 +260,7 @@ def _crops(point: Point, device: torch.device) -> Callable[[], object]:
     """A batch of one view of a squeeze."""
     split, params = _split(point, device), MoCoV2(batch=point.batch, bn_groups=1, queue=point.batch)
     crops = crops_of(params, 1, point.resolution)
-    return lambda: list(
-        squeeze_batches(crops, point.batch, 0, split, _info(point), 0, 0, device)
-    )
+    return lambda: list(squeeze_batches(crops, point.batch, 0, split, _info(point), 0, 0, device))
 
 
 def _split(point: Point, device: torch.device) -> Split:

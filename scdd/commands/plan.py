@@ -1,4 +1,4 @@
-"""`scdd plan`: what a configuration makes, and how much of it is there; with --cost, what it costs."""
+"""`scdd plan`: what a configuration makes, how much of it is there, and what it costs."""
 
 import argparse
 from collections import Counter

@@ -52,11 +52,12 @@ def counts_of(plan: Plan, node: Node) -> Counts:
 
 def _validation(plan: Plan, data: Node, train: int) -> int:
     name, classes = data.params["name"], plan.classes[data.key]
-    if share := data.params["holdout"]:
+    share: float = data.params["holdout"]
+    if share:
         return round(train * share / (1 - share))  # of the training images
     if known := VALIDATION.get(name):
         whole = sets.module(name).FACTS.classes
-        all_classes = whole if isinstance(whole, int) else len(whole)
+        all_classes: int = whole if isinstance(whole, int) else len(whole)
         return round(known * classes / all_classes)
     counted = _files(Path(plan.roots[data.key]["root"]) / data.params["val"], classes)
     if not counted:

@@ -99,5 +99,3 @@ def _in_units(size: Size, taken: float, steps: float) -> Work:
 def _size(plan: Plan, node: Node, network: Network) -> Size:
     resolution = plan.data_of(node).params["resolution"]
     return convnet(network, resolution, plan.class_count(node))
-
-

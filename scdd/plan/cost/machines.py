@@ -16,8 +16,9 @@ import os
 import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from itertools import product
 from pathlib import Path
-from typing import Any, get_args
+from typing import cast, get_args
 
 from scdd.artifacts.files import damaged, read_json, write_json
 from scdd.errors import ScddError, nearest
@@ -136,9 +137,7 @@ def of_sheet(sheet: Sheet) -> Machine:
         f"and {sheet.bf16 / 1e12:.0f} TFLOP/s (bf16), {BANDWIDTH:.0%} of its "
         f"{sheet.bandwidth / 1e12:.2f} TB/s, {LAUNCH * 1e6:.0f} us a kernel"
     )
-    return Machine(
-        sheet.device, sheet.device, 0, rates, START, FIRST, IDLE, sheet.memory, 1, basis
-    )
+    return Machine(sheet.device, sheet.device, 0, rates, START, FIRST, IDLE, sheet.memory, 1, basis)
 
 
 # ---- what `scdd measure` leaves ----------------------------------------------------------------
@@ -180,9 +179,12 @@ class Measured:
 
 
 def _key(text: str) -> Key:
+    """Of a file's text. Raises ValueError where it is not one."""
     kind, precision = text.split()
-    key: Any = (kind, precision)
-    return key
+    for key in product(get_args(Kind), get_args(Precision)):
+        if key == (kind, precision):
+            return cast(Key, key)
+    raise ValueError(text)
 
 
 def measured_path(is_gpu: bool, threads: int) -> Path:

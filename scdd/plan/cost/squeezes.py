@@ -8,6 +8,7 @@ prototypes and similarities are counted too; the k-NN accuracies on the way as w
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 from scdd.params.network import Network
@@ -110,7 +111,7 @@ def _dino(params: DINO, network: Network, resolution: int, _: int) -> Step:
     def seen(side: int) -> Size:
         body = resnet(network, side, None)
         widths = (body.features, params.hidden, params.hidden, params.bottleneck)
-        layers = [linear(a, b) for a, b in zip(widths, widths[1:], strict=False)]
+        layers = [linear(a, b) for a, b in pairwise(widths)]
         return together(body, *layers, linear(params.bottleneck, params.outputs, bias=False))
 
     sides = _sides(params, resolution)

@@ -135,7 +135,10 @@ def _coreset(plan: Plan, node: Node) -> list[Job]:
 def _forgetting(plan: Plan, node: Node) -> list[Job]:
     counts, params = counts_of(plan, node), Forgetting.of(node.params)
     size = resnet(Network.of(node.params), counts.resolution, counts.classes)
-    images, steps = counts.train * params.epochs, params.epochs * steps_of(counts.train, params.batch)
+    images, steps = (
+        counts.train * params.epochs,
+        params.epochs * steps_of(counts.train, params.batch),
+    )
     work = passes("train", size, images, steps, params.precision)
     work += views("views", images, counts.resolution, steps)
     memory = training_memory(size, params.batch, params.precision)

@@ -1,13 +1,23 @@
 """The cost of an experiment for people: a table, its sums, and what the figures rest on."""
 
 import math
-from collections import Counter
 
 from scdd.plan.cost.estimate import OWN, RATE, STAGE, StageCost, Total
 from scdd.plan.cost.machines import Machine
 from scdd.plan.stages import STAGES
 
-HEADS = ("stage", "jobs", "done", "arithmetic", "time", "longest job", "peak memory", "disk", "files")
+HEADS = (
+    "stage",
+    "jobs",
+    "done",
+    "arithmetic",
+    "time",
+    "longest job",
+    "peak memory",
+    "disk",
+    "files",
+)
+PREFIXES = ("", "k", "M", "G", "T", "P", "E")
 LEFT = 1  # columns of text, which are set to the left
 NOT_COUNTED = (
     "Not counted: reading and decoding of files, tables and figures, Snakemake itself, waiting for "
@@ -28,7 +38,9 @@ def text_of(total: Total, machine: Machine, gpus: int) -> str:
         ]
         lines.append("  ".join(cells).rstrip())
     for stage in total.stages:
-        lines += [f"{stage.stage}: not all is counted, since {why} is not known." for why in stage.unknown]
+        lines += [
+            f"{stage.stage}: not all is counted, since {why} is not known." for why in stage.unknown
+        ]
     return "\n".join([*lines, _in_all(total, machine, gpus), _basis(total, machine), NOT_COUNTED])
 
 
@@ -72,7 +84,7 @@ def _in_all(total: Total, machine: Machine, gpus: int) -> str:
 
 def _basis(total: Total, machine: Machine) -> str:
     """What the seconds rest on, by the share of the time."""
-    seconds: Counter[str] = Counter()
+    seconds = {OWN: 0.0, STAGE: 0.0, RATE: 0.0}
     for stage in total.stages:
         for job in stage.jobs:
             seconds[job.source] += job.seconds
@@ -91,12 +103,7 @@ def _basis(total: Total, machine: Machine) -> str:
 
 def flops(count: float) -> str:
     """Floating-point operations with a prefix."""
-    if not count:
-        return "-"
-    for power, prefix in ((18, "E"), (15, "P"), (12, "T"), (9, "G")):
-        if count >= 10**power:
-            break
-    return f"{_digits(count / 10**power)} {prefix}FLOP"
+    return f"{_scaled(count)}FLOP" if count else "-"
 
 
 def duration(seconds: float) -> str:
@@ -109,12 +116,12 @@ def duration(seconds: float) -> str:
 
 def size(count: float) -> str:
     """Bytes with a prefix, of 1000."""
-    if not count:
-        return "-"
-    for power, prefix in ((12, "T"), (9, "G"), (6, "M"), (3, "k")):
-        if count >= 10**power:
-            return f"{_digits(count / 10**power)} {prefix}B"
-    return f"{count:.0f} B"
+    return f"{_scaled(count)}B" if count else "-"
+
+
+def _scaled(count: float) -> str:
+    power = min(max(math.floor(math.log10(count)) // 3, 0), len(PREFIXES) - 1)
+    return f"{_digits(count / 1000**power)} {PREFIXES[power]}"
 
 
 def _digits(number: float) -> str:
