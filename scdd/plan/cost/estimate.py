@@ -11,7 +11,7 @@ from scdd.plan.cost.machines import Machine
 from scdd.plan.cost.passes import Job
 from scdd.plan.cost.stages import jobs_of
 from scdd.plan.plan import Node, Plan
-from scdd.plan.stages import STAGES
+from scdd.plan.stages import PAGES, STAGES
 
 # where seconds come from, the best first, in words
 OWN, STAGE, RATE = "its own", "jobs like it", "machine"
@@ -93,8 +93,10 @@ def estimate(plan: Plan, machine: Machine, earlier: Iterable[Plan] = ()) -> Tota
         cost = by_stage.setdefault(node.stage, StageCost(node.stage))
         jobs = _expected(plan, node, looks[node.key], machine, history)
         _add(cost, plan, node, looks[node.key], jobs)
+        # tables wait for all that is in them, which they do not have as parents
+        before = ends if PAGES in STAGES[node.stage].done else node.parents.values()
         longest = max((job.seconds for job in jobs), default=0.0)
-        ends[node.key] = longest + max((ends[k] for k in node.parents.values()), default=0.0)
+        ends[node.key] = longest + max((ends[key] for key in before), default=0.0)
     stages = [by_stage[stage] for stage in STAGES if stage in by_stage]
     return Total(stages, max(ends.values(), default=0.0))
 
