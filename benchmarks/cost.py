@@ -1,6 +1,6 @@
 """How well `scdd plan --cost --machine this` told what a finished run took, by stage.
 
-In the folder of a run, on the machine that ran it and was measured (docs/costs.md, "How good it is"):
+In the folder of a run, on the machine that made it and was measured (docs/costs.md):
 
     python benchmarks/cost.py --configfile config.yaml
 

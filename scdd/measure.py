@@ -42,7 +42,7 @@ from scdd.params.protocol import Student
 from scdd.params.recover import Recover
 from scdd.params.squeeze import MoCoV2
 from scdd.params.views import Transform, View
-from scdd.plan.cost.machines import Measured
+from scdd.plan.cost.machines import Begin, Measured
 from scdd.plan.cost.networks import resnet
 from scdd.plan.cost.passes import passes
 from scdd.plan.cost.passes import views as views_work
@@ -95,17 +95,25 @@ ON_GPU = (
 )
 
 
-def rates(device: torch.device) -> tuple[dict[str, dict[str, float]], float]:
-    """Seconds for each unit, by 'kind precision'; and what the first passes of a process take
-    more."""
+@dataclass(frozen=True)
+class Found:
+    """What a process finds. rates: seconds for each unit, by 'kind precision'."""
+
+    begin: Begin
+    begin_training: Begin
+    rates: dict[str, dict[str, float]]
+
+
+def find(device: torch.device) -> Found:
+    """Measure all pieces. To be called once, by a process that has done nothing else."""
     points = ON_GPU if device.type == "cuda" else ON_CPU
     passing: dict[Kind, Callable[[Point, Precision, torch.device], Callable[[], object]]] = {
-        "train": _train,
-        "images": _recover,
         "forward": _forward,
+        "images": _recover,
+        "train": _train,
     }
     found: dict[str, dict[str, float]] = {}
-    first = 0.0
+    begins: dict[Kind, Begin] = {}
     for kind, precision in itertools.product(passing, PRECISIONS):
         rows = []
         for point in points:
@@ -117,8 +125,7 @@ def rates(device: torch.device) -> tuple[dict[str, dict[str, float]], float]:
             _wait(device)
             begun = time.perf_counter() - started
             seconds = _seconds(piece, device)
-            if not first:
-                first = max(0.0, begun - seconds)
+            begins.setdefault(kind, Begin(max(0.0, begun - seconds), _memory(device)))
             rows.append((work.parts[kind, precision], seconds))
         found[f"{kind} {precision}"] = asdict(fitted(rows))
         say(f"{kind}, {precision}: {_shown(kind, rows)}")
@@ -135,7 +142,17 @@ def rates(device: torch.device) -> tuple[dict[str, dict[str, float]], float]:
             found[f"{kind} {precision}"] = asdict(fitted(rows))
         least = min(seconds / amount.values for amount, seconds in rows) * image_bytes(1, 32)
         say(f"{kind}: {1 / least:,.0f} images of 32x32 pixels a second")
-    return found, first
+    # an optimiser's imports come beside what the first passes take
+    training = begins["forward"].seconds + begins["train"].seconds
+    return Found(begins["forward"], Begin(training, begins["train"].memory), found)
+
+
+def _memory(device: torch.device) -> float:
+    """Bytes: of a GPU that are not free, or of this process at its peak."""
+    if device.type == "cuda":
+        free, whole = torch.cuda.mem_get_info(device)
+        return float(whole - free)
+    return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 
 
 def fitted(rows: Sequence[tuple[Amount, float]]) -> Amount:
@@ -285,14 +302,7 @@ def measure(device_name: str, threads: int) -> Measured:
     workers = 1 if is_gpu else max(1, (os.cpu_count() or 1) // threads)
     start = _start_seconds()
     say(f"{platform.node()}: {workers} at once, {threads} thread{'s' * (threads != 1)} each")
-    results = _processes(device_name, threads, workers)
-    found = {
-        key: {
-            unit: statistics.fmean(each["rates"][key][unit] for each in results)
-            for unit in results[0]["rates"][key]
-        }
-        for key in results[0]["rates"]
-    }
+    found = _mean(_processes(device_name, threads, workers))
     return Measured(
         host=platform.node(),
         date=date.today().isoformat(),
@@ -301,10 +311,15 @@ def measure(device_name: str, threads: int) -> Measured:
         workers=workers,
         memory=float(torch.cuda.mem_get_info(device)[1]) if is_gpu else None,
         start=start,
-        first=statistics.fmean(each["first"] for each in results),
-        idle=statistics.fmean(each["idle"] for each in results),
-        rates=found,
+        **found,
     )
+
+
+def _mean(results: Sequence[Any]) -> Any:
+    """Of each number in nested mappings that are alike."""
+    if isinstance(results[0], dict):
+        return {key: _mean([each[key] for each in results]) for key in results[0]}
+    return statistics.fmean(results)
 
 
 def _processes(device: str, threads: int, workers: int) -> list[dict[str, Any]]:
@@ -348,13 +363,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args(argv)
     device = pick_device(args.device)
-    idle = (
-        torch.cuda.mem_get_info(device)[1] - torch.cuda.mem_get_info(device)[0]
-        if device.type == "cuda"
-        else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    )
-    found, first = rates(device)
-    write_json(args.out, {"rates": found, "first": first, "idle": float(idle)})
+    write_json(args.out, asdict(find(device)))
     return 0
 
 

@@ -38,8 +38,8 @@ CPU = Measured(
     workers=2,
     memory=None,
     start=3.0,
-    first=0.5,
-    idle=5e8,
+    begin={"seconds": 0.5, "memory": 5e8},
+    begin_training={"seconds": 2.0, "memory": 7e8},
     rates=RATES,
 )
 
@@ -72,7 +72,9 @@ def of_stage(total: Total, stage: str) -> StageCost:
 
 
 def test_seconds_are_those_of_the_rates_and_of_the_first_passes() -> None:
-    assert CPU.machine().seconds(job(5e10, 200)) == pytest.approx(0.5 + 5.0 + 0.2)
+    assert CPU.machine().seconds(job(5e10, 200)) == pytest.approx(2.0 + 5.0 + 0.2)
+    looking = Job("j", Work.of("forward", Amount(5e10)))
+    assert CPU.machine().seconds(looking) == pytest.approx(0.5 + 5.0)
     assert CPU.machine().seconds(Job("nothing", Work())) == 0
 
 
@@ -87,16 +89,16 @@ def test_a_gpu_of_the_table_works_at_a_share_of_its_peak() -> None:
 def test_units_share_a_pass_where_the_memory_of_a_gpu_holds_them() -> None:
     gpu = replace(CPU.machine(), device="GPU", memory=10e9)
     alone, several = job(0.0, 100, memory=2e9), job(0.0, 100, memory=2e9, units=9)
-    assert gpu.seconds(alone) == pytest.approx(0.6)
-    assert gpu.seconds(several) == pytest.approx(0.5 + 0.1 / 4)  # 80 % of 10 GB hold four
-    assert gpu.memory_of(several) == pytest.approx(5e8 + 8e9)
-    assert CPU.machine().seconds(several) == pytest.approx(0.6)
+    assert gpu.seconds(alone) == pytest.approx(2.1)
+    assert gpu.seconds(several) == pytest.approx(2.0 + 0.1 / 4)  # 80 % of 10 GB hold four
+    assert gpu.memory_of(several) == pytest.approx(7e8 + 8e9)
+    assert CPU.machine().seconds(several) == pytest.approx(2.1)
 
 
 def test_pixels_are_in_memory_where_there_is_room() -> None:
     cpu = CPU.machine()
-    assert cpu.memory_of(job(0.0, pixels=1e9)) == pytest.approx(1.5e9)
-    assert cpu.memory_of(job(0.0, pixels=8e9)) == pytest.approx(0.5e9)
+    assert cpu.memory_of(job(0.0, pixels=1e9)) == pytest.approx(1.7e9)
+    assert cpu.memory_of(job(0.0, pixels=8e9)) == pytest.approx(0.7e9)
 
 
 def test_what_was_measured_here_is_this_machine() -> None:

@@ -1,5 +1,6 @@
 """What an experiment will cost: job by job, by the best that is known of each."""
 
+import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -15,6 +16,8 @@ from scdd.plan.stages import PAGES, STAGES
 
 # where seconds come from, the best first, in words
 OWN, STAGE, RATE = "its own", "jobs like it", "machine"
+# what comes of reading the parameters of a plan that another version made
+OF_ANOTHER_VERSION = (KeyError, TypeError, ValueError)
 
 
 @dataclass(frozen=True)
@@ -83,10 +86,13 @@ def estimate(plan: Plan, machine: Machine, earlier: Iterable[Plan] = ()) -> Tota
     too. Raises ScddError for a damaged file of costs."""
     history = History()
     looks: dict[str, Look] = {}
-    for each in (plan, *earlier):
+    for node in plan.nodes.values():
+        looks[node.key] = _look(plan, node, machine, history)
+    for each in earlier:
         for node in each.nodes.values():
             if node.key not in looks:
-                looks[node.key] = _look(each, node, machine, history)
+                with contextlib.suppress(*OF_ANOTHER_VERSION):
+                    looks[node.key] = _look(each, node, machine, history)
     by_stage: dict[str, StageCost] = {}
     ends: dict[str, float] = {}
     for node in plan.nodes.values():  # parents come first

@@ -33,17 +33,27 @@ LAUNCH = 10e-6  # seconds for a kernel, from Python
 KERNELS: Mapping[Kind, int] = {"train": 10, "images": 8, "forward": 3, "crops": 60, "views": 20}
 TOUCHED: Mapping[Kind, int] = {"train": 18, "images": 16, "forward": 6, "crops": 60, "views": 10}
 STATES = 6  # how often an optimiser reads or writes a weight
-START, FIRST = 10.0, 5.0  # seconds: imports, and the first pass on a GPU
+START = 10.0  # seconds until a program begins to work
 CPU_PIXELS, GPU_PIXELS = 4 * 2**30, 1 / 3  # of images in memory, as in scdd.data.placement
 FILLED = 0.8  # of a GPU's memory, by the units of a recovery, as in scdd.recover.engine
-IDLE = 500 * 2**20  # bytes of a GPU that a process takes before its first tensor
+
+
+@dataclass(frozen=True)
+class Begin:
+    """What a process takes beside its steps: seconds, of its first passes, and bytes of memory."""
+
+    seconds: float
+    memory: float
+
+
+ON_GPU = Begin(5.0, 500 * 2**20)  # assumed
 
 
 @dataclass(frozen=True)
 class Machine:
     """name: for people. device: a part of its name in the files of costs. rates: seconds for each
-    unit. start: seconds until a program begins to work; first: seconds that its first passes take
-    more. idle: bytes that a process takes before its first tensor. memory: bytes of a GPU, or None.
+    unit. start: seconds until a program begins to work; begin, begin_training: of those that train
+    no weights, and of those that do. memory: bytes of a GPU, or None.
     workers: jobs that run at the same time on one. basis: what the rates rest on, in words.
     """
 
@@ -52,8 +62,8 @@ class Machine:
     threads: int
     rates: Mapping[Key, Amount]
     start: float
-    first: float
-    idle: float
+    begin: Begin
+    begin_training: Begin
     memory: float | None
     workers: int
     basis: str
@@ -64,7 +74,7 @@ class Machine:
 
     def seconds(self, job: Job) -> float:
         """From when it has its device until it has written; without its start."""
-        total = self.first if job.work.parts else 0.0
+        total = self._begin(job).seconds if job.work.parts else 0.0
         for key, amount in job.work.parts.items():
             rate = self.rates[key]
             total += amount.flops * rate.flops + amount.values * rate.values
@@ -76,7 +86,11 @@ class Machine:
         """Bytes at its peak: of a GPU, or of the process."""
         room = CPU_PIXELS if self.memory is None else GPU_PIXELS * self.memory
         pixels = job.pixels if job.pixels <= room else 0.0
-        return self.idle + job.memory * self._together(job) + pixels
+        return self._begin(job).memory + job.memory * self._together(job) + pixels
+
+    def _begin(self, job: Job) -> Begin:
+        trains = any(kind == "train" for kind, _ in job.work.parts)
+        return self.begin_training if trains else self.begin
 
     def _together(self, job: Job) -> int:
         """How many steps of units a job takes at once."""
@@ -137,7 +151,9 @@ def of_sheet(sheet: Sheet) -> Machine:
         f"and {sheet.bf16 / 1e12:.0f} TFLOP/s (bf16), {BANDWIDTH:.0%} of its "
         f"{sheet.bandwidth / 1e12:.2f} TB/s, {LAUNCH * 1e6:.0f} us a kernel"
     )
-    return Machine(sheet.device, sheet.device, 0, rates, START, FIRST, IDLE, sheet.memory, 1, basis)
+    return Machine(
+        sheet.device, sheet.device, 0, rates, START, ON_GPU, ON_GPU, sheet.memory, 1, basis
+    )
 
 
 # ---- what `scdd measure` leaves ----------------------------------------------------------------
@@ -154,8 +170,8 @@ class Measured:
     workers: int
     memory: float | None
     start: float
-    first: float
-    idle: float
+    begin: dict[str, float]
+    begin_training: dict[str, float]
     rates: dict[str, dict[str, float]]
 
     def machine(self) -> Machine:
@@ -170,8 +186,8 @@ class Measured:
             self.threads,
             rates,
             self.start,
-            self.first,
-            self.idle,
+            Begin(**self.begin),
+            Begin(**self.begin_training),
             self.memory,
             self.workers,
             basis,
