@@ -229,14 +229,24 @@ def test_bytes_have_a_prefix() -> None:
 
 def test_the_table_says_all_and_what_it_rests_on() -> None:
     total = estimate(digits(), CPU.machine())
-    *lines, in_all, basis, left_out = text_of(total, CPU.machine(), 1).split("\n")
+    lines = text_of(total, CPU.machine(), 1).split("\n")
+    table, prose = lines[1 : 2 + len(total.stages)], " ".join(lines[2 + len(total.stages) :])
     assert lines[0] == "Cost on here, CPU, 1 thread a job"
-    assert lines[1].split()[:3] == ["stage", "jobs", "done"]
-    assert [line.split()[0] for line in lines[2:]] == [stage.stage for stage in total.stages]
-    assert len({len(line) for line in lines[1:]}) == 1  # aligned
-    assert in_all.startswith("In all: ") and "with 2 jobs at once" in in_all
-    assert "measured here on 2026-01-02 with 2 jobs at once" in basis
-    assert left_out.startswith("Not counted: ")
+    assert table[0].split()[:3] == ["stage", "jobs", "done"]
+    assert [line.split()[0] for line in table[1:]] == [stage.stage for stage in total.stages]
+    assert len({len(line) for line in table}) == 1  # aligned
+    assert prose.startswith("In all: ") and "with 2 jobs at once" in prose
+    assert "rates, measured here on 2026-01-02 with 2 jobs at once" in prose
+    assert "Not counted: " in prose
+
+
+def test_shares_of_the_time_are_told_by_their_source() -> None:
+    """A quarter was taken, the rest is expected."""
+    done = Expected(job(1.0), 10.0, OWN, 0.0, True)
+    stage = StageCost("validate", [done, replace(done, source=RATE, seconds=30.0, is_done=False)])
+    text = text_of(Total([stage], 0.0), CPU.machine(), 1)
+    assert "25% on what finished jobs took; 75% on the machine's rates" in text.replace("\n", " ")
+    assert "40 s of jobs, of which 30 s are left" in text
 
 
 def test_what_is_not_known_is_said() -> None:

@@ -147,8 +147,8 @@ def of_sheet(sheet: Sheet) -> Machine:
         for precision in peaks
     }
     basis = (
-        f"assumed: {ARITHMETIC:.0%} of the {sheet.device}'s peak of {sheet.tf32 / 1e12:.0f} (TF32) "
-        f"and {sheet.bf16 / 1e12:.0f} TFLOP/s (bf16), {BANDWIDTH:.0%} of its "
+        f"assumed to be {ARITHMETIC:.0%} of the {sheet.device}'s peak of "
+        f"{sheet.tf32 / 1e12:.0f} (TF32) and {sheet.bf16 / 1e12:.0f} TFLOP/s (bf16), {BANDWIDTH:.0%} of its "
         f"{sheet.bandwidth / 1e12:.2f} TB/s, {LAUNCH * 1e6:.0f} us a kernel"
     )
     return Machine(

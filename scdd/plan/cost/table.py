@@ -1,6 +1,7 @@
 """The cost of an experiment for people: a table, its sums, and what the figures rest on."""
 
 import math
+import textwrap
 
 from scdd.plan.cost.estimate import OWN, RATE, STAGE, StageCost, Total
 from scdd.plan.cost.machines import Machine
@@ -18,6 +19,7 @@ HEADS = (
     "files",
 )
 PREFIXES = ("", "k", "M", "G", "T", "P", "E")
+WIDTH = 100  # characters of a line of prose
 LEFT = 1  # columns of text, which are set to the left
 NOT_COUNTED = (
     "Not counted: reading and decoding of files, tables and figures, Snakemake itself, waiting for "
@@ -41,7 +43,8 @@ def text_of(total: Total, machine: Machine, gpus: int) -> str:
         lines += [
             f"{stage.stage}: not all is counted, since {why} is not known." for why in stage.unknown
         ]
-    return "\n".join([*lines, _in_all(total, machine, gpus), _basis(total, machine), NOT_COUNTED])
+    notes = (_in_all(total, machine, gpus), _basis(total, machine), NOT_COUNTED)
+    return "\n".join([*lines, *(textwrap.fill(note, WIDTH) for note in notes)])
 
 
 def _row(stage: StageCost, machine: Machine) -> tuple[str, ...]:
@@ -89,16 +92,15 @@ def _basis(total: Total, machine: Machine) -> str:
         for job in stage.jobs:
             seconds[job.source] += job.seconds
     words = {
-        OWN: "finished jobs' own seconds",
-        STAGE: "seconds for each FLOP of finished jobs of the same stage",
-        RATE: machine.basis,
+        OWN: "what finished jobs took",
+        STAGE: "the seconds for each FLOP of finished jobs of the same stage",
+        RATE: f"the machine's rates, {machine.basis}",
     }
-    parts = [
-        f"{seconds[source] / total.seconds:.0%} of the time: {text}"
-        for source, text in words.items()
-        if seconds[source]
-    ]
-    return f"The figures rest on: {'; '.join(parts) or machine.basis}."
+    used = [source for source in words if seconds[source]]
+    if len(used) == 1:
+        return f"The figures rest on {words[used[0]]}."
+    parts = [f"{seconds[source] / total.seconds:.0%} on {words[source]}" for source in used]
+    return f"Of the time rest {'; '.join(parts)}."
 
 
 def flops(count: float) -> str:
