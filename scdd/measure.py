@@ -71,6 +71,10 @@ class Point:
     batch: int
 
 
+# of a point and a precision: a piece to be timed
+Make = Callable[[Point, Precision, torch.device], Callable[[], object]]
+
+
 def _point(arch: str, width: float, resolution: int, batch: int) -> Point:
     stem: Literal["small", "imagenet"] = "small" if resolution <= 64 else "imagenet"
     return Point(Network(arch, width, stem), resolution, batch)
@@ -107,25 +111,21 @@ class Found:
 def find(device: torch.device) -> Found:
     """Measure all pieces. To be called once, by a process that has done nothing else."""
     points = ON_GPU if device.type == "cuda" else ON_CPU
-    passing: dict[Kind, Callable[[Point, Precision, torch.device], Callable[[], object]]] = {
+    passing: dict[Kind, Make] = {
         "forward": _forward,
         "images": _recover,
         "train": _train,
     }
     found: dict[str, dict[str, float]] = {}
-    begins: dict[Kind, Begin] = {}
+    # first, and with the smallest piece: memory is told as its peak
+    begin = _begun(_forward, points[0], device)
+    optimizer = _begun(_train, points[0], device)
     for kind, precision in itertools.product(passing, PRECISIONS):
         rows = []
         for point in points:
             size = resnet(point.network, point.resolution, CLASSES)
             work = passes(kind, size, point.batch, 1, precision)
-            started = time.perf_counter()
-            piece = passing[kind](point, precision, device)
-            piece()
-            _wait(device)
-            begun = time.perf_counter() - started
-            seconds = _seconds(piece, device)
-            begins.setdefault(kind, Begin(max(0.0, begun - seconds), _memory(device)))
+            seconds = _seconds(passing[kind](point, precision, device), device)
             rows.append((work.parts[kind, precision], seconds))
         found[f"{kind} {precision}"] = asdict(fitted(rows))
         say(f"{kind}, {precision}: {_shown(kind, rows)}")
@@ -142,9 +142,18 @@ def find(device: torch.device) -> Found:
             found[f"{kind} {precision}"] = asdict(fitted(rows))
         least = min(seconds / amount.values for amount, seconds in rows) * image_bytes(1, 32)
         say(f"{kind}: {1 / least:,.0f} images of 32x32 pixels a second")
-    # an optimiser's imports come beside what the first passes take
-    training = begins["forward"].seconds + begins["train"].seconds
-    return Found(begins["forward"], Begin(training, begins["train"].memory), found)
+    training = Begin(begin.seconds + optimizer.seconds, optimizer.memory)
+    return Found(begin, training, found)
+
+
+def _begun(make: Make, point: Point, device: torch.device) -> Begin:
+    """What making a piece, and its first time, take more than another time."""
+    started = time.perf_counter()
+    piece = make(point, "float32", device)
+    piece()
+    _wait(device)
+    first = time.perf_counter() - started
+    return Begin(max(0.0, first - _seconds(piece, device)), _memory(device))
 
 
 def _memory(device: torch.device) -> float:

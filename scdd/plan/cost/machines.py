@@ -148,8 +148,8 @@ def of_sheet(sheet: Sheet) -> Machine:
     }
     basis = (
         f"assumed to be {ARITHMETIC:.0%} of the {sheet.device}'s peak of "
-        f"{sheet.tf32 / 1e12:.0f} (TF32) and {sheet.bf16 / 1e12:.0f} TFLOP/s (bf16), {BANDWIDTH:.0%} of its "
-        f"{sheet.bandwidth / 1e12:.2f} TB/s, {LAUNCH * 1e6:.0f} us a kernel"
+        f"{sheet.tf32 / 1e12:.0f} (TF32) and {sheet.bf16 / 1e12:.0f} TFLOP/s (bf16), "
+        f"{BANDWIDTH:.0%} of its {sheet.bandwidth / 1e12:.2f} TB/s, {LAUNCH * 1e6:.0f} us a kernel"
     )
     return Machine(
         sheet.device, sheet.device, 0, rates, START, ON_GPU, ON_GPU, sheet.memory, 1, basis
