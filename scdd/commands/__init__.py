@@ -4,6 +4,6 @@
 parsed arguments. What needs torch is imported when the command runs.
 """
 
-from scdd.commands import exports, garbage, import_checkpoint, keys, plan, results, status
+from scdd.commands import exports, garbage, import_checkpoint, keys, measure, plan, results, status
 
-COMMANDS = (plan, status, results, keys, import_checkpoint, exports, garbage)
+COMMANDS = (plan, status, results, measure, keys, import_checkpoint, exports, garbage)

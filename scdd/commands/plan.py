@@ -1,4 +1,4 @@
-"""`scdd plan`: what a configuration makes, and how much of it is there."""
+"""`scdd plan`: what a configuration makes, how much of it is there, and what it costs."""
 
 import argparse
 from collections import Counter
@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from scdd.artifacts.slots import slot_ranges
+from scdd.plan.cost.machines import SHEETS, THIS
+from scdd.plan.cost.show import cost_text, flops_of
+from scdd.plan.cost.table import flops
 from scdd.plan.differences import Settings, among_namesakes
-from scdd.plan.flops import flops
 from scdd.plan.load import plan_of_file
 from scdd.plan.plan import Node, Plan
 from scdd.plan.stages import LABELS, STAGES, stages_with
@@ -18,8 +20,13 @@ WHY = "that are the same for every IPC: a larger one only adds to them (results/
 def show_plan(args: argparse.Namespace) -> None:
     """List every artifact of a configuration: stage, digest, path, and how much of it exists; with
     the bytes of images and soft labels. Below it, for which methods and protocols it is made, and
-    by which values it differs from others of the same name."""
-    plan = plan_of_file(args.file or args.configfile)
+    by which values it differs from others of the same name. With --cost: what it will cost, by
+    stage."""
+    file = args.file or args.configfile
+    if args.cost:
+        print(cost_text(file, args.machine, args.gpus))
+        return
+    plan = plan_of_file(file)
     differences = among_namesakes(plan)
     for stage in STAGES:
         for node in plan.of(stage):
@@ -27,9 +34,9 @@ def show_plan(args: argparse.Namespace) -> None:
             existing = sum(file.exists() for file in files)
             state = f"{existing}/{len(files)}" if existing else "-"
             state = "done" if existing == len(files) else state
-            size, work = plan.bytes(node), flops(plan, node)
+            size, work = plan.bytes(node), flops_of(plan, node)
             shown = "" if size is None else f"  {size} bytes"
-            shown += "" if work is None else f"  {work / 1e15:.3g} PFLOP"
+            shown += f"  {flops(work)}" if work else ""
             print(f"{stage:15s} {node.digest} {state:>9s}  {node.folder}{shown}")
             if facts := about(plan, node, differences.get(node.key, {})):
                 print(f"{'':15s} {facts}")
@@ -73,4 +80,11 @@ def add(commands: Any) -> None:
     command = commands.add_parser("plan", help=show_plan.__doc__)
     command.add_argument("file", type=Path, nargs="?", help="in place of --configfile")
     command.add_argument("--configfile", type=Path, default=Path("config.yaml"))
+    command.add_argument("--cost", action="store_true", help="what it will cost (docs/costs.md)")
+    command.add_argument(
+        "--machine",
+        default=THIS,
+        help=f"whose cost: {', '.join(SHEETS)}, or this one, as `scdd measure` found it (this)",
+    )
+    command.add_argument("--gpus", type=int, default=1, help="GPUs for the wall clock (1)")
     command.set_defaults(run=show_plan)

@@ -59,7 +59,7 @@ def draft(plan: Plan, config: Experiment, check_files: bool) -> Draft:
     if plan.roots.setdefault(node.key, where) != where:
         raise ScddError(f"dataset.root: two experiments read {label} from different places.")
     plan.classes[node.key] = count
-    plan.train[node.key] = facts.per_class * count if facts.per_class else facts.train
+    plan.train[node.key] = _training_images(facts, count)
     family = facts.family or _family(name, resolution)
     started = Draft(plan, config, facts, resolution, family, node)
     started.tested_on = {"val_resize": _val_resize(started)}
@@ -157,6 +157,14 @@ def _without_holdout(facts: sets.Facts, share: float) -> sets.Facts:
         train=train and round(train * (1 - share)),
         per_class=least and least - sets.held_out(least, share),
     )
+
+
+def _training_images(facts: sets.Facts, count: int) -> int | None:
+    """Of so many of the dataset's classes, as if all had equally many; None: not known."""
+    known = facts.classes if isinstance(facts.classes, int) else len(facts.classes or ())
+    if facts.train is None or not known:
+        return None
+    return round(facts.train * count / known)
 
 
 def _family(name: str, resolution: int) -> str:

@@ -318,6 +318,20 @@ class Plan:
                 costs[current.stage] += map(str, paths)
         return {stage: files for stage, files in costs.items() if files}
 
+    def users(self, node: Node) -> list[Node]:
+        """The artifacts that `node` is a parent of."""
+        return [user for user in self.nodes.values() if node.key in user.parents.values()]
+
+    def largest_ipc(self, source: Node) -> int:
+        """Of the image sets of a source of images."""
+        ipcs: list[int] = [user.params["ipc"] for user in self.users(source)]
+        return max(ipcs)
+
+    def jobs(self, node: Node) -> list[str]:
+        """All jobs of `node` that its users need, by the names of scdd.jobs.costs."""
+        users = self.users(node) or [node]
+        return list(dict.fromkeys(job for user in users for job in self._jobs(node, user)))
+
     def _jobs(self, node: Node, user: Node) -> list[str]:
         """The jobs of `node` that its child `user` needs, by the names of scdd.jobs.costs."""
         slots = [f"slots_{range_name(span)}" for span in slot_ranges(user.params.get("ipc", 1))]
