@@ -22,6 +22,7 @@ from scdd.plan.methods.whole import Whole
 from scdd.plan.plan import Plan
 from scdd.plan.presets import merge
 from scdd.plan.protocols import bundle, check_protocols, protocols_of, require_listed
+from scdd.plan.settings import Setting, in_a_cell, merged
 from scdd.plan.stages import STAGES
 
 Methods = list[tuple[Method, Kind]]
@@ -134,6 +135,8 @@ def _add_tables(draft: Draft, methods: Methods, report: Report) -> None:
         "probes": probes,
         "recoveries": report.recoveries,
         "notes": draft.notes,
+        "controls": [method.name for method, kind in methods if kind.is_control(method)],
+        "settings": [*_experiment(draft), *merged(draft.settings)],
         "figures": config.figures.dump(),
     }
     if report.verified:
@@ -150,6 +153,28 @@ def _add_tables(draft: Draft, methods: Methods, report: Report) -> None:
     headings = {name: stage.heading for name, stage in STAGES.items() if stage.heading}
     shown = {**params, "headings": headings}
     plan.add("tables", config.experiment, shown, {"data": data}, params)
+
+
+def _experiment(draft: Draft) -> list[Setting]:
+    """What the experiment is of, as settings: nothing is published of it."""
+    config = draft.config
+    values = {
+        "dataset": config.dataset.name,
+        "classes": draft.class_count,
+        "resolution": draft.resolution,
+        "holdout": config.dataset.holdout,
+        "backbone": config.backbone.label,
+        "students": [student.label for student in config.students],
+        "methods": [method.name for method in config.methods],
+        "protocols": config.protocols,
+        "ipc": config.ipc,
+        "seeds": config.seeds,
+    }
+    empty = {"published": "", "source": "", "of": "", "remark": ""}
+    return [
+        {"part": "experiment", "key": key, "value": in_a_cell(value), **empty}
+        for key, value in values.items()
+    ]
 
 
 def _ablation(draft: Draft, base: Ablation) -> dict[str, Any]:

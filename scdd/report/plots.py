@@ -10,14 +10,25 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import matplotlib
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
+from matplotlib.ticker import (
+    FixedLocator,
+    LogLocator,
+    MaxNLocator,
+    NullFormatter,
+    NullLocator,
+    StrMethodFormatter,
+)
+
+from scdd.report.section import FORMATS
 
 Look = dict[str, Any]  # matplotlib's arguments for a line
 STYLE: dict[Any, Any] = {
     "svg.hashsalt": "scdd",
+    "pdf.fonttype": 42,  # TrueType, embedded: publishers refuse matplotlib's Type 3
     "font.size": 8,
     "axes.titlesize": 8,
     "axes.labelsize": 8,
@@ -41,6 +52,8 @@ PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 DASHES = ("-", "--", ":", "-.")
 REFERENCE: Look = {"color": "0.35", "linestyle": (0, (4, 2)), "linewidth": 1.0}
 BAND: Look = {"alpha": 0.2, "linewidth": 0}
+NEAR, LEAST_ERROR = 10.0, 0.1  # percent of error
+ACCURACIES = (10, 20, 30, 40, 50, 60, 70, 80, 90, 95, 98, 99, 99.5, 99.8, 99.9)  # ticks
 COLUMNS = 4  # panels side by side
 PANEL = (3.3, 2.1)  # inches, greatest width and height of one
 WIDE = (4.6, 3.0)  # of one with words in it
@@ -106,6 +119,28 @@ def line(axes: Axes, x: Any, y: Any, look: Look) -> None:
     axes.plot(x, y, **look, **few)
 
 
+def accuracy_axis(axes: Axes, accuracies: Collection[float]) -> None:
+    """An axis of percent for these accuracies. Where they come near 100, equal steps are equal
+    ratios of the error: 90 and 95 % stand as far apart as 95 and 97.5 %."""
+    errors = [100 - value for value in accuracies]
+    if min(errors, default=100.0) > NEAR:
+        return
+    least = max(min(errors), LEAST_ERROR)
+    axes.set_yscale("function", functions=(_by_error, _by_error_inverse))
+    axes.set_ylim(100 - min(max(errors), 95) * 1.05, 100 - least * 0.8)
+    axes.yaxis.set_major_locator(FixedLocator(ACCURACIES))
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.yaxis.set_minor_locator(NullLocator())
+
+
+def _by_error(accuracy: Any) -> Any:
+    return -np.log10(np.maximum(100 - np.asarray(accuracy, float), LEAST_ERROR / 10))
+
+
+def _by_error_inverse(place: Any) -> Any:
+    return 100 - 10 ** -np.asarray(place, float)
+
+
 def log_axis(axes: Axes) -> None:
     """A log axis labelled in plain numbers, at 1, 2 and 5 where there are few decades."""
     axes.set_yscale("log")
@@ -116,14 +151,15 @@ def log_axis(axes: Axes) -> None:
 
 
 def files(figure: Figure, stem: str, dpi: int) -> dict[str, bytes]:
-    """The content of <stem>.png and <stem>.svg."""
+    """The content of <stem>.png, <stem>.svg and <stem>.pdf."""
     without: dict[str, dict[str, Any]] = {
         "png": {"Software": None},
         "svg": {"Date": None, "Creator": None},
+        "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
     }
     contents = {}
-    for kind, metadata in without.items():
+    for kind in FORMATS:
         file = io.BytesIO()
-        figure.savefig(file, format=kind, dpi=dpi, metadata=metadata)
+        figure.savefig(file, format=kind, dpi=dpi, metadata=without[kind])
         contents[f"{stem}.{kind}"] = file.getvalue()
     return contents
