@@ -66,25 +66,22 @@ def draw(panels: Sequence[Panel], titles: Sequence[str], dpi: int) -> dict[str, 
     looks = colours = plots.colours(titles)
     if any(panel.whole is not None for panel in panels):
         looks = colours | {"Whole data, last epoch": plots.REFERENCE}
-    accuracies: list[float] = []
     with plots.style():
-        figure, places = plots.panels(len(panels), looks, sharey=True)
-        for number, (axes, panel) in enumerate(zip(places, panels, strict=True)):
-            axes.set(title=panel.title, xlabel="Epoch")
-            if number % plots.COLUMNS == 0:
-                axes.set_ylabel("Top-1 accuracy (%)")
+        figure, places = plots.panels(len(panels), looks, plots.WIDE)
+        for axes, panel in zip(places, panels, strict=True):
+            axes.set(title=panel.title, xlabel="Epoch", ylabel="Top-1 accuracy (%)")
+            ends: list[float] = []
             for title, frames in panel.lines.items():
                 seeds = pd.concat(frames).dropna().groupby("epoch")["top1"]
                 mean, std = seeds.mean(), seeds.std()
                 plots.line(axes, mean.index, mean, colours[title])
                 colour = colours[title]["color"]
                 axes.fill_between(mean.index, mean - std, mean + std, color=colour, **plots.BAND)
-                accuracies += mean.tolist()
+                ends.append(mean.iloc[-1])
             if panel.whole is not None:
                 axes.axhline(panel.whole, **plots.REFERENCE)
-                accuracies.append(panel.whole)
-        for axes in figure.axes[: len(panels)]:
-            plots.accuracy_axis(axes, accuracies)
+                ends.append(panel.whole)
+            plots.accuracy_axis(axes, ends)
         return plots.files(figure, "accuracy", dpi)
 
 

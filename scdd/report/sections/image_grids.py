@@ -64,17 +64,19 @@ def draw(images: np.ndarray, names: Sequence[str], scale: int) -> bytes:
     return pictures.png(pictures.sheet(images, names, scale))
 
 
+PAGE, LEAST, MOST = 1050, 48, 96  # pixels: of the page, and of an image at first, unless larger
 TILES = """
 <style>
   .scdd .tile {height: var(--tile); vertical-align: middle}
   .scdd .tiles td, .scdd .tiles th {padding: 2px 6px; vertical-align: middle}
-  .scdd .tiles th {font-weight: 600; white-space: normal; max-width: var(--tile)}
+  .scdd .tiles th {font-weight: 600; text-align: center; white-space: normal;
+    max-width: var(--tile)}
   .scdd .bar {position: sticky; top: 0; background: white; padding: .4rem 0; z-index: 1}
 </style>
 <div class="bar"><label>Size of an image
-<input type="range" min="32" max="448" step="16" value="96"
+<input type="range" min="32" max="448" step="16" value="VALUE"
  oninput="document.documentElement.style.setProperty('--tile', this.value + 'px')"></label></div>
-<style>:root {--tile: 96px}</style>
+<style>:root {--tile: VALUEpx}</style>
 """
 
 
@@ -86,8 +88,11 @@ def body(measured: Measured, contents: Contents) -> list[str]:
         (title, ipc, *_corner(measured, images, look))
         for title, ipc, images in titled_sets(measured.params)
     ]
-    parts = [TILES]
-    for ipc in dict.fromkeys(ipc for _, ipc, _, _ in corners):
+    ipcs = [ipc for _, ipc, _, _ in corners]
+    most, edge = max(map(ipcs.count, ipcs)), corners[0][3].shape[-1]
+    tile = min(max(PAGE // most - 12, LEAST), max(MOST, edge))
+    parts = [TILES.replace("VALUE", str(tile))]
+    for ipc in dict.fromkeys(ipcs):
         parts.append(html.heading(f"The first image of each class, IPC {ipc}"))
         alike = [corner for corner in corners if corner[1] == ipc]
         heads = ["", *(title for title, _, _, _ in alike)]
