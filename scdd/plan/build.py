@@ -136,7 +136,6 @@ def _add_tables(draft: Draft, methods: Methods, report: Report) -> None:
         "recoveries": report.recoveries,
         "notes": draft.notes,
         "controls": [method.name for method, kind in methods if kind.is_control(method)],
-        "settings": [*_experiment(draft), *merged(draft.settings)],
         "figures": config.figures.dump(),
     }
     if report.verified:
@@ -149,9 +148,10 @@ def _add_tables(draft: Draft, methods: Methods, report: Report) -> None:
         params |= {"backbones": backbones, "balance": config.informativeness.balance}
     if config.ablation is not None:
         params["ablation"] = _ablation(draft, config.ablation)
-    # what a column is called does not change its numbers
+    # what a column is called does not change its numbers, and settings are in the parents' digests
     headings = {name: stage.heading for name, stage in STAGES.items() if stage.heading}
-    shown = {**params, "headings": headings}
+    settings = [*_experiment(draft), *merged(draft.settings)]
+    shown = {**params, "headings": headings, "settings": settings}
     plan.add("tables", config.experiment, shown, {"data": data}, params)
 
 

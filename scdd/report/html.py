@@ -1,11 +1,13 @@
 """Pages of Snakemake's report: each one is a file that needs no other, pictures among it."""
 
 import base64
+import re
 from collections.abc import Collection, Iterable, Sequence
 from html import escape
 
 from scdd.report.typeset import PLAIN, Cells, Layout
 
+LARGER = 1.7  # times the size in print
 # Below the class .scdd alone: Snakemake's first page takes the main table's page as a part of it.
 STYLE = """
 .scdd {font: 15px/1.5 system-ui, sans-serif; color: #1b1f24; background: white; 
@@ -26,7 +28,7 @@ STYLE = """
 .scdd tr.differs td {background: #fff3d6}
 .scdd td.best {font-weight: 700}
 .scdd img {image-rendering: pixelated; max-width: none}
-.scdd img.figure {display: block; width: 100%; max-width: 1500px; image-rendering: auto}
+.scdd img.figure {display: block; max-width: 100%; height: auto; image-rendering: auto}
 """
 
 
@@ -101,8 +103,10 @@ def _kinds(names: Sequence[str]) -> str:
 
 
 def figure(svg: bytes, title: str) -> str:
-    """Curves, as wide as the page."""
-    return f'<img class="figure" alt="{escape(title)}" src="{_uri(svg, "svg+xml")}">'
+    """Curves, larger than in print, and at most as wide as the page."""
+    points = re.search(rb'<svg[^>]* width="([0-9.]+)pt"', svg)
+    width = f' style="width: {LARGER * float(points[1]):.0f}pt"' if points else ""
+    return f'<img class="figure" alt="{escape(title)}"{width} src="{_uri(svg, "svg+xml")}">'
 
 
 def picture(content: bytes, kind: str, title: str, name: str = "picture") -> str:

@@ -59,7 +59,7 @@ def notes(sentences: Iterable[str], name: str) -> str:
 def table(cells: Cells, layout: Layout = PLAIN, *, caption: str, name: str) -> str:
     """A `table` with the label `tab:` and `name`.
 
-    A header with a comma or brackets takes two lines. Words that are
+    A header with a comma, a colon or brackets takes two lines. Words that are
     equal to those above them are left out, and lines with equal words form a group.
     """
     parts = [_tabular(cells, layout, part) for part in _side_by_side(cells, layout.groups)]
@@ -153,7 +153,7 @@ def _groups(words: int, groups: Sequence[str]) -> list[str]:
 
 
 def _lines(head: str) -> list[str]:
-    return re.split(r"(?<=,) | (?=\()", head, maxsplit=1)
+    return re.split(r"(?<=[,:]) | (?=\()", head, maxsplit=1)
 
 
 def _heading(text: str) -> str:

@@ -51,4 +51,6 @@ def test_groups_span_their_columns_and_the_best_is_bold():
 
 def test_pictures_are_in_the_page():
     assert 'src="data:image/svg+xml;base64,PHN2Zy8+"' in html.figure(b"<svg/>", "a")
+    sized = html.figure(b'<svg viewBox="0 0 9 9" width="100pt" height="9pt"/>', "a")
+    assert f"width: {100 * html.LARGER:.0f}pt" in sized
     assert 'class="tile"' in html.picture(b"GIF", "gif", "a", "tile")

@@ -159,8 +159,10 @@ def with_labels(table: Table, row: Row) -> str:
 
 
 def published_cells(table: Table, columns: Sequence[Published]) -> Cells:
-    """Published values for reading: turned, as there are more methods than IPCs."""
-    ipcs = [*sorted({row.ipc for row in table.rows if row.ipc is not None}), None]
+    """Published values for reading: turned, as there are more methods than IPCs. An IPC of which
+    nothing is published has no column."""
+    asked = [*sorted({row.ipc for row in table.rows if row.ipc is not None}), None]
+    ipcs = [ipc for ipc in asked if any(ipc in method.values for method in columns)]
     header = ["Method", "Student", "Reported by"]
     header += [WHOLE if ipc is None else f"IPC {ipc}" for ipc in ipcs]
     lines = [
