@@ -150,7 +150,7 @@ def _add_tables(draft: Draft, methods: Methods, report: Report) -> None:
         params["ablation"] = _ablation(draft, config.ablation)
     # what a column is called does not change its numbers, and settings are in the parents' digests
     headings = {name: stage.heading for name, stage in STAGES.items() if stage.heading}
-    settings = [*_experiment(draft), *merged(draft.settings)]
+    settings = [line._asdict() for line in (*_experiment(draft), *merged(draft.settings))]
     shown = {**params, "headings": headings, "settings": settings}
     plan.add("tables", config.experiment, shown, {"data": data}, params)
 
@@ -170,11 +170,7 @@ def _experiment(draft: Draft) -> list[Setting]:
         "ipc": config.ipc,
         "seeds": config.seeds,
     }
-    empty = {"published": "", "source": "", "of": "", "remark": ""}
-    return [
-        {"part": "experiment", "key": key, "value": in_a_cell(value), **empty}
-        for key, value in values.items()
-    ]
+    return [Setting("experiment", key, in_a_cell(value)) for key, value in values.items()]
 
 
 def _ablation(draft: Draft, base: Ablation) -> dict[str, Any]:

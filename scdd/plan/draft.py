@@ -22,7 +22,7 @@ class Draft:
     whose published parameters apply ('cifar', 'tiny', 'imagenet', 'digits'); data: the dataset's
     node; tested_on: the student's parameter that says how validation images are cut; probes: the
     probes of the methods that have one, by method; notes: sentences below the tables; settings:
-    every parameter beside what is published.
+    every parameter beside what is published, once, in order.
     """
 
     plan: Plan
@@ -34,7 +34,7 @@ class Draft:
     tested_on: dict[str, int | None] = field(default_factory=dict)
     probes: dict[str, Node] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
-    settings: list[Setting] = field(default_factory=list)
+    settings: dict[Setting, None] = field(default_factory=dict)
 
     @property
     def class_count(self) -> int:
@@ -65,7 +65,7 @@ class Draft:
         near = ((of, preset(*path, of, ipc=ipc)) for of in (name, *families))
         of, published = next(((of, there) for of, there in near if there.values), ("", Preset()))
         lines = settings(part, values, published, of, flatten(merge(*own)))
-        self.settings += [line for line in lines if line not in self.settings]
+        self.settings |= dict.fromkeys(lines)
 
     def published(self, path: tuple[str, ...], ipc: int | None = None) -> Preset:
         """The published values at `path`, of this dataset or else of its family."""

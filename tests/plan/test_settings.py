@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from scdd.params.base import Section, param
 from scdd.plan.load import plan_of
 from scdd.plan.presets import Preset
-from scdd.plan.settings import in_a_cell, merged, settings
+from scdd.plan.settings import Setting, in_a_cell, merged, settings
 
 
 @dataclass(frozen=True)
@@ -22,22 +22,21 @@ def test_each_value_stands_beside_the_published_one():
         {"lr": "paper", "crop": "code", "steps": "assumed"},
     )
     lines = settings("part", Some(crop=(0.5, 1.0), own=2), published, "cifar", ["own"])
-    assert {line["key"]: line["remark"] for line in lines} == {
+    assert {line.key: line.remark for line in lines} == {
         "lr": "",
         "crop": "",
         "steps": "differs",
         "own": "set here",
     }
-    (steps,) = (line for line in lines if line["key"] == "steps")
-    assert (steps["value"], steps["published"], steps["source"], steps["of"]) == (
-        *("5", "9", "assumed", "cifar"),
-    )
+    (steps,) = (line for line in lines if line.key == "steps")
+    assert steps[2:6] == (*("5", "9", "assumed", "cifar"),)
 
 
 def test_values_of_several_ipcs_share_a_line():
-    line = {"part": "p", "key": "k", "value": "1", "published": "1", "source": "paper", "of": "x"}
-    (both,) = merged([line | {"remark": ""}, line | {"value": "2", "remark": "differs"}])
-    assert (both["value"], both["published"], both["remark"]) == ("1; 2", "1", "differs")
+    line = Setting("p", "k", "1", "1", "paper", "x")
+    assert merged([line, line._replace(value="2", remark="differs")]) == [
+        Setting("p", "k", "1; 2", "1", "paper", "x", "differs")
+    ]
 
 
 def test_values_are_written_as_in_yaml():

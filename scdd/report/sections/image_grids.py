@@ -64,7 +64,7 @@ def draw(images: np.ndarray, names: Sequence[str], scale: int) -> bytes:
     return pictures.png(pictures.sheet(images, names, scale))
 
 
-PAGE, LEAST, MOST = 1050, 48, 96  # pixels: of the page, and of an image at first, unless larger
+PAGE, LEAST, MOST = 990, 48, 96  # pixels: of the page, and of an image at first, unless larger
 TILES = """
 <style>
   .scdd .tile {height: var(--tile); vertical-align: middle}
