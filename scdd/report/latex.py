@@ -59,8 +59,8 @@ def notes(sentences: Iterable[str], name: str) -> str:
 def table(cells: Cells, layout: Layout = PLAIN, *, caption: str, name: str) -> str:
     """A `table` with the label `tab:` and `name`.
 
-    A header with a comma, a colon or brackets takes two lines. Words that are
-    equal to those above them are left out, and lines with equal words form a group.
+    A header with a comma, a colon or brackets takes two lines. Words that are equal to those above
+    them are left out, and lines with equal words form a group.
     """
     parts = [_tabular(cells, layout, part) for part in _side_by_side(cells, layout.groups)]
     return "\n".join(
@@ -103,9 +103,7 @@ def _widths(cells: Cells) -> list[float]:
     """Of the columns in points, from above."""
     columns = zip(cells.header, *cells.lines, strict=True)
     return [
-        CHARACTER * max(*map(len, _lines(head)), *(len(text.replace(" ± ", "±")) for text in texts))
-        if texts
-        else CHARACTER * len(head)
+        CHARACTER * max(map(len, [*_lines(head), *(text.replace(" ± ", "±") for text in texts)]))
         for head, *texts in columns
     ]
 
