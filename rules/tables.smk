@@ -1,7 +1,10 @@
 # One rule an experiment: its tables and figures are the sections of scdd.report that have something
-# to show of it.
+# to show of it. Each section's page is in Snakemake's report; the first page there is workflow.rst.
+report: "report/workflow.rst"
+
+
 for node in plan.of("tables"):
-    captions = sections.captions(node.params)
+    entries = sections.entries(node.params)
 
     rule:
         name:
@@ -15,10 +18,12 @@ for node in plan.of("tables"):
                 (
                     report(
                         node.folder / name,
-                        category=node.label,
-                        caption=f"report/{captions[name]}",
+                        category=entries[name].category,
+                        subcategory=node.label if len(plan.of("tables")) > 1 else None,
+                        labels={"page": entries[name].title},
+                        caption=str(entries[name].caption),
                     )
-                    if name in captions
+                    if name in entries
                     else node.folder / name
                 )
                 for name in sections.files(node.params)

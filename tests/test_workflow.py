@@ -4,7 +4,10 @@ import json
 import re
 import shutil
 import subprocess
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -83,8 +86,9 @@ def test_backbones_are_looked_at_and_an_automatic_r_bn_is_what_the_look_suggests
     assert again.jobs() == {"tables": 1} | NOTHING
     assert {path.name for path in (again.folder / "results/tables/tiny").iterdir()} == {
         "config.json",
-        "layers.csv",
-        *(f"backbones.{kind}" for kind in ("csv", "md", "tex", "png", "svg")),
+        *(f"backbones.{kind}" for kind in ("csv", "md", "tex", "png", "svg", "pdf", "html")),
+        *("backbones_notes.tex", "backbone_curves.html"),
+        *(f"{name}.{kind}" for name in ("layers", "settings") for kind in ("csv", "html")),
     }
 
 
@@ -348,13 +352,88 @@ def test_in_a_pipe_a_run_is_told_in_plain_lines_and_words(finished: Checkout) ->
     )
 
 
-def test_report_holds_the_tables_and_figures(finished: Checkout) -> None:
+@pytest.fixture(scope="module")
+def report(finished: Checkout) -> Path:
+    """Snakemake's report of the small experiment."""
     finished.run("--report", "report.html")
-    report = (finished.folder / "report.html").read_text()
-    assert "accuracy.png" in report
-    assert "recovery_scdd.gif" in report
-    assert "main.csv" in report
-    assert "What each stage took" in report  # of a caption
+    return finished.folder / "report.html"
+
+
+def held_by(report: Path, name: str) -> Any:
+    """What the report's script of that name, with hyphens, puts in a variable."""
+    script = f'<script id="{name.replace("_", "-")}">'
+    content = report.read_text().partition(script)[2]
+    return json.JSONDecoder().raw_decode(content.partition(f"var {name} = ")[2])[0]
+
+
+def test_report_has_a_page_of_everything_with_its_category_title_and_caption(report: Path) -> None:
+    results, categories, first = (
+        held_by(report, name) for name in ("results", "categories", "workflow_desc")
+    )
+    titles = {
+        category: {results[path]["labels"]["page"] for path in parts["Other"]}
+        for category, parts in categories.items()
+    }
+    assert titles == {
+        "1 Tables": {"Main table", "Every student"},
+        "2 Figures": {"Accuracy by epoch", "Losses of squeezes and recoveries"},
+        "3 Images": {"Images of all methods, by class"},
+        "4 Recoveries in motion": {"Images on their way"},
+        "5 Costs": {"Seconds and memory by stage"},
+        "6 Configuration": {"All parameters"},
+    }
+    assert all(result["caption"].count("<p>") for result in results.values())
+    assert "Dataset distillation by SC-DD: tiny" in first
+    assert "<h1>tiny: Main table</h1>" in first
+    assert first.count("app.setView") == len(results)
+
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chrome"))), None)
+VISIT = """<script>
+const said = [];
+window.onerror = message => said.push(message);
+console.error = message => said.push(message);
+window.onload = async () => {
+  const wait = time => new Promise(done => setTimeout(done, time));
+  await wait(500);
+  const links = document.querySelectorAll('.first a').length, seen = {};
+  for (let number = 0; number < links; number++) {
+    app.setView({navbarMode: 'menu', content: 'rulegraph'});
+    await wait(200);
+    document.querySelectorAll('.first a')[number].click();
+    await wait(500);
+    const frame = document.querySelector('iframe').contentDocument;
+    const images = [...frame.images];
+    seen[frame.title] = [images.length, images.filter(image => !image.naturalWidth).length];
+  }
+  document.body.innerHTML = '<pre>SEEN' + JSON.stringify({seen, said}) + 'END</pre>';
+};
+</script>"""
+
+
+@pytest.mark.skipif(BROWSER is None, reason="there is no Chromium")
+def test_report_opens_in_a_browser_and_every_picture_is_shown(report: Path, tmp_path: Path) -> None:
+    assert BROWSER is not None
+    page = report.read_text().replace("<head>", f"<head>{VISIT}", 1)
+    (tmp_path / "report.html").write_text(page)
+    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}/report.html"
+        options = ["--headless", "--no-sandbox", "--virtual-time-budget=60000", "--dump-dom"]
+        command = [BROWSER, *options, f"--user-data-dir={tmp_path / 'profile'}", address]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
+        server.shutdown()
+    found = re.search(r"<pre>SEEN({.*})END", done.stdout)
+    assert found, done.stderr[-2000:]
+    visited = json.loads(found[1].replace("&amp;", "&"))
+    assert visited["said"] == []
+    images = visited["seen"]
+    assert images["tiny: Accuracy by epoch"] == [1, 0]
+    assert images["tiny: Images on their way"] == [2, 0]
+    assert images["tiny: Images of all methods, by class"][0] > 0
+    assert len(images) == 8
+    assert all(broken == 0 for _, broken in images.values())
 
 
 def test_linter_is_content(finished: Checkout) -> None:

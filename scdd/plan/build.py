@@ -25,6 +25,7 @@ from scdd.plan.methods.whole import Whole
 from scdd.plan.plan import Plan
 from scdd.plan.presets import merge
 from scdd.plan.protocols import bundle, check_protocols, protocols_of, require_listed
+from scdd.plan.settings import Setting, in_a_cell, merged
 from scdd.plan.stages import STAGES
 from scdd.plan.sweeps import Sweep, expand
 
@@ -146,6 +147,7 @@ def _add_tables(draft: Draft, methods: Methods, report: Report, sweeps: Sequence
         "probes": probes,
         "recoveries": report.recoveries,
         "notes": draft.notes,
+        "controls": [method.name for method, kind in methods if kind.is_control(method)],
         "figures": config.figures.dump(),
     }
     if report.verified:
@@ -161,9 +163,12 @@ def _add_tables(draft: Draft, methods: Methods, report: Report, sweeps: Sequence
         params["sweeps"] = [asdict(sweep) for sweep in sweeps]
     if config.ablation is not None:
         params["ablation"] = _ablation(draft, config.ablation)
-    # what a column is called, and where a number is from, do not change the numbers
+    # what a column is called and where a number is from do not change the numbers, and settings are
+    # in the parents' digests
     headings = {name: stage.heading for name, stage in STAGES.items() if stage.heading}
-    shown = {**params, "headings": headings, "origins": origins(plan, report.cells)}
+    settings = [line._asdict() for line in (*_experiment(draft), *merged(draft.settings))]
+    shown = {**params, "headings": headings, "settings": settings}
+    shown["origins"] = origins(plan, report.cells)
     plan.add("tables", config.experiment, shown, {"data": data}, params)
 
 
@@ -178,6 +183,24 @@ def _note_choice(draft: Draft, sweeps: Sequence[Sweep]) -> None:
             else "The best of a sweep is chosen on the test set; with dataset.holdout it is not."
         )
     )
+
+
+def _experiment(draft: Draft) -> list[Setting]:
+    """What the experiment is of, as settings: nothing is published of it."""
+    config = draft.config
+    values = {
+        "dataset": config.dataset.name,
+        "classes": draft.class_count,
+        "resolution": draft.resolution,
+        "holdout": config.dataset.holdout,
+        "backbone": config.backbone.label,
+        "students": [student.label for student in config.students],
+        "methods": [method.name for method in config.methods],
+        "protocols": config.protocols,
+        "ipc": config.ipc,
+        "seeds": config.seeds,
+    }
+    return [Setting("experiment", key, in_a_cell(value)) for key, value in values.items()]
 
 
 def _ablation(draft: Draft, base: Ablation) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from scdd.params.experiment import Experiment, Method
 from scdd.plan.config import S, parse
 from scdd.plan.plan import Node, Plan
 from scdd.plan.presets import Preset, flatten, merge, preset, preset_names
+from scdd.plan.settings import Setting, at, settings
 
 
 @dataclass
@@ -21,7 +22,8 @@ class Draft:
     whose published parameters apply ('cifar', 'tiny', 'imagenet', 'digits'); data: the dataset's
     node; tested_on: the student's parameter that says how validation images are cut; probes: the
     probes of the methods that have one, by `teacher_name`; notes: sentences below the tables;
-    shared: for variants that have one teacher together, what it is called.
+    settings: every parameter beside what is published, once, in order; shared: for variants that
+    have one teacher together, what it is called.
     """
 
     plan: Plan
@@ -33,6 +35,7 @@ class Draft:
     tested_on: dict[str, int | None] = field(default_factory=dict)
     probes: dict[str, Node] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    settings: dict[Setting, None] = field(default_factory=dict)
     shared: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -53,6 +56,22 @@ class Draft:
         """Add a sentence below the tables, once."""
         if text not in self.notes:
             self.notes.append(text)
+
+    def tell(
+        self,
+        part: str,
+        path: tuple[str, ...],
+        values: Section,
+        *own: Mapping[str, Any],
+        ipc: int | None = None,
+    ) -> None:
+        """Add a section's values to the settings, beside what is published at `path`: of CIFAR, if
+        there is nothing of this dataset's family."""
+        name, families = self.config.dataset.name, (self.family, "cifar")
+        near = ((of, preset(*path, of, ipc=ipc)) for of in (name, *families))
+        of, published = next(((of, there) for of, there in near if there.values), ("", Preset()))
+        lines = settings(part, values, published, of, flatten(merge(*own)))
+        self.settings |= dict.fromkeys(lines)
 
     def published(self, path: tuple[str, ...], ipc: int | None = None) -> Preset:
         """The published values at `path`, of this dataset or else of its family."""
@@ -103,6 +122,7 @@ class Draft:
             if source == "assumed" and key not in changed
         ]
         name = " ".join(path)
+        self.tell(name, path, values, changes, ipc=ipc)
         if assumed:
             self.note(f"{name}: neither paper nor code states {', '.join(assumed)}; assumed.")
         if changed:
@@ -124,8 +144,4 @@ def in_words(values: Mapping[str, Any]) -> str:
 
 
 def _value(section: Section, key: str) -> Any:
-    """At a key as `view.flip`; None where a section on the way is left out."""
-    value: Any = section.dump()
-    for part in key.split("."):
-        value = (value or {}).get(part)
-    return value
+    return at(section.dump(), key)

@@ -28,7 +28,9 @@ def protocol(draft: Draft, name: str) -> Protocol:
         return section
     words = in_words(own)
     draft.note(f"protocol {name}: {base}" + (f", but for {words}." if words else "."))
-    return checked_protocol(draft, name)
+    values = checked_protocol(draft, name)
+    draft.tell(f"protocol {name}", ("protocol", base), values, shared, own)
+    return values
 
 
 def checked_protocol(draft: Draft, name: str) -> Protocol:

@@ -2,6 +2,7 @@
 here."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 # in `done`: files whose names follow from the artifact; `Plan.targets` lists them
 IMAGES, LABELS, EXPERTS, PAGES = (
@@ -10,6 +11,11 @@ IMAGES, LABELS, EXPERTS, PAGES = (
     "<files of experts>",
     "<pages>",
 )
+
+PACKAGE = Path(__file__).parents[1]
+CAPTIONS = [
+    str(file.relative_to(PACKAGE)) for file in sorted(PACKAGE.glob("report/captions/*.rst"))
+]
 
 
 @dataclass(frozen=True)
@@ -192,7 +198,7 @@ STAGES = {
         job="an experiment",
         minutes=30,
         mem=8_000,
-        reads=("report/published.csv",),
+        reads=("report/published.csv", *CAPTIONS),
     ),
 }
 

@@ -26,7 +26,8 @@ def _work(args: argparse.Namespace, config: Frozen, _: torch.device) -> None:
     measured = Measured(args.results, config.params)
     contents: dict[str, bytes] = {}
     for section in shown(config.params):
-        contents |= section.make(measured)
+        own = section.make(measured)
+        contents |= own | {section.entry.file: section.entry.page(measured, own)}
     for name, content in contents.items():  # after the last is made: all of them or none
         with replacing(args.out / name) as temporary:
             temporary.write_bytes(content)

@@ -47,6 +47,16 @@ def sheet(
     return canvas
 
 
+def row(images: np.ndarray) -> Image.Image:
+    """Images side by side as they are stored, uint8 [n, 3, H, W], with a narrow gap."""
+    count, _, height, width = images.shape
+    gap = max(1, width // 32)
+    canvas = Image.new("RGB", (count * (width + gap) - gap, height), "white")
+    for place, image in enumerate(images.transpose(0, 2, 3, 1)):
+        canvas.paste(Image.fromarray(np.ascontiguousarray(image)), (place * (width + gap), 0))
+    return canvas
+
+
 def png(picture: Image.Image) -> bytes:
     file = io.BytesIO()
     picture.save(file, "PNG", optimize=True)

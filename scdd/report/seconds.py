@@ -11,6 +11,7 @@ from scdd.report.scores import Column, Row, Table, headers
 from scdd.report.typeset import Cells, bullets, document, markdown
 
 LABELS, STUDENT = "relabel", "validate"  # the stages after the images
+NOT_RECORDED = "Not recorded: these results are older than the record of costs."
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,7 @@ def notes(spent: Sequence[Spent], headings: Mapping[str, str]) -> list[str]:
 def to_markdown(table: Table, spent: Sequence[Spent], headings: Mapping[str, str]) -> str:
     """The section of the main table's page. headings: as for the cells."""
     parts = ["\n## Seconds by stage"]
-    if any(part.devices for part in spent):
+    if recorded(spent):
         parts += [
             markdown(image_cells(spent, headings)),
             "After the images, soft labels + one student:",
@@ -161,8 +162,13 @@ def to_markdown(table: Table, spent: Sequence[Spent], headings: Mapping[str, str
             bullets(notes(spent, headings)),
         ]
     else:
-        parts.append("Not recorded: these results are older than the record of costs.")
+        parts.append(NOT_RECORDED)
     return document(*parts)
+
+
+def recorded(spent: Sequence[Spent]) -> bool:
+    """Whether any job left what it took."""
+    return any(part.devices for part in spent)
 
 
 def _number(spent: Spent | None) -> str:

@@ -1,32 +1,14 @@
-"""Tables of texts as CSV, as Markdown that lines up on a terminal, and as LaTeX with booktabs."""
+"""Tables of texts as CSV, and as Markdown that lines up on a terminal."""
 
 import csv
 import io
-import re
 import textwrap
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 T = TypeVar("T")
 WIDTH = 100  # characters of a line of prose in Markdown
-LATEX = {
-    **{char: "\\" + char for char in "&%$#_{}"},
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": "$<$",
-    ">": "$>$",
-    "|": "$|$",
-    "[": "{[}",  # after the end of a row it would open an optional argument
-    "±": r"$\pm$",
-    "×": r"$\times$",
-    "∇": r"$\nabla$",
-    "·": r"$\cdot$",
-    "−": "$-$",
-    "→": r"$\to$",
-    "–": "--",
-    "…": r"\dots{}",
-}
+NOT_MEASURED = "–"
 
 
 class Cells(NamedTuple):
@@ -36,6 +18,21 @@ class Cells(NamedTuple):
     header: list[str]
     lines: list[list[str]]
     words: int
+
+
+class Layout(NamedTuple):
+    """What a table has in print and in the browser, and not in Markdown.
+
+    groups: what stands above each column of numbers, equal where they belong together; empty where
+    they do not. rules: the lines with a rule above them. bold: places (line, column).
+    """
+
+    groups: tuple[str, ...] = ()
+    rules: tuple[int, ...] = ()
+    bold: frozenset[tuple[int, int]] = frozenset()
+
+
+PLAIN = Layout()
 
 
 def comma_separated(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
@@ -87,77 +84,3 @@ def bullets(notes: Iterable[str]) -> str:
         )
         for note in notes
     )
-
-
-def escape(text: str) -> str:
-    """Plain text as LaTeX."""
-    return "".join(LATEX.get(char, char) for char in text)
-
-
-def latex_file(*tables: str) -> str:
-    return "% \\usepackage{booktabs}\n" + "".join(tables)
-
-
-def latex(
-    cells: Cells,
-    *,
-    caption: str,
-    name: str,
-    notes: Sequence[str] = (),
-    bold: Collection[tuple[int, int]] = (),
-) -> str:
-    """A `table` that needs booktabs alone, with the label `tab:` and `name`, and `notes` below it.
-
-    bold: places (line, column). A header with a comma or brackets takes two lines. Words that are
-    equal to those above them are left out, and lines with equal words form a group.
-    """
-    label = "tab:" + re.sub(r"[^A-Za-z0-9-]", "-", name)
-    below = []
-    if notes:
-        below = [
-            r"\par\smallskip",
-            r"\begin{minipage}{\linewidth}\footnotesize",
-            *(escape(note) + r"\par" for note in notes),
-            r"\end{minipage}",
-        ]
-    return "\n".join(
-        [
-            r"\begin{table}[t]",
-            r"\centering\small\setlength{\tabcolsep}{4pt}",
-            rf"\caption{{{escape(caption)}}}\label{{{label}}}",
-            rf"\begin{{tabular}}{{{'l' * cells.words}{'r' * (len(cells.header) - cells.words)}}}",
-            r"\toprule",
-            " & ".join(map(_heading, cells.header)) + r" \\",
-            r"\midrule",
-            *_body(cells, bold),
-            r"\bottomrule",
-            r"\end{tabular}",
-            *below,
-            r"\end{table}",
-            "",
-        ]
-    )
-
-
-def _heading(text: str) -> str:
-    parts = [escape(part) for part in re.split(r"(?<=,) | (?=\()", text, maxsplit=1)]
-    return parts[0] if len(parts) == 1 else rf"\shortstack[r]{{{parts[0]}\\{parts[1]}}}"
-
-
-def _body(cells: Cells, bold: Collection[tuple[int, int]]) -> list[str]:
-    groups = [tuple(line[: cells.words]) for line in cells.lines]
-    grouped = len(set(groups)) < len(groups)
-    body: list[str] = []
-    for row, line in enumerate(cells.lines):
-        above = cells.lines[row - 1] if row else []
-        texts = [
-            rf"\textbf{{{escape(text)}}}" if (row, column) in bold else escape(text)
-            for column, text in enumerate(line)
-        ]
-        for column in range(cells.words):
-            if above[: column + 1] == line[: column + 1]:
-                texts[column] = ""
-        if row and grouped and groups[row] != groups[row - 1]:
-            body.append(r"\addlinespace")
-        body.append(" & ".join(texts) + r" \\")
-    return body

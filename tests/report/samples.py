@@ -48,6 +48,24 @@ def table(*students: Student) -> Table:
     return main_table("digits", 10, 1437, 16, list(students))
 
 
+SETTINGS = [
+    {
+        "part": "recover scdd-paper",
+        "key": key,
+        "value": value,
+        "published": published,
+        "source": source,
+        "of": "cifar" if source else "",
+        "remark": remark,
+    }
+    for key, value, published, source, remark in (
+        ("lr", "0.4", "0.4", "paper", ""),
+        ("iterations", "20", "1000", "code", "differs"),
+        ("shift", "1", "", "", "set here"),
+    )
+]
+
+
 CLASSES = ("zero", "one", "two")
 
 
@@ -111,6 +129,8 @@ def params_of_methods(folder: Path) -> dict[str, Any]:
         "probes": [{**named, "metrics": "metrics.json", "history": "squeeze.csv"}],
         "recoveries": [{**named, "losses": ["losses.csv"], "frames": "frames.safetensors"}],
         "notes": ["Assumed value: r_bn 0.05."],
+        "controls": [],
+        "settings": SETTINGS,
         "figures": {"grid_columns": 10, "grid_classes": 2, "scale": 1, "dpi": 50},
     }
 
@@ -174,6 +194,8 @@ def params_of_backbones(folder: Path) -> dict[str, Any]:
         "backbones": looks,
         "balance": 0.1,
         "notes": ["Assumed: x."],
+        "controls": [],
+        "settings": SETTINGS,
         "figures": {"dpi": 50},
     }
 

@@ -9,6 +9,7 @@ from conftest import ROOT
 from samples import params_of_backbones, params_of_methods
 
 from scdd.report import sections
+from scdd.report.section import CAPTIONS
 
 
 def test_files_follow_the_parameters(tmp_path: Path) -> None:
@@ -18,7 +19,7 @@ def test_files_follow_the_parameters(tmp_path: Path) -> None:
     control = {**first, "method": "random", "images": "images/digits-random-77aa/set.json"}
     whole = {**first, "method": "whole", "images": None, "ipc": None}
     several = {**params, "cells": [first, other, control, {**control, "teacher": None}, whole]}
-    assert [name for name in sections.files(several) if name.startswith("images")] == [
+    assert [name for name in sections.files(several) if name.startswith("images_")] == [
         "images_scdd_ipc1_i.png",
         "images_scdd_ipc1_0f1e.png",
         "images_random_ipc1.png",
@@ -27,20 +28,26 @@ def test_files_follow_the_parameters(tmp_path: Path) -> None:
     strips = [name for name in sections.files(varied) if name.startswith("recovery")]
     assert strips == ["recovery_mine.png", "recovery_mine.gif"]
     bare = {**params, "cells": [whole], "probes": [], "recoveries": []}
-    assert sections.files(bare) == ["main.csv", "main.md", "main.tex", "all.csv", "costs.csv"]
+    assert sections.files(bare) == [
+        *("main.csv", "main.md", "main.tex", "main_notes.tex", "main.html"),
+        *("all.csv", "all.html", "costs.csv", "costs.html", "settings.csv", "settings.html"),
+    ]
 
 
-def test_every_file_in_snakemakes_report_has_a_caption(tmp_path: Path) -> None:
+def test_every_section_has_a_page_in_snakemakes_report_and_every_page_a_caption(
+    tmp_path: Path,
+) -> None:
     """A section that these parameters leave out still has to name a caption that exists."""
     params = params_of_methods(tmp_path)
     params |= {"backbones": params_of_backbones(tmp_path)["backbones"]}
-    captions = sections.captions(params)
-    assert {"main.csv", "images_scdd_ipc1.png", "recovery_scdd.gif", "layers.csv"} <= {*captions}
-    assert not [name for name in captions if name.endswith((".md", ".tex", ".svg"))]
-    folder = ROOT / "rules" / "report"
-    used = {section.caption for section in sections.SECTIONS}
-    assert used == {path.name for path in folder.iterdir()}
-    assert all((folder / name).read_text().strip() for name in used)
+    entries = sections.entries(params)
+    assert {"main.html", "images.html", "recoveries.html", "layers.html"} <= {*entries}
+    assert {*entries} <= {*sections.files(params)}
+    assert all(name.endswith(".html") for name in entries)
+    every = [section.entry for section in sections.SECTIONS]
+    assert {entry.caption for entry in every} == {*CAPTIONS.iterdir()}
+    assert all(entry.caption.read_text().strip() for entry in every)
+    assert len({entry.title for entry in every}) == len(every)
 
 
 @pytest.mark.parametrize("ablation", [False, True])

@@ -1,6 +1,6 @@
-"""Texts as Markdown and LaTeX."""
+"""Texts as Markdown."""
 
-from scdd.report.typeset import Cells, escape, markdown
+from scdd.report.typeset import Cells, markdown
 
 
 def test_markdown_lines_up():
@@ -11,10 +11,3 @@ def test_markdown_lines_up():
         "| a\\|b   |        1 |",
         "| c      | 1000 ± 2 |",
     ]
-
-
-def test_latex_escapes_every_special_character():
-    assert escape("a_b & 5 % ± #1 {x} ~^ $ \\ [") == (
-        r"a\_b \& 5 \% $\pm$ \#1 \{x\} \textasciitilde{}\textasciicircum{} \$ "
-        r"\textbackslash{} {[}"
-    )

@@ -32,6 +32,10 @@ class Kind(ABC):
         """The keys that this method uses."""
         return self.KEYS
 
+    def is_control(self, method: Method) -> bool:
+        """Whether others are compared with it and it is not itself a method that could win."""
+        return False
+
     def probe(self, draft: Draft, method: Method) -> Node | None:
         """The method's own teacher; None if it has none."""
         return None

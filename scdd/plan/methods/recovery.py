@@ -34,8 +34,15 @@ class Recovery(Distilled):
             raise ScddError(f"methods.{method.name}.preset: unknown {method.preset!r}. {hint}")
         return method.preset or self.preset
 
+    def is_control(self, method: Method) -> bool:
+        """A backbone that saw no image."""
+        return self.squeeze_of(method) == "untrained"
+
+    def squeeze_of(self, method: Method) -> str:
+        return str(method.squeeze.get("method", self.squeeze))
+
     def probe(self, draft: Draft, method: Method) -> Node:
-        squeeze = str(method.squeeze.get("method", self.squeeze))
+        squeeze = self.squeeze_of(method)
         if squeeze not in SQUEEZES:
             hint = nearest(squeeze, SQUEEZES)
             raise ScddError(f"methods.{method.name}.squeeze.method: unknown {squeeze!r}. {hint}")

@@ -16,6 +16,9 @@ class Sampled(Distilled):
     module: str = "random"
     is_real: bool = True
 
+    def is_control(self, method: Method) -> bool:
+        return True
+
     def source(self, draft: Draft, method: Method, ipc: int) -> Node:
         if self.is_real:
             require_real_images(draft, method, ipc)

@@ -12,5 +12,8 @@ from scdd.plan.methods.base import Kind, title_of
 class Whole(Kind):
     """It has no images of its own, and so no IPC and no protocol."""
 
+    def is_control(self, method: Method) -> bool:
+        return True
+
     def add(self, draft: Draft, report: Report, method: Method) -> None:
         evaluate_whole(draft, report, Column(method, title_of(method, self), "hard"))

@@ -1,12 +1,13 @@
 """The report's tables and figures, one file each.
 
-A new one is a file here with a `SECTION`, a line in SECTIONS and a caption in rules/report/. The
-plan and the rules import this package to know which files there are, and a dry run must stay fast:
-a section imports torch, numpy, pandas, matplotlib and the modules that need them (scdd.report.plots
-and pictures, artifacts of tensors) inside the functions that use them, never at its top.
+A new one is a file here with a `SECTION`, a line in SECTIONS and a caption in
+scdd/report/captions/. The plan and the rules import this package to know which files there are, and
+a dry run must stay fast: a section imports torch, numpy, pandas, matplotlib and the modules that
+need them (scdd.report.plots and pictures, artifacts of tensors) inside the functions that use them,
+never at its top.
 """
 
-from scdd.report.section import Params, Section
+from scdd.report.section import Entry, Params, Section
 from scdd.report.sections import (
     ablation,
     accuracy_curves,
@@ -20,6 +21,7 @@ from scdd.report.sections import (
     loss_curves,
     main_table,
     recovery_strips,
+    settings,
     snapshots,
     students,
     sweeps,
@@ -41,8 +43,8 @@ SECTIONS = (
     backbones.SECTION,
     layers.SECTION,
     backbone_curves.SECTION,
+    settings.SECTION,
 )
-IN_REPORT = (".png", ".gif", ".csv")  # what Snakemake's report shows of a table or figure
 
 
 def shown(params: Params) -> list[Section]:
@@ -52,7 +54,9 @@ def shown(params: Params) -> list[Section]:
 
 def files(params: Params) -> list[str]:
     """Names of all files of the report, relative to its folder."""
-    return [name for section in shown(params) for name in section.files(params)]
+    return [
+        name for section in shown(params) for name in (*section.files(params), section.entry.file)
+    ]
 
 
 def inputs(params: Params) -> list[str]:
@@ -65,11 +69,6 @@ def pages(params: Params) -> list[str]:
     return [page for section in shown(params) for page in section.pages(params)]
 
 
-def captions(params: Params) -> dict[str, str]:
-    """The files that Snakemake's report shows, each with its caption's file in rules/report/."""
-    return {
-        name: section.caption
-        for section in shown(params)
-        for name in section.files(params)
-        if name.endswith(IN_REPORT)
-    }
+def entries(params: Params) -> dict[str, Entry]:
+    """The files that Snakemake's report shows, each with what it says of itself there."""
+    return {section.entry.file: section.entry for section in shown(params)}

@@ -1,5 +1,7 @@
-"""ablation.{csv,md,tex}: every other method and protocol beside the ones they vary, and by how much
-their students' accuracy differs."""
+"""ablation.{csv,md,tex}, ablation_notes.tex: every other method and protocol beside the ones they
+vary, and by how much their students' accuracy differs."""
+
+from __future__ import annotations
 
 import math
 from collections import Counter
@@ -7,16 +9,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from scdd.report import html, latex
 from scdd.report.measured import Measured, student_files
 from scdd.report.scores import Column, Row, Score, Table, merged, shown
-from scdd.report.section import Params, Section
+from scdd.report.section import TABLES, Contents, Entry, Params, Section
 from scdd.report.typeset import (
     Cells,
     bullets,
     csv_of,
     document,
-    latex,
-    latex_file,
     markdown,
     number,
 )
@@ -25,7 +26,9 @@ Key = tuple[Row, Column]
 
 
 def files(params: Params) -> list[str]:
-    return ["ablation.csv", "ablation.md", "ablation.tex"] if "ablation" in params else []
+    if "ablation" not in params:
+        return []
+    return ["ablation.csv", "ablation.md", "ablation.tex", "ablation_notes.tex"]
 
 
 def pages(params: Params) -> list[str]:
@@ -33,16 +36,28 @@ def pages(params: Params) -> list[str]:
 
 
 def make(measured: Measured) -> dict[str, bytes]:
-    table, params = measured.table, measured.params["ablation"]
-    seeds = Counter((student.row, student.column) for student in merged(measured.students))
-    lines = compare(table, seeds, params)
-    below = notes(f"{params['method']} by {params['protocol']}") + measured.notes
+    table, lines, below = measured.table, _lines(measured), _notes(measured)
     name = f"{measured.params['experiment']}-ablation"
     return {
         "ablation.csv": to_csv(lines).encode(),
         "ablation.md": to_markdown(table, lines, below).encode(),
-        "ablation.tex": to_latex(table, lines, below, name).encode(),
+        "ablation.tex": to_latex(table, lines, name).encode(),
+        "ablation_notes.tex": latex.notes(below, name).encode(),
     }
+
+
+def _lines(measured: Measured) -> list[Line]:
+    seeds = Counter((student.row, student.column) for student in merged(measured.students))
+    return compare(measured.table, seeds, measured.params["ablation"])
+
+
+def _notes(measured: Measured) -> list[str]:
+    params = measured.params["ablation"]
+    return notes(f"{params['method']} by {params['protocol']}") + measured.notes
+
+
+def body(measured: Measured, contents: Contents) -> list[str]:
+    return [html.table(cells(_lines(measured))), html.bullets(_notes(measured))]
 
 
 @dataclass(frozen=True)
@@ -156,9 +171,9 @@ def to_markdown(table: Table, lines: Sequence[Line], below: Sequence[str]) -> st
     return document(title, markdown(cells(lines)), bullets(below))
 
 
-def to_latex(table: Table, lines: Sequence[Line], below: Sequence[str], name: str) -> str:
+def to_latex(table: Table, lines: Sequence[Line], name: str) -> str:
     caption = f"One switch at a time: top-1 accuracy (%) on {table.dataset}{table.where}."
-    return latex_file(latex(cells(lines), caption=caption, name=name, notes=below))
+    return latex.file(latex.table(cells(lines), caption=caption, name=name))
 
 
 def to_csv(lines: Sequence[Line]) -> str:
@@ -179,4 +194,5 @@ def to_csv(lines: Sequence[Line]) -> str:
     )
 
 
-SECTION = Section(files, student_files, make, caption="ablation.rst", pages=pages)
+ENTRY = Entry("ablation", "One switch at a time", TABLES, body)
+SECTION = Section(files, student_files, make, ENTRY, pages)

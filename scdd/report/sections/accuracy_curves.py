@@ -1,4 +1,4 @@
-"""accuracy.{png,svg}: students' accuracy by epoch."""
+"""accuracy.{png,svg,pdf}: students' accuracy by epoch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from scdd.report.measured import Measured, read_history, setting, student_files
 from scdd.report.scores import Row
-from scdd.report.section import Params, Section
+from scdd.report.section import FIGURES, Entry, Params, Section, figure_files
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +29,7 @@ class Panel:
 
 def files(params: Params) -> list[str]:
     distilled = any(cell["ipc"] is not None for cell in params["cells"])
-    return ["accuracy.png", "accuracy.svg"] if distilled else []
+    return figure_files("accuracy") if distilled else []
 
 
 def inputs(params: Params) -> list[str]:
@@ -67,20 +67,22 @@ def draw(panels: Sequence[Panel], titles: Sequence[str], dpi: int) -> dict[str, 
     if any(panel.whole is not None for panel in panels):
         looks = colours | {"Whole data, last epoch": plots.REFERENCE}
     with plots.style():
-        figure, places = plots.panels(len(panels), looks, sharey=True)
-        for number, (axes, panel) in enumerate(zip(places, panels, strict=True)):
-            axes.set(title=panel.title, xlabel="Epoch")
-            if number % plots.COLUMNS == 0:
-                axes.set_ylabel("Top-1 accuracy (%)")
+        figure, places = plots.panels(len(panels), looks, plots.WIDE)
+        for axes, panel in zip(places, panels, strict=True):
+            axes.set(title=panel.title, xlabel="Epoch", ylabel="Top-1 accuracy (%)")
+            ends: list[float] = []
             for title, frames in panel.lines.items():
                 seeds = pd.concat(frames).dropna().groupby("epoch")["top1"]
                 mean, std = seeds.mean(), seeds.std()
                 plots.line(axes, mean.index, mean, colours[title])
                 colour = colours[title]["color"]
                 axes.fill_between(mean.index, mean - std, mean + std, color=colour, **plots.BAND)
+                ends.append(mean.iloc[-1])
             if panel.whole is not None:
                 axes.axhline(panel.whole, **plots.REFERENCE)
+                ends.append(panel.whole)
+            plots.accuracy_axis(axes, ends)
         return plots.files(figure, "accuracy", dpi)
 
 
-SECTION = Section(files, inputs, make, caption="accuracy.rst")
+SECTION = Section(files, inputs, make, Entry("accuracy", "Accuracy by epoch", FIGURES))

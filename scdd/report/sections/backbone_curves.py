@@ -1,4 +1,4 @@
-"""backbones.{png,svg}: squeezed backbones beside each other."""
+"""backbones.{png,svg,pdf}: squeezed backbones beside each other."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from scdd.artifacts.informativeness import Layer
 from scdd.report.looks import SIGNALS, STATISTICS, Look, Row, rows
 from scdd.report.measured import Measured, look_files
-from scdd.report.section import Params, Section
+from scdd.report.section import FIGURES, Entry, Params, Section, figure_files
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,7 +31,7 @@ END = {"linestyle": "--", "marker": "o", "markersize": 4, "markerfacecolor": "wh
 
 
 def files(params: Params) -> list[str]:
-    return ["backbones.png", "backbones.svg"] if "backbones" in params else []
+    return figure_files("backbones") if "backbones" in params else []
 
 
 def make(measured: Measured) -> dict[str, bytes]:
@@ -123,4 +123,6 @@ def _by_network(
     axes.set_xlim(-0.4, len(names) - 0.6)
 
 
-SECTION = Section(files, look_files, make, caption="backbone_curves.rst")
+SECTION = Section(
+    files, look_files, make, Entry("backbone_curves", "Backbones beside each other", FIGURES)
+)

@@ -1,4 +1,5 @@
-"""backbones.{csv,md,tex}: what a reader needs to judge the paper's claim about squeezed backbones.
+"""backbones.{csv,md,tex}, backbones_notes.tex: what a reader needs to judge the paper's claim about
+squeezed backbones.
 
 A row for each squeeze and network, means and deviations over the squeeze's seeds. The quantities
 are defined in scdd.informativeness.
@@ -8,16 +9,15 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 
+from scdd.report import html, latex
 from scdd.report.looks import SIGNALS, STATISTICS, Look, Quantity, rows, values
 from scdd.report.measured import Measured, look_files
-from scdd.report.section import Params, Section
+from scdd.report.section import TABLES, Contents, Entry, Params, Section
 from scdd.report.typeset import (
     Cells,
     bullets,
     comma_separated,
     document,
-    latex,
-    latex_file,
     markdown,
 )
 
@@ -38,7 +38,9 @@ NOTES = (
 
 
 def files(params: Params) -> list[str]:
-    return ["backbones.csv", "backbones.md", "backbones.tex"] if "backbones" in params else []
+    if "backbones" not in params:
+        return []
+    return ["backbones.csv", "backbones.md", "backbones.tex", "backbones_notes.tex"]
 
 
 def pages(params: Params) -> list[str]:
@@ -47,12 +49,27 @@ def pages(params: Params) -> list[str]:
 
 def make(measured: Measured) -> dict[str, bytes]:
     looks, params = measured.looks, measured.params
-    below = notes(looks, params["balance"]) + params["notes"]
+    below, name = _notes(measured), params["experiment"]
     return {
         "backbones.csv": to_csv(looks).encode(),
         "backbones.md": to_markdown(params["dataset"], looks, below).encode(),
-        "backbones.tex": to_latex(params["dataset"], looks, below, params["experiment"]).encode(),
+        "backbones.tex": to_latex(params["dataset"], looks, name).encode(),
+        "backbones_notes.tex": latex.notes(below, f"{name}-signal").encode(),
     }
+
+
+def _notes(measured: Measured) -> list[str]:
+    return [*notes(measured.looks, measured.params["balance"]), *measured.params["notes"]]
+
+
+def body(measured: Measured, contents: Contents) -> list[str]:
+    return [
+        html.heading("BatchNorm statistics"),
+        html.table(cells(measured.looks, STATISTICS)),
+        html.heading("The recovery's signal"),
+        html.table(cells(measured.looks, SIGNALS)),
+        html.bullets(_notes(measured)),
+    ]
 
 
 def shown(numbers: Sequence[float], decimals: int | None = None) -> str:
@@ -109,18 +126,17 @@ def to_markdown(dataset: str, looks: Sequence[Look], below: Sequence[str]) -> st
     )
 
 
-def to_latex(dataset: str, looks: Sequence[Look], below: Sequence[str], name: str) -> str:
-    return latex_file(
-        latex(
+def to_latex(dataset: str, looks: Sequence[Look], name: str) -> str:
+    return latex.file(
+        latex.table(
             cells(looks, STATISTICS),
             caption=f"BatchNorm statistics of backbones squeezed on {dataset}.",
             name=f"{name}-statistics",
         ),
-        latex(
+        latex.table(
             cells(looks, SIGNALS),
             caption=f"The signal that a recovery gets from backbones squeezed on {dataset}.",
             name=f"{name}-signal",
-            notes=below,
         ),
     )
 
@@ -141,4 +157,5 @@ def to_csv(looks: Sequence[Look]) -> str:
     return comma_separated(header, lines)
 
 
-SECTION = Section(files, look_files, make, caption="backbones.rst", pages=pages)
+ENTRY = Entry("backbones", "How informative the backbones are", TABLES, body)
+SECTION = Section(files, look_files, make, ENTRY, pages)

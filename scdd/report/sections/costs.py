@@ -5,10 +5,11 @@ The files of costs are not inputs: a job that left none has an empty cell.
 
 from collections.abc import Sequence
 
+from scdd.report import html, seconds
 from scdd.report.measured import Measured
 from scdd.report.scores import labels
 from scdd.report.seconds import Spent
-from scdd.report.section import Params, Section, nothing
+from scdd.report.section import COSTS, Contents, Entry, Params, Section, lines_of_csv, nothing
 from scdd.report.typeset import csv_of, integer, number
 
 
@@ -48,4 +49,19 @@ def _peak(sizes: Sequence[float]) -> str:
     return f"{max(sizes):.0f}" if sizes else ""
 
 
-SECTION = Section(files, nothing, make, caption="costs.rst")
+def body(measured: Measured, contents: Contents) -> list[str]:
+    spent, headings = measured.spent, measured.params["headings"]
+    if not seconds.recorded(spent):
+        return [html.paragraph(seconds.NOT_RECORDED)]
+    return [
+        html.heading("Images"),
+        html.table(seconds.image_cells(spent, headings)),
+        html.heading("Soft labels + one student"),
+        html.table(seconds.student_cells(measured.table, spent)),
+        html.bullets(seconds.notes(spent, headings)),
+        html.heading("Every stage"),
+        *lines_of_csv(words=7)(measured, contents),
+    ]
+
+
+SECTION = Section(files, nothing, make, Entry("costs", "Seconds and memory by stage", COSTS, body))

@@ -1,5 +1,5 @@
-"""labels.{csv,png,svg}: how large soft labels are and what accuracy they lead to, where students of
-the same images have several forms of them."""
+"""labels.{csv,png,svg,pdf}: how large soft labels are and what accuracy they lead to, where
+students of the same images have several forms of them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from scdd.report.measured import Measured, student_files
 from scdd.report.scores import Column, Row, Score, Student, Table, merged
-from scdd.report.section import Params, Section
+from scdd.report.section import FIGURES, Entry, Params, Section, figure_files
 from scdd.report.typeset import csv_of, number
 
 
@@ -35,7 +35,7 @@ def files(params: Params) -> list[str]:
             same = tuple(cell[key] for key in ("method", "teacher", "ipc", "student"))
             forms.setdefault(same, set()).add(cell["stored"]["form"])
     several = any(len(names) > 1 for names in forms.values())
-    return ["labels.csv", "labels.png", "labels.svg"] if several else []
+    return ["labels.csv", *figure_files("labels")] if several else []
 
 
 def make(measured: Measured) -> dict[str, bytes]:
@@ -124,4 +124,6 @@ def draw(of_forms: Sequence[Point], dpi: int) -> dict[str, bytes]:
         return plots.files(figure, "labels", dpi)
 
 
-SECTION = Section(files, student_files, make, caption="labels.rst")
+SECTION = Section(
+    files, student_files, make, Entry("labels", "Accuracy by size of the labels", FIGURES)
+)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from scdd.artifacts.informativeness import Layer
 from scdd.report.looks import Look
 from scdd.report.measured import Measured, look_files
-from scdd.report.section import Params, Section
+from scdd.report.section import TABLES, Entry, Params, Section, lines_of_csv
 from scdd.report.typeset import csv_of, integer
 
 
@@ -40,4 +40,5 @@ def to_csv(looks: Sequence[Look]) -> str:
     )
 
 
-SECTION = Section(files, look_files, make, caption="layers.rst")
+ENTRY = Entry("layers", "Statistics by layer", TABLES, lines_of_csv(words=4))
+SECTION = Section(files, look_files, make, ENTRY)

@@ -1,5 +1,5 @@
-"""learned.{png,svg}: the loss of each method that learns its images, and what students' learning
-rate it learned."""
+"""learned.{png,svg,pdf}: the loss of each method that learns its images, and what students'
+learning rate it learned."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from scdd.report.measured import Measured, read_history
-from scdd.report.section import Params, Section
+from scdd.report.section import FIGURES, Entry, Params, Section, figure_files
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,7 +16,7 @@ COLUMNS = {"loss": "loss", "student_lr": "students' lr"}
 
 
 def files(params: Params) -> list[str]:
-    return ["learned.png", "learned.svg"] if params.get("learned") else []
+    return figure_files("learned") if params.get("learned") else []
 
 
 def inputs(params: Params) -> list[str]:
@@ -60,4 +60,4 @@ def draw(histories: Mapping[tuple[str, int], pd.DataFrame], dpi: int) -> dict[st
         return plots.files(figure, "learned", dpi)
 
 
-SECTION = Section(files, inputs, make, caption="learned.rst")
+SECTION = Section(files, inputs, make, Entry("learned", "Losses of learned images", FIGURES))

@@ -1,4 +1,4 @@
-"""losses.{png,svg}: the losses of squeezes and recoveries."""
+"""losses.{png,svg,pdf}: the losses of squeezes and recoveries."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from scdd.report.measured import Measured, read_history, student_files
-from scdd.report.section import Params, Section
+from scdd.report.section import FIGURES, Entry, Params, Section, figure_files
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -15,7 +15,7 @@ PARTS = {"loss": "Recovery: total", "ce": "Recovery: cross-entropy", "bn": "Reco
 
 
 def files(params: Params) -> list[str]:
-    return ["losses.png", "losses.svg"] if params["probes"] or params["recoveries"] else []
+    return figure_files("losses") if params["probes"] or params["recoveries"] else []
 
 
 def inputs(params: Params) -> list[str]:
@@ -82,4 +82,6 @@ def draw(
         return plots.files(figure, "losses", dpi)
 
 
-SECTION = Section(files, inputs, make, caption="losses.rst")
+SECTION = Section(
+    files, inputs, make, Entry("losses", "Losses of squeezes and recoveries", FIGURES)
+)

@@ -1,32 +1,39 @@
-"""main.{csv,md,tex}: the paper's main table.
+"""main.{csv,md,tex}, main_notes.tex: the paper's main table.
 
-A row for each IPC (and protocol and student), a column for each method, the whole training set
+On the screen a row for each IPC (and protocol and student) and a column for each method, the whole
+training set last. In print and in the browser it is turned: a row for each method, the controls
 last. Published values are in a table of their own, with their source.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
-from scdd.report import seconds
+from scdd.report import html, latex, seconds
 from scdd.report.measured import Measured, student_files
 from scdd.report.notes import WITH_LABELS, ratio_notes
 from scdd.report.published import Published, published
-from scdd.report.scores import Row, Table, shown
-from scdd.report.section import Params, Section
+from scdd.report.scores import Column, Row, Table, shown
+from scdd.report.section import TABLES, Contents, Entry, Params, Section
 from scdd.report.typeset import (
     Cells,
+    Layout,
     bullets,
     comma_separated,
     document,
     integer,
-    latex,
-    latex_file,
     markdown,
     number,
 )
 
+WHOLE = "Whole data"
+COPIED = "Not measured here: copied from the papers named, each with its own protocol."
+
 
 def files(params: Params) -> list[str]:
-    return ["main.csv", "main.md", "main.tex"] if params["cells"] else []
+    return (
+        [f"main.{kind}" for kind in ("csv", "md", "tex")] + ["main_notes.tex"]
+        if params["cells"]
+        else []
+    )
 
 
 def pages(params: Params) -> list[str]:
@@ -36,17 +43,40 @@ def pages(params: Params) -> list[str]:
 
 def make(measured: Measured) -> dict[str, bytes]:
     table, params = measured.table, measured.params
-    ipcs = {row.ipc for row in table.rows}
-    columns = (
-        [] if table.holdout else published(table.dataset, table.classes, table.resolution, ipcs)
-    )
-    notes = ratio_notes(table) + measured.notes
+    name, columns, notes = params["experiment"], _published(table), _notes(measured)
     costs = seconds.to_markdown(table, measured.spent, params["headings"])
     return {
         "main.csv": to_csv(table, columns).encode(),
-        "main.md": (to_markdown(table, columns, notes) + costs).encode(),
-        "main.tex": to_latex(table, columns, notes, params["experiment"]).encode(),
+        "main.md": (to_markdown(table, columns, notes, name) + costs).encode(),
+        "main.tex": to_latex(table, columns, params["controls"], name).encode(),
+        "main_notes.tex": latex.notes(notes + sizes(table), name).encode(),
     }
+
+
+def _published(table: Table) -> list[Published]:
+    if table.holdout:
+        return []
+    ipcs = {row.ipc for row in table.rows}
+    return published(table.dataset, table.classes, table.resolution, ipcs)
+
+
+def _notes(measured: Measured) -> list[str]:
+    return ratio_notes(measured.table) + measured.notes
+
+
+def body(measured: Measured, contents: Contents) -> list[str]:
+    table, controls = measured.table, measured.params["controls"]
+    parts = [
+        html.table(*turned(table, controls)),
+        html.bullets([*_notes(measured), *sizes(table)]),
+    ]
+    if columns := _published(table):
+        parts += [
+            html.heading("Published values"),
+            html.paragraph(COPIED),
+            html.table(published_cells(table, columns)),
+        ]
+    return parts
 
 
 def main_cells(table: Table) -> Cells:
@@ -64,12 +94,61 @@ def main_cells(table: Table) -> Cells:
         [
             *(text(row) for text in leading.values()),
             *(shown(table.scores.get((row, column))) for column in table.columns),
-            shown(table.whole.get(row)),
+            *([shown(table.whole.get(row))] if table.whole else []),
         ]
         for row in table.rows
     ]
     words = [name for name in leading if name in ("Dataset", "Protocol", "Student")]
-    return Cells([*leading, *table.headers(), "Whole data"], lines, len(words))
+    whole = [WHOLE] if table.whole else []
+    return Cells([*leading, *table.headers(), *whole], lines, len(words))
+
+
+def turned(table: Table, controls: Collection[str]) -> tuple[Cells, Layout]:
+    """The main table with a line for each method, for pages that are not wide: the controls and the
+    whole training set last, below a rule. A method has no line where nothing of it was asked."""
+    titles = dict(zip(table.columns, table.headers(), strict=True))
+    lines = [
+        [titles[column], *(shown(table.scores.get((row, column))) for row in table.rows)]
+        for column in _ordered(table, controls)
+    ]
+    if table.whole:
+        lines.append([WHOLE, *(shown(table.whole.get(row)) for row in table.rows)])
+    heads = [
+        "no IPC" if row.ipc is None else f"IPC {row.ipc} ({table.ratio(row.ipc):.3g} %)"
+        for row in table.rows
+    ]
+    methods = len([column for column in table.columns if column.method not in controls])
+    rules = (methods,) if 0 < methods < len(lines) else ()
+    layout = Layout(_settings(table), rules, best(table, controls))
+    return Cells(["Method", *heads], lines, 1), layout
+
+
+def _settings(table: Table) -> tuple[str, ...]:
+    """What each row's protocol and student are, as far as there are several."""
+    several = [len({row[part] for row in table.rows}) > 1 for part in (0, 1)]
+    names = [
+        ", ".join(text for text, differs in zip(row[:2], several, strict=True) if differs)
+        for row in table.rows
+    ]
+    return tuple(names) if any(several) else ()
+
+
+def _ordered(table: Table, controls: Collection[str]) -> list[Column]:
+    """The columns, the controls last."""
+    return sorted(table.columns, key=lambda column: column.method in controls)
+
+
+def sizes(table: Table) -> list[str]:
+    """The ratios with labels, which have no line in the turned table, as a sentence."""
+    sets = [row for row in table.rows if table.label_bytes[row]]
+    if not sets:
+        return []
+    settings = dict(zip(table.rows, _settings(table) or [""] * len(table.rows), strict=True))
+    said = [
+        f"{settings[row]}{', ' if settings[row] else ''}IPC {row.ipc} {with_labels(table, row)}"
+        for row in sets
+    ]
+    return [f"{WITH_LABELS}: {'; '.join(said)}."]
 
 
 def with_labels(table: Table, row: Row) -> str:
@@ -80,10 +159,12 @@ def with_labels(table: Table, row: Row) -> str:
 
 
 def published_cells(table: Table, columns: Sequence[Published]) -> Cells:
-    """Published values for reading: turned, as there are more methods than IPCs."""
-    ipcs = [*sorted({row.ipc for row in table.rows if row.ipc is not None}), None]
+    """Published values for reading: turned, as there are more methods than IPCs. An IPC of which
+    nothing is published has no column."""
+    asked = [*sorted({row.ipc for row in table.rows if row.ipc is not None}), None]
+    ipcs = [ipc for ipc in asked if any(ipc in method.values for method in columns)]
     header = ["Method", "Student", "Reported by"]
-    header += ["Whole data" if ipc is None else f"IPC {ipc}" for ipc in ipcs]
+    header += [WHOLE if ipc is None else f"IPC {ipc}" for ipc in ipcs]
     lines = [
         [
             method.title,
@@ -96,53 +177,62 @@ def published_cells(table: Table, columns: Sequence[Published]) -> Cells:
     return Cells(header, lines, 3)
 
 
-def best(table: Table) -> set[tuple[int, int]]:
-    """Places (line, method) of each row's best, as rounded; the whole data is not a method."""
-    places = set()
-    for line, row in enumerate(table.rows):
-        scores = [table.scores.get((row, column)) for column in table.columns]
-        means = [None if score is None else round(score.mean, 1) for score in scores]
-        measured = [mean for mean in means if mean is not None]
-        if len(measured) > 1:
-            top = max(measured)
-            places |= {(line, place) for place, mean in enumerate(means) if mean == top}
-    return places
+def best(table: Table, controls: Collection[str]) -> frozenset[tuple[int, int]]:
+    """Places (line, column) in the turned table of each setting's best method, as rounded; where
+    there is one method alone, none. Controls and the whole data are not methods."""
+    places: set[tuple[int, int]] = set()
+    methods = [column for column in table.columns if column.method not in controls]
+    for place, row in enumerate(table.rows, start=1):
+        means = {
+            line: round(table.scores[row, column].mean, 1)
+            for line, column in enumerate(methods)
+            if (row, column) in table.scores
+        }
+        if len(means) > 1:
+            places |= {(line, place) for line, mean in means.items() if mean == max(means.values())}
+    return frozenset(places)
 
 
-def to_markdown(table: Table, columns: Sequence[Published], notes: Sequence[str]) -> str:
+def to_markdown(table: Table, columns: Sequence[Published], notes: Sequence[str], name: str) -> str:
     parts = [
-        f"# {table.dataset}: top-1 accuracy (%){table.where}",
+        f"# {name}: top-1 accuracy (%) on {table.dataset}{table.where}",
         markdown(main_cells(table)),
         bullets(notes),
     ]
     if columns:
         parts += [
             "## Published values",
-            "Not measured here: copied from the papers named, each with its own protocol.",
+            COPIED,
             markdown(published_cells(table, columns)),
         ]
     return document(*parts)
 
 
-def to_latex(table: Table, columns: Sequence[Published], notes: Sequence[str], name: str) -> str:
-    cells = main_cells(table)
-    caption = f"Top-1 accuracy (%) on {table.dataset}{table.where}. Bold: the best method of a row."
-    first = len(cells.header) - 1 - len(table.columns)
-    bold = {(line, first + place) for line, place in best(table)}
-    tables = [latex(cells, caption=caption, name=name, notes=notes, bold=bold)]
+def to_latex(
+    table: Table, columns: Sequence[Published], controls: Collection[str], name: str
+) -> str:
+    cells, layout = turned(table, controls)
+    caption = (
+        f"Top-1 accuracy (%) of the experiment {name} on {table.dataset}{table.where}, by images "
+        "per class (in brackets: in % of the training images)."
+    )
+    if any(score.std is not None for score in table.scores.values()):
+        caption += " Mean ± standard deviation over students' seeds."
+    if layout.bold:
+        caption += " Bold: the best method of a column."
+    if any(column.method in controls for column in table.columns):
+        caption += " Below the rule: controls, not methods."
+    tables = [latex.table(cells, layout, caption=caption, name=name)]
     if columns:
-        caption = (
-            f"Published top-1 accuracy (%) on {table.dataset}. Not measured here: copied from the "
-            "papers named, each with its own protocol."
-        )
+        caption = f"Published top-1 accuracy (%) on {table.dataset}. {COPIED}"
         cells = published_cells(table, columns)
-        tables.append(latex(cells, caption=caption, name=f"{name}-published"))
-    return latex_file(*tables)
+        tables.append(latex.table(cells, caption=caption, name=f"{name}-published"))
+    return latex.file(*tables)
 
 
 def to_csv(table: Table, columns: Sequence[Published]) -> str:
     """The main table as numbers, mean and std in columns of their own; empty: not measured."""
-    names = [*table.headers(), "Whole data"]
+    names = [*table.headers(), WHOLE]
     names += [
         f"published: {method.title} ({method.student}; {method.source})" for method in columns
     ]
@@ -163,4 +253,5 @@ def to_csv(table: Table, columns: Sequence[Published]) -> str:
     return comma_separated(header, lines)
 
 
-SECTION = Section(files, student_files, make, caption="main.rst", pages=pages)
+ENTRY = Entry("main", "Main table", TABLES, body)
+SECTION = Section(files, student_files, make, ENTRY, pages)

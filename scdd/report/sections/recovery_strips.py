@@ -6,8 +6,9 @@ import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from scdd.report import html
 from scdd.report.measured import Measured
-from scdd.report.section import Params, Section
+from scdd.report.section import RECOVERIES, Contents, Entry, Params, Section
 
 if TYPE_CHECKING:
     import numpy as np
@@ -75,4 +76,18 @@ def draw(
     return {"png": pictures.png(still), "gif": file.getvalue()}
 
 
-SECTION = Section(files, inputs, make, caption="recovery.rst")
+def body(measured: Measured, contents: Contents) -> list[str]:
+    """All in motion, below each other, so that they run together; then the still pictures."""
+    params = measured.params
+    moving: list[str] = []
+    still: list[str] = []
+    titles = [run["title"] for run in params["recoveries"]]
+    titles += [f"{run['title']}, IPC {run['ipc']}" for run in params.get("learned", ())]
+    for stem, title in zip(stems(params), titles, strict=True):
+        for parts, kind in ((moving, "gif"), (still, "png")):
+            picture = html.picture(contents[f"{stem}.{kind}"], kind, title)
+            parts.append(f'{html.heading(title)}<div class="scroll">{picture}</div>')
+    return [*moving, "<hr>", html.heading("Still pictures, iteration by iteration"), *still]
+
+
+SECTION = Section(files, inputs, make, Entry("recoveries", "Images on their way", RECOVERIES, body))

@@ -1,14 +1,21 @@
-"""snapshots.{csv,md,png,svg}: accuracy of learned images on the way; the last, and the best."""
+"""snapshots.{csv,md,png,svg,pdf}: accuracy of learned images on the way; the last, and the best."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from scdd.report import html
 from scdd.report.measured import Measured, read_metrics
 from scdd.report.scores import Score, score, shown
-from scdd.report.section import Params, Section
+from scdd.report.section import TABLES, Contents, Entry, Params, Section, figure_files, figures
 from scdd.report.typeset import Cells, bullets, comma_separated, document, markdown, number
+
+NOTES = (
+    "Last: of the finished images, as in the main table.",
+    "Best*: CHOSEN ON THE TEST SET, among the image sets of several iterations. MTT and TESLA "
+    "report such values; they are too high by what the choice gains.",
+)
 
 
 class Run(NamedTuple):
@@ -24,7 +31,9 @@ Curve = Mapping[int, Score]  # by iteration, in order; the last one is that of t
 
 
 def files(params: Params) -> list[str]:
-    return [f"snapshots.{kind}" for kind in ("csv", "md", "png", "svg")] if cells(params) else []
+    if not cells(params):
+        return []
+    return ["snapshots.csv", "snapshots.md", *figure_files("snapshots")]
 
 
 def cells(params: Params) -> list[Mapping[str, Any]]:
@@ -90,20 +99,20 @@ def _numbers(value: Score) -> list[str]:
     return [number(value.mean), number(value.std)]
 
 
-def to_markdown(by_run: Mapping[Run, Curve]) -> str:
+def last_and_best(by_run: Mapping[Run, Curve]) -> Cells:
+    """The table for reading."""
     header = ["Method", "Protocol", "Student", "IPC", "Last", "Best*", "at iteration"]
     lines = []
     for run, curve in by_run.items():
         top = best(curve)
         values = [shown(curve[max(curve)]), shown(curve[top]), str(top)]
         lines.append([run.title, run.protocol, run.student, str(run.ipc), *values])
-    notes = [
-        "Last: of the finished images, as in the main table.",
-        "Best*: CHOSEN ON THE TEST SET, among the image sets of several iterations. MTT and TESLA "
-        "report such values; they are too high by what the choice gains.",
-    ]
+    return Cells(header, lines, 3)
+
+
+def to_markdown(by_run: Mapping[Run, Curve]) -> str:
     title = "# Learned images: the last and the best evaluation, top-1 (%)"
-    return document(title, markdown(Cells(header, lines, 3)), bullets(notes))
+    return document(title, markdown(last_and_best(by_run)), bullets(NOTES))
 
 
 def draw(by_run: Mapping[Run, Curve], dpi: int) -> dict[str, bytes]:
@@ -128,4 +137,10 @@ def draw(by_run: Mapping[Run, Curve], dpi: int) -> dict[str, bytes]:
         return plots.files(figure, "snapshots", dpi)
 
 
-SECTION = Section(files, inputs, make, caption="snapshots.rst", pages=pages)
+def body(measured: Measured, contents: Contents) -> list[str]:
+    lines = html.table(last_and_best(curves(measured)))
+    return [lines, html.bullets(NOTES), *figures(measured, contents)]
+
+
+ENTRY = Entry("snapshots", "Learned images on the way", TABLES, body)
+SECTION = Section(files, inputs, make, ENTRY, pages)

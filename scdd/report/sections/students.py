@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from scdd.report.measured import Measured, student_files
 from scdd.report.scores import Student, Table
-from scdd.report.section import Params, Section
+from scdd.report.section import TABLES, Entry, Params, Section, lines_of_csv
 from scdd.report.typeset import csv_of, integer, number
 
 
@@ -51,4 +51,5 @@ def _origin(key: str) -> Callable[[Student], str]:
     return lambda student: student.origin.get(key, "")
 
 
-SECTION = Section(files, student_files, make, caption="all.rst")
+ENTRY = Entry("all", "Every student", TABLES, lines_of_csv(words=4))
+SECTION = Section(files, student_files, make, ENTRY)

@@ -1,4 +1,4 @@
-"""sweep_*.{csv,png,svg}: accuracy over the key that a method or a protocol was swept over."""
+"""sweep_*.{csv,png,svg,pdf}: accuracy over the key that a method or a protocol was swept over."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from scdd.report.measured import Measured, student_files
 from scdd.report.scores import Score, Table
-from scdd.report.section import Params, Section
+from scdd.report.section import FIGURES, Entry, Params, Section, figure_files
 from scdd.report.typeset import comma_separated, number
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ class Point:
 
 
 def files(params: Params) -> list[str]:
-    kinds = ("csv", "png", "svg")
-    return [f"{stem(sweep)}.{kind}" for sweep in params.get("sweeps", ()) for kind in kinds]
+    stems = [stem(sweep) for sweep in params.get("sweeps", ())]
+    return [file for each in stems for file in (f"{each}.csv", *figure_files(each))]
 
 
 def stem(sweep: Sweep) -> str:
@@ -176,4 +176,5 @@ def _mark(axes: Axes, at: Mapping[str, float], log: bool) -> None:
     axes.set_xticks(list(at.values()), labels=list(at))
 
 
-SECTION = Section(files, student_files, make, caption="sweeps.rst")
+ENTRY = Entry("sweeps", "Accuracy over what was swept", FIGURES)
+SECTION = Section(files, student_files, make, ENTRY)

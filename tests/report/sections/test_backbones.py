@@ -57,12 +57,11 @@ def test_notes_define_what_stands_above_them() -> None:
 
 
 def test_latex_has_both_tables_and_no_bare_signs() -> None:
-    text = backbones.to_latex("digits", [look("R&B")], ["a_b"], "my exp")
+    text = backbones.to_latex("digits", [look("R&B")], "my exp")
     assert text.count(r"\begin{table}") == 2
     assert r"\label{tab:my-exp-signal}" in text
     assert r"$\nabla$CE start" in text
     assert r"R\&B" in text
-    assert text.count(r"a\_b\par") == 1
 
 
 def test_every_quantity_has_a_name_of_its_own() -> None:

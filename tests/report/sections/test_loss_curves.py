@@ -33,4 +33,5 @@ def test_one_title_has_one_colour_in_both_figures(monkeypatch):
 
 def test_a_backbone_that_was_not_trained_has_no_line():
     empty = pd.DataFrame({"epoch": [], "loss": []}, dtype=float)
-    assert set(loss_curves.draw({"A": empty}, {}, ["A"], 50)) == {"losses.png", "losses.svg"}
+    made = loss_curves.draw({"A": empty}, {}, ["A"], 50)
+    assert set(made) == {"losses.png", "losses.svg", "losses.pdf"}

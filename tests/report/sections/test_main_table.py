@@ -10,6 +10,7 @@ from samples import WHOLE, A, B, student, table
 
 from scdd.report.notes import notes
 from scdd.report.published import published
+from scdd.report.scores import Column
 from scdd.report.scores import main_table as table_of
 from scdd.report.sections import main_table
 from scdd.report.sections import students as all_students
@@ -33,7 +34,7 @@ def test_a_methods_hard_and_soft_rows_share_a_column():
     students = [student(A), student(hard, protocol="dc"), student(B), student(B, protocol="dc")]
     made = table(*students)
     assert made.headers() == ["SC-DD", "Random"]
-    assert [line[-3:-1] for line in main_table.main_cells(made)[1]] == [["50.0", "50.0"]] * 2
+    assert [line[-2:] for line in main_table.main_cells(made)[1]] == [["50.0", "50.0"]] * 2
     said = notes(made, students, {})
     assert (
         "SC-DD: images of method scdd, soft labels of the scdd teacher (paper), hard labels (dc)."
@@ -44,7 +45,7 @@ def test_a_methods_hard_and_soft_rows_share_a_column():
 def test_held_out_images_are_never_taken_for_the_test_set():
     students = [student(A, 50)]
     made = table_of("cifar100", 100, 45_000, 32, students, holdout=0.1)
-    assert "HELD-OUT TRAINING images, not the test set" in main_table.to_markdown(made, [], [])
+    assert "HELD-OUT TRAINING images, not the test set" in main_table.to_markdown(made, [], [], "x")
     assert "HELD-OUT TRAINING images" in main_table.to_latex(made, [], [], "x")
     said = "\n".join(notes(made, students, {}))
     assert "Not the test set" in said
@@ -52,6 +53,12 @@ def test_held_out_images_are_never_taken_for_the_test_set():
     assert "real validation images" not in said
     (line,) = csv.DictReader(io.StringIO(all_students.to_csv(made, students)))
     assert line["measured on"] == "held-out training images"
+
+
+def test_the_page_is_titled_by_the_experiment_and_has_no_column_of_what_was_not_asked():
+    text = main_table.to_markdown(table(student()), [], [], "mine")
+    assert text.startswith("# mine: top-1 accuracy (%) on digits\n")
+    assert "Whole data" not in text
 
 
 def test_layout_of_the_main_table():
@@ -103,39 +110,65 @@ def test_published_stands_apart():
     assert read["SC-DD mean"] == "12.300"
     assert read["published: SC-DD (resnet18; SC-DD paper) mean"] == "53.400"
     assert read["published: SC-DD (resnet18; SC-DD paper) std"] == "1.100"
-    measured, apart = main_table.to_markdown(made, columns, []).split("## Published values")
+    measured, apart = main_table.to_markdown(made, columns, [], "x").split("## Published values")
     assert "53.4" not in measured
     assert "12.3" not in apart
     assert "| SC-DD      | resnet18 | SC-DD paper | 53.4 ± 1.1 |" in apart
 
 
-def test_latex_marks_the_best_method_and_never_the_whole_data():
+NOISE = Column("noise", "Noise", "scdd")
+
+
+def test_turned_table_has_methods_in_rows_and_controls_below_a_rule():
+    made = table(
+        student(NOISE, 1, top1=10.0),
+        student(A, 1, top1=80.0),
+        student(A, 10, top1=90.0, protocol="code"),
+        student(WHOLE, None, top1=98.0),
+    )
+    cells, layout = main_table.turned(made, ["noise", "whole"])
+    assert cells.header == ["Method", "IPC 1 (0.696 %)", "IPC 10 (6.96 %)"]
+    assert cells.lines == [
+        ["SC-DD", "80.0", "90.0"],
+        ["Noise", "10.0", "–"],
+        ["Whole data", "98.0", "98.0"],
+    ]
+    assert layout.groups == ("paper", "code")
+    assert layout.rules == (1,)
+
+
+def test_bold_is_the_best_method_and_never_a_control():
+    second = Column("sre2l", "SRe2L", "sre2l")
+    made = table(
+        student(A, 1, top1=80.0),
+        student(second, 1, top1=70.0),
+        student(B, 1, top1=95.0),
+        student(A, 10, top1=85.0),  # nothing to compare it with
+        student(B, 10, top1=80.0),
+        student(WHOLE, None, top1=98.0),
+    )
+    text = main_table.to_latex(made, [], ["random", "whole"], "x")
+    assert re.findall(r"\\textbf\{(.*?)\}", text) == ["80.0"]
+    assert "controls, not methods" in text
+
+
+def test_latex_is_titled_by_the_experiment_and_its_lines_are_whole():
     made = table(
         student(A, 1, top1=80.0),
         student(B._replace(title="R&B, 50 %"), 1, top1=90.0),
-        student(A, 10, top1=85.0),
         student(WHOLE, None, top1=98.0),
     )
-    text = main_table.to_latex(made, [], ["a_b"], "my exp")
-    assert re.findall(r"\\textbf\{(.*?)\}", text) == ["90.0"]  # IPC 10 has nothing to compare
+    text = main_table.to_latex(made, [], [], "my exp")
+    assert "of the experiment my exp on digits" in text
     assert r"\label{tab:my-exp}" in text
-    assert r"\shortstack[r]{R\&B,\\50 \%}" in text
-    assert r"a\_b\par" in text
-    body = text[text.index(r"\midrule") : text.index(r"\bottomrule")].splitlines()[1:]
-    assert [line.count("&") for line in body] == [5, 5]
-    columns = re.search(r"\\begin\{tabular\}\{(\w+)\}", text)
-    assert columns and columns[1] == "lrrrrr"
+    assert r"R\&B, 50 \% & \textbf{90.0} \\" in text
+    assert r"\shortstack[r]{IPC 1\\(0.696 \%)}" in text
     assert text.count("{") - text.count(r"\{") == text.count("}") - text.count(r"\}")
 
 
-def test_latex_leaves_out_words_that_stand_above_and_sets_groups_apart():
-    made = table(*(student(A, ipc, protocol=p) for p in ("paper", "code") for ipc in (1, 10)))
-    text = main_table.to_latex(made, [], [], "x")
-    body = text[text.index(r"\midrule") : text.index(r"\bottomrule")].splitlines()[1:]
-    assert [line.split(" & ")[:2] for line in body if "&" in line] == [
-        ["digits", "paper"],
-        ["", ""],
-        ["", "code"],
-        ["", ""],
-    ]
-    assert [place for place, line in enumerate(body) if line == r"\addlinespace"] == [2]
+def test_sizes_with_labels_are_told_by_setting():
+    soft = replace(student(ipc=10), form="float16", label_bytes=20_000)
+    (said,) = main_table.sizes(table(soft, student(B, 1)))
+    expected = 100 * (100 * (768 + 1 + 20_000)) / (1437 * (768 + 1))
+    assert said == f"Ratio %, with labels: IPC 10 {expected:.3g}."
+    assert main_table.sizes(table(student())) == []
