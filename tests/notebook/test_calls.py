@@ -172,13 +172,14 @@ def test_an_automatic_r_bn_is_that_of_the_informativeness(made: Made, tmp_path: 
 
 def test_parameters_and_digests_are_the_workflows() -> None:
     """Of a dataset with a name: what the plan of a configuration has, published values and all."""
+    squeeze = {**SQUEEZE, "batch": 64}
     plan = plan_of(
         {
             "experiment": "same",
             "dataset": {"name": "digits", "classes": 3},
             "backbone": SMALL,
             "methods": ["scdd"],
-            "squeeze": {"mocov2": SQUEEZE},
+            "squeeze": {"mocov2": squeeze},
             "probe": PROBE,
             "recover": RECOVER,
             "ipc": [1],
@@ -188,7 +189,7 @@ def test_parameters_and_digests_are_the_workflows() -> None:
         }
     )
     data = dd.open_data("digits", classes=3, device="cpu")
-    teacher = dd.probe(dd.squeeze(data, backbone=SMALL, **SQUEEZE), **PROBE)
+    teacher = dd.probe(dd.squeeze(data, backbone=SMALL, **squeeze), **PROBE)
     images = dd.recover(teacher, ipc=1, **RECOVER)
     labels = dd.relabel(teacher, images, "scdd-code", **PROTOCOL)
     student = dd.validate(images, labels, seed=5)
