@@ -174,7 +174,8 @@ def _tensors(pairs: Pairs, what: str, resolution: int | None) -> tuple[Tensor, T
         labels = torch.tensor([int(label) for _, label in items])
     else:
         images, labels = (torch.as_tensor(part).cpu() for part in pairs)
-    if images.ndim != 4 or images.shape[1] not in (1, 3) or images.shape[2] != images.shape[3]:
+    square_ones = images.ndim == 4 and images.shape[2] == images.shape[3]
+    if not (square_ones and images.shape[1] in (1, 3) and len(images)):
         raise ScddError(f"{what}: images [n, 3, R, R] are needed, not {list(images.shape)}.")
     if labels.shape != images.shape[:1] or labels.is_floating_point() or int(labels.min()) < 0:
         raise ScddError(

@@ -147,6 +147,7 @@ def test_other_images_have_another_digest() -> None:
         ((TRAIN, VAL), {"classes": ["a", "b"]}, "dataset.classes: 2 names, but labels reach 2."),
         ((TRAIN, VAL), {"classes": [*"abcd"]}, "has no images of class 'd'"),
         (((TRAIN[0][0], TRAIN[1]), VAL), {}, "train: images [n, 3, R, R] are needed"),
+        (((TRAIN[0][:0], TRAIN[1][:0]), VAL), {}, "train: images [n, 3, R, R] are needed"),
         (((TRAIN[0], TRAIN[1][1:]), VAL), {}, "train: labels are needed"),
         (((TRAIN[0], TRAIN[1] - 1), VAL), {}, "train: labels are needed"),
         (((TRAIN[0].float(), TRAIN[1]), VAL), {}, "Leave normalising out"),
