@@ -26,14 +26,15 @@ The short recovery itself has this r_bn.
 
 import argparse
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from scdd.artifacts.config import Frozen
-from scdd.artifacts.dataset import load_info
+from scdd.artifacts.dataset import DatasetInfo, load_info
 from scdd.artifacts.informativeness import (
     Informativeness,
     Layer,
@@ -156,23 +157,30 @@ def examine(
     return start, end, r_bn
 
 
-def _work(args: argparse.Namespace, config: Frozen, device: torch.device) -> None:
-    own = params.Informativeness.of(config.params)
-    recover = replace(Recover.of(config.params["recover"]), iterations=own.iterations)
-    info = as_normalised(load_info(args.data), recover)
-    network, teacher = load_teacher(args.teacher, config, info.classes, args.data)
-    layers = layer_spreads(network)
+def look(
+    network: nn.Module, config: Mapping[str, Any], info: DatasetInfo, device: torch.device
+) -> tuple[tuple[Layer, ...], Signal, Signal, float]:
+    """The layers' spreads, and what `examine` says of the first class block. config: the parameters
+    of the stage, as config.json has them."""
+    own = params.Informativeness.of(config)
+    recover = replace(Recover.of(config["recover"]), iterations=own.iterations)
+    info, layers = as_normalised(info, recover), layer_spreads(network)
     labels = torch.arange(recover.block)
     unit = draw_unit(recover, labels, info.resolution, seed=recover.seed, block=0, slot=0)
-    start, end, r_bn = examine(
-        network.to(device), unit, recover, valid_range(info, device), own.balance
-    )
+    valid = valid_range(info, device)
+    return layers, *examine(network.to(device), unit, recover, valid, own.balance)
+
+
+def _work(args: argparse.Namespace, config: Frozen, device: torch.device) -> None:
+    info = load_info(args.data)
+    network, teacher = load_teacher(args.teacher, config, info.classes, args.data)
+    layers, start, end, r_bn = look(network, config.params, info, device)
     say(f"start: {start}")
     say(f"end: {end}")
     arch = teacher.architecture
     say(f"suggested for {arch.arch}, width {arch.width:g}, stem {arch.stem}: recover.r_bn {r_bn:g}")
     informativeness = Informativeness(
-        layers, start, end, own.iterations, r_bn, config.digest, teacher.digest
+        layers, start, end, config.params["iterations"], r_bn, config.digest, teacher.digest
     )
     save_informativeness(args.out, informativeness, runtime.environment(device))
 

@@ -9,7 +9,7 @@ import json
 import math
 import sys
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import torch
@@ -164,11 +164,15 @@ def train(
 
 
 def take_classifier(
-    network: ResNet, backbone: Checkpoint, path: Path, classes: tuple[str, ...], classes_of: Path
+    network: ResNet,
+    backbone: Checkpoint,
+    path: object,
+    classes: tuple[str, ...],
+    classes_of: object,
 ) -> None:
     """Load into `network.fc` the classifier that was imported together with the backbone.
 
-    path: the file of `backbone`; classes_of: the file that lists `classes`. Raises ScddError if
+    path: what a message calls `backbone`; classes_of: and what lists `classes`. Raises ScddError if
     there is no classifier, or if it is for other classes. If the imported file does not name its
     classes, only their number is checked.
     """
@@ -194,6 +198,40 @@ def take_classifier(
     network.fc.load_state_dict(classifier)
 
 
+def probed(
+    backbone: Checkpoint,
+    splits: Mapping[str, Split],
+    info: DatasetInfo,
+    params: Probe,
+    device: torch.device,
+    saved: JobState | None = None,
+    path: object = "the backbone",
+    classes_of: object = "the dataset",
+) -> tuple[ResNet, dict[str, float]]:
+    """The backbone with its classifier, on `device`, and accuracies in percent: 'top1' and 'top5'
+    on the split 'val' and 'train_top1' on 'train'; no 'top5' of fewer than five classes.
+
+    path, classes_of: as in `take_classifier`. Raises ScddError as `train` and it do.
+    """
+    network = build(backbone.architecture, len(info.classes))
+    load_backbone(network, backbone.state)
+    if params.features == "imported":
+        take_classifier(network, backbone, path, info.classes, classes_of)
+        in_eval_mode(network, device)
+    else:
+        train(network, splits["train"], info, params, device, saved)
+    scores = {}
+    for name, split in splits.items():
+        inputs = features(network, split.to(device), info, params.precision, device)
+        with torch.no_grad():
+            scores[name] = network.fc(inputs), split.labels.to(device)
+    metrics = {"top1": top(*scores["val"], 1), "train_top1": top(*scores["train"], 1)}
+    if len(info.classes) >= 5:
+        metrics["top5"] = top(*scores["val"], 5)
+    say(json.dumps(metrics))
+    return network, metrics
+
+
 def work(args: Namespace, config: Frozen, device: torch.device, saved: JobState) -> None:
     dataset = open_dataset(args.data, args.root)
     info = dataset.info
@@ -204,23 +242,16 @@ def work(args: Namespace, config: Frozen, device: torch.device, saved: JobState)
         classes=info.classes,
         classes_of=args.data,
     )
-    network = build(backbone.architecture, len(info.classes))
-    load_backbone(network, backbone.state)
-    params = Probe.of(config.params)
-    if params.features == "imported":
-        take_classifier(network, backbone, args.backbone, info.classes, args.data)
-        in_eval_mode(network, device)
-    else:
-        train(network, dataset.train, info, params, device, saved)
-    scores = {}
-    for name, split in (("train", dataset.train), ("val", dataset.val)):
-        inputs = features(network, split.to(device), info, params.precision, device)
-        with torch.no_grad():
-            scores[name] = network.fc(inputs), split.labels.to(device)
-    metrics = {"top1": top(*scores["val"], 1), "train_top1": top(*scores["train"], 1)}
-    if len(info.classes) >= 5:
-        metrics["top5"] = top(*scores["val"], 5)
-    say(json.dumps(metrics))
+    network, metrics = probed(
+        backbone,
+        {"train": dataset.train, "val": dataset.val},
+        info,
+        Probe.of(config.params),
+        device,
+        saved,
+        args.backbone,
+        args.data,
+    )
     teacher = Checkpoint(
         "classifier",
         backbone.architecture,

@@ -123,6 +123,13 @@ def _hash_start(classes: Sequence[str]) -> "hashlib._Hash":
     return hashlib.sha256(json.dumps(list(classes)).encode())
 
 
+def content_of(classes: Sequence[str], images: Tensor) -> str:
+    """What a set.json of the 8-bit images uint8 [classes, ipc, 3, R, R] (CPU) has as `content`."""
+    content = _hash_start(classes)
+    content.update(images.contiguous().numpy().tobytes())
+    return content.hexdigest()
+
+
 def make_set(
     path: Path,
     source: Path,

@@ -7,129 +7,34 @@ that fits in memory is decoded only once.
 import hashlib
 import sys
 from argparse import Namespace
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
-from PIL import Image
-from torch import Tensor
 
 from scdd.artifacts.config import Frozen
 from scdd.artifacts.dataset import DatasetInfo, save_info, save_split
-from scdd.artifacts.sizes import image_bytes
-from scdd.data.decoding import size_of
-from scdd.data.holdout import hold_out
-from scdd.data.sets import Loaded, module
-from scdd.data.source import decode
-from scdd.errors import ScddError
+from scdd.data.reading import read
 from scdd.jobs import arguments, runtime
-from scdd.jobs.progress import say, track
-from scdd.params.data import SPLITS, Data
-
-IN_MEMORY = 4 * 2**30  # bytes of pixels up to which a split is decoded into one file
-
-
-def choose_classes(
-    known: tuple[str, ...], wanted: tuple[str, ...] | int | None, root: object
-) -> tuple[str, ...]:
-    """The class subset in its order: all of `known`, the first so many, or those named.
-
-    Raises ScddError, naming `root`, where a class is missing.
-    """
-    if wanted is None:
-        return known
-    if isinstance(wanted, int):
-        if wanted > len(known):
-            raise ScddError(f"dataset.classes: {wanted}, but {root} has {len(known)} classes.")
-        return known[:wanted]
-    missing = [name for name in wanted if name not in known]
-    if missing:
-        raise ScddError(f"dataset.classes: {root} has no class {missing[0]!r}.")
-    return wanted
-
-
-def require_images(loaded: Loaded, classes: tuple[str, ...]) -> None:
-    """Raises ScddError for the first of the `classes` of which a split has no images."""
-    for split, (labels, _) in loaded.splits.items():
-        present = set(labels)
-        for name in classes:
-            if loaded.classes.index(name) not in present:
-                raise ScddError(loaded.absent(split, name))
-
-
-def pixels(content: Any, root: Path, size: int, what: str) -> Tensor:
-    """uint8 [n, 3, size, size] from an array [n, H, W, 3] or from file names."""
-    if isinstance(content, list):
-        files = track(content, f"decode {what}")
-        return torch.stack([decode(root / file, size) for file in files])
-    if content.shape[1:3] != (size, size):
-        resized = (
-            Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR)
-            for image in content
-        )
-        content = np.stack([np.asarray(image) for image in resized])
-    return torch.from_numpy(content).permute(0, 3, 1, 2).contiguous()
-
-
-def check_headers(files: list[Path], what: str) -> None:
-    """Raises ScddError, naming the file, for the first whose header is not that of an image."""
-    with ThreadPoolExecutor() as pool:
-        for _ in track(pool.map(size_of, files), f"check {what}", total=len(files)):
-            pass
-
-
-def split_train(
-    train: tuple[list[int], Any], names: dict[int, str], share: float
-) -> dict[str, tuple[list[int], Any]]:
-    """The training set in two: what stays of it, and the held-out `share` as 'val'."""
-    labels, content = train
-    parts = hold_out(labels, names, share)
-    return {
-        split: ([labels[place] for place in places], select(content, places))
-        for split, places in zip(SPLITS, parts, strict=True)
-    }
-
-
-def select(content: Any, places: list[int]) -> Any:
-    """The items of an array or a list of file names at `places`."""
-    return [content[place] for place in places] if isinstance(content, list) else content[places]
+from scdd.params.data import Data
 
 
 def work(args: Namespace, config: Frozen, device: torch.device) -> None:
     params = Data.of(config.params)
-    size, share = params.resolution, params.holdout
-    needed = ("train",) if share else SPLITS
-    loaded = module(params.name).load(args.root, args.download, needed, params.val)
-    classes = choose_classes(loaded.classes, params.classes, args.root)
-    require_images(loaded, classes)
-    position = {loaded.classes.index(name): place for place, name in enumerate(classes)}
-    names = {label: loaded.classes[label] for label in position}
-    splits = split_train(loaded.splits["train"], names, share) if share else loaded.splits
+    classes, parts = read(params, args.root, args.download)
     counts, fingerprint = {}, hashlib.sha256()
-    for split in SPLITS:
-        labels, content = splits[split]
-        members = [i for i, label in enumerate(labels) if label in position]
-        chosen = torch.tensor([position[labels[i]] for i in members], dtype=torch.int64)
-        content = select(content, members)
-        files = content if isinstance(content, list) else None
-        if files is not None:
-            sizes = (f"{file} {(args.root / file).stat().st_size}\n" for file in files)
+    for part in parts:
+        if part.files is not None:
+            sizes = (f"{file} {(args.root / file).stat().st_size}\n" for file in part.files)
             fingerprint.update("".join(sizes).encode())
-        if image_bytes(len(members), size) <= IN_MEMORY:
-            content = pixels(content, args.root, size, split)
-        else:
-            check_headers([args.root / file for file in content], split)
-        path = args.out.parent / f"{split}.safetensors"
-        kept_files = files if split == "val" else None  # validation images may be cut in other ways
-        fingerprint.update(save_split(path, chosen, content, classes, kept_files).encode())
-        counts[split] = len(members)
-        say(f"{split}: {len(members)} images of {len(classes)} classes")
+        path = args.out.parent / f"{part.split}.safetensors"
+        # validation images may be cut in other ways
+        kept_files = part.files if part.split == "val" else None
+        content = save_split(path, part.labels, part.content, classes, kept_files)
+        fingerprint.update(content.encode())
+        counts[part.split] = len(part.labels)
     info = DatasetInfo(
         name=params.name,
         classes=classes,
-        resolution=size,
+        resolution=params.resolution,
         mean=params.mean,
         std=params.std,
         fingerprint=fingerprint.hexdigest()[:16],

@@ -29,7 +29,7 @@ def read_rgb(path: Path) -> Image.Image:
     naming the file, where it is unreadable, or has levels whose range is not known: float numbers,
     and integers of 32 bits or with a sign.
     """
-    return _read(path, _rgb)
+    return _read(path, rgb)
 
 
 def size_of(path: Path) -> tuple[int, int]:
@@ -72,7 +72,8 @@ def _tag(image: Image.Image, number: int) -> tuple[int, ...]:
     return value if isinstance(value, tuple) else (value,)
 
 
-def _rgb(image: Image.Image) -> Image.Image:
+def rgb(image: Image.Image) -> Image.Image:
+    """An image of any mode in mode RGB, as `read_rgb` has it."""
     if image.mode in DEEP or image.mode == "I":
         return _of_deep_levels(image)
     if not image.has_transparency_data:

@@ -27,13 +27,17 @@ def as_tensor(image: Image.Image) -> Tensor:
 
 
 def decode(path: Path, size: int, short: int | None = None) -> Tensor:
-    """An image file as uint8 [3, size, size]: its centre square, resized.
+    """An image file as `square` makes it. Raises ScddError, naming the file, where `read_rgb`
+    refuses it."""
+    return square(read_rgb(path), size, short)
+
+
+def square(image: Image.Image, size: int, short: int | None = None) -> Tensor:
+    """An image in mode RGB as uint8 [3, size, size]: its centre square, resized.
 
     short: resize the shorter side to `short` pixels, then cut out the centre, as torchvision's
-    Resize(short) and CenterCrop(size) do. Raises ScddError, naming the file, where
-    `read_rgb` refuses it.
+    Resize(short) and CenterCrop(size) do.
     """
-    image = read_rgb(path)
     width, height = image.size
     if short is not None:
         least = min(width, height)
@@ -176,6 +180,19 @@ def _ahead(
             yield part, waiting.popleft().result().to(device, non_blocking=True)
 
 
+def split_of(
+    labels: Tensor,
+    content: Tensor | list[str],
+    root: Path,
+    resolution: int,
+    short: int | None = None,
+) -> Split:
+    """A split of pixels, or of the files below `root` that are named. short: see `Split`."""
+    if isinstance(content, Tensor):
+        return Split(labels, content, (), resolution)
+    return Split(labels, None, tuple(root / file for file in content), resolution, short)
+
+
 @dataclass(frozen=True)
 class Dataset:
     """A dataset's opened artifact. `root` is the folder of its image files."""
@@ -201,17 +218,13 @@ class Dataset:
             return self.val
         path = self.folder / "val.safetensors"
         labels, files = load_files(path, self.info.classes, self.folder / "dataset.json")
-        paths = tuple(self.root / file for file in files)
-        return Split(labels, None, paths, self.info.resolution, short)
+        return split_of(labels, files, self.root, self.info.resolution, short)
 
     def _split(self, name: str) -> Split:
         labels, content = load_split(
             self.folder / f"{name}.safetensors", self.info.classes, self.folder / "dataset.json"
         )
-        if isinstance(content, Tensor):
-            return Split(labels, content, (), self.info.resolution)
-        files = tuple(self.root / file for file in content)
-        return Split(labels, None, files, self.info.resolution)
+        return split_of(labels, content, self.root, self.info.resolution)
 
 
 def open_dataset(info: Path, root: Path) -> Dataset:

@@ -7,12 +7,11 @@ import torch
 from torch import Tensor
 
 from scdd.artifacts.dataset import DatasetInfo
-from scdd.artifacts.labels import LabelStore
 from scdd.data.batches import views
 from scdd.data.source import Split
 from scdd.evaluate.losses import Soft
 from scdd.labels.labelling import Labelling
-from scdd.labels.replay import replay
+from scdd.labels.replay import Store, replay
 from scdd.params.protocol import Student
 from scdd.rng import generator
 from scdd.views.dsa import draw_dsa, dsa
@@ -25,7 +24,7 @@ Feed = Callable[[int, int], Iterator[tuple[Tensor, T]]]
 
 def soft_feed(
     split: Split,
-    store: LabelStore,
+    store: Store,
     training: Student,
     mix: str,
     info: DatasetInfo,

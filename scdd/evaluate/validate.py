@@ -5,29 +5,33 @@ is that of the last epoch: nothing is chosen by the test set.
 """
 
 import argparse
+from collections.abc import Mapping
 from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from scdd.artifacts.config import Frozen
 from scdd.artifacts.dataset import DatasetInfo
 from scdd.artifacts.files import write_json, write_text
 from scdd.artifacts.images import SetInfo
-from scdd.artifacts.labels import open_store
+from scdd.artifacts.labels import LabelStore, open_store
 from scdd.data.placement import load_if_room, open_images, whitened_validation
 from scdd.data.source import Dataset, Split, open_dataset
 from scdd.errors import ScddError
 from scdd.evaluate.feeds import Feed, hard_feed, soft_feed
 from scdd.evaluate.losses import Criterion, soft_criterion
-from scdd.evaluate.train import COLUMNS, accuracy, fit
+from scdd.evaluate.train import COLUMNS, Row, accuracy, fit
 from scdd.jobs import arguments, runtime
+from scdd.jobs.capture import Compiled
 from scdd.jobs.curve import csv_text
 from scdd.jobs.progress import say
 from scdd.jobs.saved import JobState
 from scdd.labels.labelling import Labelling
+from scdd.labels.replay import Store
 from scdd.networks.students import build
 from scdd.params.network import Network
 from scdd.params.protocol import Loss, Student
@@ -35,30 +39,40 @@ from scdd.params.views import Transform
 from scdd.rng import generator
 
 
-def feed_of(
-    args: argparse.Namespace,
-    config: Frozen,
+def lesson_of(
+    config: Mapping[str, Any],
     training: Student,
     split: Split,
-    images: SetInfo | None,
+    store: Store | None,
     info: DatasetInfo,
     device: torch.device,
 ) -> tuple[Feed[Any], Criterion[Any]]:
-    """The batches of the images in `split`, with hard or soft labels, and the loss.
-
-    images: the set that they are; None: the training set. Raises ScddError if soft labels are
-    missing, or do not fit the images.
-    """
-    if training.labels == "hard":
+    """The batches of the images in `split`, with the soft labels of `store` or, without one, hard
+    labels, and the loss. config: the student's parameters, as config.json has them."""
+    if store is None:
         # of the student's own seed; batches matter only where they are mixed within
         batch = training.batch if training.mix_by == "batch" else None
-        transform = Transform.of(config.params)
-        labelling = Labelling(transform, training.seed, training.mix_by, batch)
+        labelling = Labelling(Transform.of(config), training.seed, training.mix_by, batch)
         feed = hard_feed(split, labelling, training, info, device, training.dsa)
         return feed, F.cross_entropy
+    mix = store.origin.transform["mix"]
+    return soft_feed(split, store, training, mix, info, device), soft_criterion(Loss.of(config))
+
+
+def store_of(
+    args: argparse.Namespace,
+    config: Frozen,
+    training: Student,
+    images: SetInfo | None,
+    info: DatasetInfo,
+) -> LabelStore | None:
+    """The student's soft labels; None: it has hard ones. images: the set that it is trained on;
+    None: the training set. Raises ScddError if they are missing, or do not fit the images."""
+    if training.labels == "hard":
+        return None
     if images is None or args.labels is None:
         raise ScddError("soft labels need --images and --labels.")
-    store = open_store(
+    return open_store(
         args.labels,
         epochs=training.label_epochs or training.epochs,
         images=images.content,
@@ -67,9 +81,6 @@ def feed_of(
         resolution=info.resolution,
         batch=training.batch,
     )
-    mix = store.origin.transform["mix"]
-    criterion = soft_criterion(Loss.of(config.params))
-    return soft_feed(split, store, training, mix, info, device), criterion
 
 
 def validation_of(
@@ -79,6 +90,42 @@ def validation_of(
     if images is None or images.whitening is None:
         return dataset.validation(training.val_resize)
     return whitened_validation(args.images, images, dataset.info, args.data)
+
+
+def train_student(
+    config: Mapping[str, Any],
+    training: Student,
+    split: Split,
+    store: Store | None,
+    val: Split,
+    info: DatasetInfo,
+    device: torch.device,
+    saved: JobState | None = None,
+    compiled: Compiled = "none",
+) -> tuple[nn.Module, list[Row]]:
+    """A student of the images in `split`, on the device, and its history, tested on `val`.
+
+    config, store: as in `lesson_of`. training: the parameters in `config`, or with a learned
+    learning rate. Raises ScddError as `fit` does.
+    """
+    feed, criterion = lesson_of(config, training, split, store, info, device)
+    draw = generator(training.seed, "student")
+    network = build(Network(**config["student"]), len(info.classes), info.resolution, draw)
+    network.to(device).to(memory_format=torch.channels_last)  # a fifth faster on the CPU too
+    val = load_if_room(val, device)
+    history = fit(
+        network,
+        feed,
+        criterion,
+        training,
+        lambda: accuracy(network, val, info, device),
+        len(split),
+        device,
+        saved,
+        compiled,
+    )
+    say(f"top-1 {history[-1].top1:.2f} % after {training.epochs} epochs on {len(split)} images")
+    return network, history
 
 
 def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: JobState) -> None:
@@ -94,26 +141,12 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: 
         if training.learned_lr and images.student_lr is not None:
             training = replace(training, lr=images.student_lr)
             say(f"the learned learning rate: {training.lr:.6g}")
-    feed, criterion = feed_of(args, config, training, split, images, info, device)
-
-    draw = generator(training.seed, "student")
-    architecture = Network(**config.params["student"])
-    network = build(architecture, len(info.classes), info.resolution, draw)
-    network.to(device).to(memory_format=torch.channels_last)  # a fifth faster on the CPU too
-    val = load_if_room(validation_of(args, dataset, images, training), device)
-    history = fit(
-        network,
-        feed,
-        criterion,
-        training,
-        lambda: accuracy(network, val, info, device),
-        len(split),
-        device,
-        saved,
-        args.compile,
+    store = store_of(args, config, training, images, info)
+    val = validation_of(args, dataset, images, training)
+    _, history = train_student(
+        config.params, training, split, store, val, info, device, saved, args.compile
     )
     last = history[-1]
-    say(f"top-1 {last.top1:.2f} % after {training.epochs} epochs on {len(split)} images")
     write_text(args.history, csv_text(COLUMNS, map(astuple, history)))
     metrics = {
         "top1": last.top1,

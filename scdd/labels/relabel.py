@@ -6,8 +6,9 @@ batches, as in SC-DD's released code. The logits of several teachers are average
 """
 
 import argparse
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -152,45 +153,78 @@ def label(
     return shard.tensors
 
 
+def label_set(
+    networks: Sequence[nn.Module],
+    split: Split,
+    config: Mapping[str, Any],
+    epochs: Range,
+    info: DatasetInfo,
+    device: torch.device,
+    saved: JobState | None = None,
+    compiled: Compiled = "none",
+) -> dict[str, Tensor]:
+    """What `label` gives, by the teachers `networks`, of which the mean is taken; they are changed.
+    config: the parameters of the stage, as config.json has them."""
+    params = Relabel.of(config)
+    labelling = labelling_of(origin_of(params, config.get("batch")), params.seed)
+    teacher = networks[0] if len(networks) == 1 else Averaged(networks)
+    if labelling.batch_bn:
+        use_batch_statistics(teacher)
+    return label(
+        in_eval_mode(teacher, device),
+        split,
+        labelling,
+        params.form,
+        config.get("temperature", 1.0),  # left out where the form does not need it
+        epochs,
+        info,
+        device,
+        saved,
+        params.label_precision,
+        compiled,
+    )
+
+
+def label_origin(
+    config: Mapping[str, Any],
+    digest: str,
+    teacher: str,
+    images: str,
+    classes: tuple[str, ...],
+    resolution: int,
+) -> Origin:
+    """What `label_set` labels: see `Origin`. images: their content hash."""
+    params = Relabel.of(config)
+    return Origin(
+        digest=digest,
+        images=images,
+        classes=classes,
+        teacher=teacher,
+        transform=origin_of(params, config.get("batch")),
+        form=params.form,
+        seed=params.seed,
+        resolution=resolution,
+        views=params.views,
+        precision=params.label_precision,
+    )
+
+
 def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: JobState) -> None:
     params = Relabel.of(config.params)
     info = load_info(args.data)
     images, split, _ = open_images(args.images, info, args.data, config.parents["images"], device)
     loaded = load_teachers(args.teacher, config, images.classes, args.images)
-    networks = [network for network, _ in loaded]
-    teacher = networks[0] if len(networks) == 1 else Averaged(networks)
     count, each = len(split), label_bytes(params, len(images.classes))
     epochs = args.epochs[1] - args.epochs[0]
     say(f"{epochs} epochs x {count} images x {each} bytes = {epochs * count * each} bytes")
 
-    transform = origin_of(params, config.params.get("batch"))
-    labelling = labelling_of(transform, params.seed)
-    if labelling.batch_bn:
-        use_batch_statistics(teacher)
-    shard = label(
-        in_eval_mode(teacher, device),
-        split,
-        labelling,
-        params.form,
-        config.params.get("temperature", 1.0),  # left out where the form does not need it
-        args.epochs,
-        info,
-        device,
-        saved,
-        params.label_precision,
-        args.compile,
+    networks = [network for network, _ in loaded]
+    shard = label_set(
+        networks, split, config.params, args.epochs, info, device, saved, args.compile
     )
-    origin = Origin(
-        digest=config.digest,
-        images=images.content,
-        classes=images.classes,
-        teacher="+".join(config.parents[role] for role in teacher_roles(config.parents)),
-        transform=transform,
-        form=params.form,
-        seed=params.seed,
-        resolution=info.resolution,
-        views=params.views,
-        precision=params.label_precision,
+    teacher = "+".join(config.parents[role] for role in teacher_roles(config.parents))
+    origin = label_origin(
+        config.params, config.digest, teacher, images.content, images.classes, info.resolution
     )
     save_shard(args.out, shard, origin, args.epochs, runtime.environment(device))
 

@@ -1,17 +1,52 @@
 """One stored epoch as a student sees it: its views, drawn again where they are not stored, its
 batches where these are fixed, and the teacher's logits of any of its images."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from scdd.artifacts.labels import LabelStore, of_logits, of_views
+from scdd.artifacts.labels import Origin, of_logits, of_views
 from scdd.errors import ScddError
 from scdd.labels.forms import decode
 from scdd.labels.labelling import labelling_of, released_order
 from scdd.views.mixing import Draws
+
+
+class Store(Protocol):
+    """Soft labels by epoch: in files (`LabelStore`), or in memory (`Remembered`)."""
+
+    @property
+    def origin(self) -> Origin: ...
+
+    @property
+    def epochs(self) -> int: ...
+
+    def epoch(self, epoch: int) -> dict[str, Tensor]: ...
+
+    def check_drawn(self, epoch: int, views: Mapping[str, Tensor]) -> None: ...
+
+
+@dataclass(frozen=True)
+class Remembered:
+    """The labels of some epochs in memory. tensors: views and logits [epochs, n, ...], by name."""
+
+    origin: Origin
+    tensors: Mapping[str, Tensor]
+
+    @property
+    def epochs(self) -> int:
+        return len(next(iter(self.tensors.values())))
+
+    def epoch(self, epoch: int) -> dict[str, Tensor]:
+        """The tensors of one epoch, [n, ...]."""
+        return {name: tensor[epoch] for name, tensor in self.tensors.items()}
+
+    def check_drawn(self, epoch: int, views: Mapping[str, Tensor]) -> None:
+        """The same process draws the same views again: there is nothing to check."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +66,7 @@ class Replay:
         return decode({name: tensor[index] for name, tensor in self.stored.items()}, self.classes)
 
 
-def replay(store: LabelStore, epoch: int, device: torch.device) -> Replay:
+def replay(store: Store, epoch: int, device: torch.device) -> Replay:
     """An epoch of the store on the device.
 
     Raises ScddError if it is damaged, or if views that are drawn again differ from those labelled.
@@ -43,7 +78,7 @@ def replay(store: LabelStore, epoch: int, device: torch.device) -> Replay:
     if origin.views == "drawn":
         if origin.resolution is None:
             raise ScddError(
-                f"{store.folder} does not give the image size, which is needed to draw its views."
+                f"labels {origin.digest} do not give the image size, which is needed to draw views."
             )
         labelling = labelling_of(origin.transform, origin.seed)
         views = labelling.draw(n, origin.resolution, epoch).stored()

@@ -48,7 +48,8 @@ def start_images(dataset: Dataset, seen: Seen, params: Learn, ipc: int) -> Tenso
         shape = (len(info.classes) * ipc, 3, info.resolution, info.resolution)
         return torch.randn(shape, generator=generator(params.seed, "learn", "start"))
     rows = [
-        in_random_order(dataset, label, params.seed)[:ipc] for label in range(len(info.classes))
+        in_random_order(dataset.train, info, label, params.seed)[:ipc]
+        for label in range(len(info.classes))
     ]
     return seen.forwards(dataset.train.images(torch.cat(rows)))
 

@@ -25,9 +25,14 @@ def load_teacher(
         classes=classes,
         classes_of=classes_of,
     )
-    network = resnet.build(checkpoint.architecture, len(classes))
+    return network_of(checkpoint), checkpoint
+
+
+def network_of(checkpoint: Checkpoint) -> resnet.ResNet:
+    """The probed network that a checkpoint holds, on the CPU."""
+    network = resnet.build(checkpoint.architecture, len(checkpoint.classes))
     network.load_state_dict(checkpoint.state)
-    return network, checkpoint
+    return network
 
 
 def load_teachers(

@@ -60,7 +60,44 @@ def draft(plan: Plan, config: Experiment, check_files: bool) -> Draft:
         raise ScddError(f"dataset.root: two experiments read {label} from different places.")
     plan.classes[node.key] = count
     plan.train[node.key] = _training_images(facts, count)
-    family = facts.family or _family(name, resolution)
+    return _started(plan, config, facts, resolution, node)
+
+
+def draft_of_tensors(
+    config: Experiment, classes: Sequence[str], resolution: int, counts: Sequence[int], content: str
+) -> Draft:
+    """An experiment whose images are tensors, in a plan of its own: as those of a user's folder.
+
+    classes: names in order; counts: how many training images each has; content: a hash of all
+    images. `config.dataset` has the name 'imagefolder' and no root.
+    """
+    dataset, plan = config.dataset, Plan()
+    facts = replace(
+        sets.module(dataset.name).FACTS,
+        classes=tuple(classes),
+        resolution=resolution,
+        train=sum(counts),
+        per_class=min(counts),
+        needs=None,
+        photos=False,
+    )
+    params = Data(
+        name="tensors",
+        resolution=resolution,
+        mean=dataset.mean or facts.mean,
+        std=dataset.std or facts.std,
+        classes=tuple(classes),
+    )
+    identity = {**params.identity(), "content": content}
+    node = plan.add("data", f"tensors-{resolution}", params.dump(), {}, identity)
+    plan.classes[node.key], plan.train[node.key] = len(classes), facts.train
+    return _started(plan, config, facts, resolution, node)
+
+
+def _started(
+    plan: Plan, config: Experiment, facts: sets.Facts, resolution: int, node: Node
+) -> Draft:
+    family = facts.family or _family(config.dataset.name, resolution)
     started = Draft(plan, config, facts, resolution, family, node)
     started.tested_on = {"val_resize": _val_resize(started)}
     return started

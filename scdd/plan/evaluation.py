@@ -13,7 +13,7 @@ from scdd.params.protocol import Labels, Loss, Protocol, Train, Whole
 from scdd.params.views import Transform
 from scdd.plan.draft import Draft
 from scdd.plan.plan import Node
-from scdd.plan.protocols import WHOLE, protocol
+from scdd.plan.protocols import WHOLE, checked_protocol, protocol
 from scdd.plan.soft_labels import soft_labels, storage, teachers_of, used_epochs
 from scdd.plan.students import for_images, require_batch
 
@@ -53,55 +53,87 @@ def labels_of(column: Column, protocol: Protocol) -> Labels:
     return "soft" if column.labels == protocol.labels == "soft" else "hard"
 
 
-def evaluate(draft: Draft, report: Report, column: Column, images: Node, name: str) -> None:
-    """Students of one image set by the protocol `name`, with soft labels or the classes alone."""
-    method, values = column.method, protocol(draft, name)
+@dataclass(frozen=True)
+class Lesson:
+    """What all students of an image set by one protocol share.
+
+    parents: what they are made from, by role; sections, more: their parameters, but those in
+    `without`, of which they make no use; stored: their soft labels in words and bytes, None for
+    hard ones.
+    """
+
+    protocol: Protocol
+    parents: dict[str, Node]
+    sections: tuple[Section, ...]
+    more: dict[str, Any]
+    without: frozenset[str]
+    stored: dict[str, Any] | None
+
+
+def lesson(draft: Draft, method: Method, labels: Labels, images: Node, name: str) -> Lesson:
+    """What students of one image set learn by the protocol `name`, with these labels."""
+    values = protocol(draft, name)
     if values.patches > draft.resolution:
         raise ScddError(
             f"protocol.{name}.patches: {values.patches}, but the images have "
             f"{draft.resolution} pixels a side."
         )
-    parents: dict[str, Node]
-    views: Section
-    without: set[str] = set()
-    teacher: str | None = None
-    stored: dict[str, Any] | None = None
-    if labels_of(column, values) == "soft":
-        teacher = "imported" if method.labels else " + ".join(teachers_of(draft, method))
-        labels = soft_labels(draft, method, images, name, values)
-        parents, stored = {"labels": labels}, storage(draft, labels, values)
-        views, more = pick(Loss, values), {"label_epochs": used_epochs(values), "labels": "soft"}
-        without = {
-            "temperature" if values.loss == "mse-ce" else "ce_weight"
-        }  # it has no use for it
-    else:
-        if values.randaugment is not None and "whitening" in images.parents:
-            raise ScddError(
-                f"protocol.{name}.randaugment: its operations are for pixels, but students of "
-                f"method {method.name!r} see whitened images. Set it to null, or leave the method "
-                "out of the protocol."
-            )
-        parents, (views, more) = {"images": images}, _hard_views(values)
-    for student, network, seed in _students(draft, name, values.student):
-        require_batch(network, values.batch, draft.resolution, f"protocol.{name}.batch")
+    train = pick(Train, values)
+    if labels == "soft":
+        node = soft_labels(draft, method, images, name, values)
+        more = {"label_epochs": used_epochs(values), "labels": "soft"}
+        unused = "temperature" if values.loss == "mse-ce" else "ce_weight"
+        stored = storage(draft, node, values)
+        sections = (train, pick(Loss, values))
+        return Lesson(values, {"labels": node}, sections, more, frozenset({unused}), stored)
+    if values.randaugment is not None and "whitening" in images.parents:
+        raise ScddError(
+            f"protocol.{name}.randaugment: its operations are for pixels, but students of "
+            f"method {method.name!r} see whitened images. Set it to null, or leave the method "
+            "out of the protocol."
+        )
+    views, more = _hard_views(values)
+    return Lesson(values, {"images": images}, (train, views), more, frozenset(), None)
+
+
+def add_students(
+    draft: Draft, images: Node, name: str, taught: Lesson
+) -> Iterable[tuple[Network, int, Node]]:
+    """Add all students of a lesson by the protocol `name` to the plan: each as the configuration
+    has it, its seed, and its node."""
+    for student, network, seed in _students(draft, name, taught.protocol.student):
+        where = f"protocol.{name}.batch"
+        require_batch(network, taught.protocol.batch, draft.resolution, where)
         node = draft.plan.add_section(
             "validate",
             f"{images.label}-{student.label}-seed{seed}",
-            (pick(Train, values), views),
-            parents,
-            without,
-            **more,
+            taught.sections,
+            taught.parents,
+            taught.without,
+            **taught.more,
             **draft.tested_on,
             student=network,
             seed=seed,
         )
+        yield student, seed, node
+
+
+def evaluate(draft: Draft, report: Report, column: Column, images: Node, name: str) -> None:
+    """Students of one image set by the protocol `name`, with soft labels or the classes alone."""
+    method = column.method
+    labels = labels_of(column, checked_protocol(draft, name))
+    taught = lesson(draft, method, labels, images, name)
+    teacher: str | None = None
+    if labels == "soft":
+        teacher = "imported" if method.labels else " + ".join(teachers_of(draft, method))
+    for student, seed, node in add_students(draft, images, name, taught):
         cell = {
             "images": str(images.folder.relative_to(RESULTS) / "set.json"),
             "ipc": images.params["ipc"],
             "student": student.label,
             "protocol": name,
             "teacher": teacher,
-            "stored": stored,
+            "stored": taught.stored,
             "seed": seed,
         }
         if "at" in images.params:

@@ -7,37 +7,36 @@ of the range's first slot on their way from noise.
 
 import argparse
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from scdd.artifacts.config import Frozen
-from scdd.artifacts.dataset import DatasetInfo, load_info
+from scdd.artifacts.dataset import load_info
 from scdd.artifacts.files import write_text
 from scdd.artifacts.frames import Frames, moments, save_frames
 from scdd.artifacts.informativeness import load_informativeness
 from scdd.artifacts.shards import save_shards
 from scdd.artifacts.slots import Range, blocks, frames_path, losses_path
-from scdd.data.source import Dataset, open_dataset
+from scdd.data.source import Split, open_dataset
 from scdd.errors import ScddError
 from scdd.jobs import arguments, runtime
-from scdd.jobs.progress import say, track
+from scdd.jobs.progress import say
 from scdd.jobs.saved import JobState
 from scdd.networks.resnet import in_eval_mode
 from scdd.networks.teachers import load_teachers
 from scdd.params.recover import Recover
-from scdd.recover.engine import FramePlan, Units, recover_units
-from scdd.recover.starts import as_normalised, real_starts
-from scdd.recover.targets import class_statistics
-from scdd.recover.units import Statistics, Unit, draw_class_unit, draw_unit
-from scdd.views.pixels import denormalise, normalise, stored, valid_range
+from scdd.recover.blocks import block_units, kept_pixels
+from scdd.recover.engine import FramePlan, recover_units
+from scdd.recover.starts import as_normalised
+from scdd.views.pixels import denormalise, valid_range
 
 CURVE = 100  # about as many iterations of a unit are in the losses' file
 FRAMED = 10  # classes, at most, that have frames
-STATISTICS = 256  # real images a forward pass
 
 
 def r_bn_of(params: Recover, config: Frozen, look: Path | None) -> float:
@@ -71,81 +70,12 @@ def block_index(span: Range, size: int, classes: int) -> int:
     return cut.index(span)
 
 
-def real_images(args: argparse.Namespace, key: str) -> Dataset:
-    """The dataset itself, which `key` of the configuration needs."""
+def real_images(args: argparse.Namespace, params: Recover) -> Split:
+    """The training images, for a recovery that needs some."""
     if args.root is None:
+        key = "start" if params.start == "real" else "statistics"
         raise ScddError(f"recover.{key} needs real images: --root must name the data root.")
-    return open_dataset(args.data, args.root)
-
-
-def starts(
-    args: argparse.Namespace, params: Recover, info: DatasetInfo
-) -> Callable[[Range, Range], Tensor | None]:
-    """What images start from, by class and slot range: None for noise, or real images normalised
-    by `info`. Raises ScddError if there are too few real images."""
-    if params.start == "noise":
-        return lambda classes, slots: None
-    dataset = real_images(args, "start")
-    return real_starts(dataset, info, args.classes, args.slots, params.seed)
-
-
-def targets_by_class(
-    args: argparse.Namespace, info: DatasetInfo, networks: Sequence[nn.Module]
-) -> dict[int, list[Statistics]]:
-    """What is matched by class: by label the statistics of the class's training images in each of
-    the networks."""
-    dataset, device = real_images(args, "statistics"), next(networks[0].parameters()).device
-    train, targets = dataset.train.to(device), {}
-    for label in track(range(*args.classes), "statistics of classes"):
-        own = (train.labels == label).nonzero().flatten()
-        if not len(own):
-            raise ScddError(f"class {info.classes[label]!r} has no training images to match.")
-        targets[label] = [
-            class_statistics(
-                network, (normalise(x, info) for _, x in train.batches(own, STATISTICS, device))
-            )
-            for network in networks
-        ]
-    return targets
-
-
-def block_units(args: argparse.Namespace, params: Recover, info: DatasetInfo, block: int) -> Units:
-    """Of each slot one image of each class of the block."""
-    labels, start = torch.tensor(range(*args.classes)), starts(args, params, info)
-
-    def draw(slot: int) -> Unit:
-        begin = start(args.classes, (slot, slot + 1))
-        return draw_unit(
-            params, labels, info.resolution, seed=params.seed, block=block, slot=slot, start=begin
-        )
-
-    return Units(range(*args.slots), len(labels), draw, f"images of block {block}")
-
-
-def class_units(
-    args: argparse.Namespace,
-    params: Recover,
-    info: DatasetInfo,
-    block: int,
-    networks: Sequence[nn.Module],
-) -> Units:
-    """Of each class of the block its images in all slots, with the statistics they are matched
-    with."""
-    start, targets = starts(args, params, info), targets_by_class(args, info, networks)
-
-    def draw(label: int) -> Unit:
-        return draw_class_unit(
-            params,
-            label,
-            info.resolution,
-            seed=params.seed,
-            slots=args.slots,
-            targets=targets[label],
-            start=start((label, label + 1), args.slots),
-        )
-
-    size = len(range(*args.slots))
-    return Units(range(*args.classes), size, draw, f"images of block {block}")
+    return open_dataset(args.data, args.root).train
 
 
 def losses_csv(of: str, keys: Iterable[int], losses: Tensor) -> str:
@@ -166,10 +96,8 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: 
     loaded = load_teachers(args.teacher, config, info.classes, args.data)
     networks = [in_eval_mode(network, device) for network, _ in loaded]
     by_class = params.statistics == "class"
-    if by_class:
-        units = class_units(args, params, info, block, networks)
-    else:
-        units = block_units(args, params, info, block)
+    train = partial(real_images, args, params)
+    units = block_units(params, info, block, args.classes, args.slots, networks, train)
     frames = FramePlan()
     if block == 0:
         frames = FramePlan(moments(params.iterations), *((FRAMED, 1) if by_class else (1, FRAMED)))
@@ -199,9 +127,7 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: 
         save_frames(path, pictures, slot=args.slots[0], record=record)
     curves = losses_csv("class" if by_class else "slot", units.keys, recovered.losses)
     write_text(losses_path(args.out, args.slots, args.classes), curves)
-    # class by class, float32 [classes, slots, 3, R, R]
-    images = recovered.images if by_class else recovered.images.transpose(0, 1)
-    pixels = stored(images, info, params.storage)
+    pixels = kept_pixels(recovered, params, info)
     save_shards(args.out, args.slots, info.classes, args.classes, pixels, record=record)
 
 

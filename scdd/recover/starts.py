@@ -9,7 +9,7 @@ from torch import Tensor
 from scdd.artifacts.dataset import DatasetInfo
 from scdd.artifacts.slots import Range, most_slots
 from scdd.data.sample import in_random_order
-from scdd.data.source import Dataset
+from scdd.data.source import Split
 from scdd.errors import ScddError
 from scdd.params.recover import Recover
 from scdd.views.pixels import normalise
@@ -23,7 +23,7 @@ def as_normalised(info: DatasetInfo, params: Recover) -> DatasetInfo:
 
 
 def real_starts(
-    dataset: Dataset, info: DatasetInfo, classes: Range, slots: Range, seed: int
+    train: Split, info: DatasetInfo, classes: Range, slots: Range, seed: int
 ) -> Callable[[Range, Range], Tensor]:
     """A function of a range of classes and one of slots, both within the given ones, that returns
     their starts, class by class, normalised by `info`: float32 [classes * slots, 3, R, R]. They are
@@ -31,17 +31,17 @@ def real_starts(
 
     Raises ScddError if a class has too few training images for the slots.
     """
-    orders = {label: in_random_order(dataset, label, seed) for label in range(*classes)}
+    orders = {label: in_random_order(train, info, label, seed) for label in range(*classes)}
     for label, order in orders.items():
         if len(order) < slots[1]:
             raise ScddError(
-                f"class {dataset.info.classes[label]!r} has {len(order)} training images, but "
+                f"class {info.classes[label]!r} has {len(order)} training images, but "
                 f"recover.start is real for the slots {slots[0]} to {slots[1] - 1}. "
                 f"Lower ipc to {most_slots(len(order))}, or set recover.start to noise."
             )
 
     def start(classes: Range, slots: Range) -> Tensor:
         index = torch.cat([orders[label][slice(*slots)] for label in range(*classes)])
-        return normalise(dataset.train.images(index), info)
+        return normalise(train.images(index), info)
 
     return start

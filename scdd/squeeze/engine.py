@@ -78,11 +78,14 @@ class Method(nn.Module, ABC):
         """Called after each optimiser step, e.g. for a momentum encoder. now: before the step."""
 
 
-class Diverged(Exception):
-    """The loss or a weight is not finite after `epoch`; `state` is the last good backbone's."""
+class Diverged(ScddError):
+    """The loss or a weight is not finite after an epoch; `state` is the last good backbone's."""
 
-    def __init__(self, epoch: int, state: dict[str, Tensor]) -> None:
-        super().__init__(f"epoch {epoch}")
+    def __init__(self, epoch: int, params: Training, state: dict[str, Tensor]) -> None:
+        super().__init__(
+            f"the loss is not finite in epoch {epoch} of {params.epochs}: lower squeeze.lr "
+            f"({params.lr})."
+        )
         self.epoch, self.state = epoch, state
 
 
@@ -229,7 +232,7 @@ def train(
         weights = backbone_state(network)
         sums = torch.stack([losses.sum(), *(tensor.sum() for tensor in weights.values())])
         if not bool(sums.isfinite().all()):
-            raise Diverged(epoch + 1, last_good)
+            raise Diverged(epoch + 1, params, last_good)
         accuracy = knn_accuracy(network, split, info, params, epoch)
         curve.add(epoch + 1, rate(epoch * per_epoch), losses.mean().item(), accuracy)
         for key, tensor in weights.items():

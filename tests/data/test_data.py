@@ -98,7 +98,7 @@ def test_files_that_do_not_fit_in_memory_are_decoded_when_used(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make(tmp_path / "packed", photos, name="imagefolder", resolution=8)
-    monkeypatch.setattr("scdd.data.__main__.IN_MEMORY", 0)
+    monkeypatch.setattr("scdd.data.reading.IN_MEMORY", 0)
     make(tmp_path / "files", photos, name="imagefolder", resolution=8)
     packed, files = (
         open_dataset(tmp_path / name / "dataset.json", photos).train for name in ("packed", "files")
@@ -140,7 +140,7 @@ def test_a_validation_split_may_be_cut_anew_from_its_files(
     for file in (photos / "val").rglob("*.png"):
         Image.fromarray(frame).save(file)
     if not packed:
-        monkeypatch.setattr("scdd.data.__main__.IN_MEMORY", 0)
+        monkeypatch.setattr("scdd.data.reading.IN_MEMORY", 0)
     make(tmp_path / "a", photos, name="imagefolder", resolution=6)
     dataset = open_dataset(tmp_path / "a" / "dataset.json", photos)
     assert (dataset.val.pixels is not None) == packed

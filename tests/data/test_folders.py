@@ -10,9 +10,9 @@ from PIL import Image
 from test_data import make
 from torchvision.datasets import ImageFolder
 
-from scdd.data.__main__ import require_images
 from scdd.data.folders import class_folders, image_files, look
 from scdd.data.layouts import require_validation
+from scdd.data.reading import require_images
 from scdd.data.sets import module
 from scdd.data.source import open_dataset
 from scdd.errors import ScddError, shown

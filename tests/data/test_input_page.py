@@ -12,9 +12,9 @@ from conftest import ROOT
 from pictures import PICTURES
 from PIL import Image
 
-from scdd.data.__main__ import require_images
 from scdd.data.decoding import read_rgb
 from scdd.data.folders import SUFFIXES
+from scdd.data.reading import require_images
 from scdd.data.sets import Loaded, module
 from scdd.errors import ScddError
 from scdd.plan.load import plan_of

@@ -16,4 +16,5 @@ def make(dataset: Dataset, slots: Range, seed: int) -> Iterator[Tensor]:
     Raises ScddError if a class has no image for the first of the slots.
     """
     labels = range(len(dataset.info.classes))
-    return taken(dataset, slots, (in_random_order(dataset, label, seed) for label in labels))
+    train, info = dataset.train, dataset.info
+    return taken(dataset, slots, (in_random_order(train, info, label, seed) for label in labels))
