@@ -69,7 +69,8 @@ TILES = """
 <style>
   .scdd .tile {height: var(--tile); vertical-align: middle}
   .scdd .tiles td, .scdd .tiles th {padding: 2px 6px; vertical-align: middle}
-  .scdd .tiles th {font-weight: 600; text-align: center; white-space: normal;
+  .scdd .tiles th {font-size: .8rem; text-align: center; white-space: normal;
+    overflow-wrap: anywhere;
     max-width: var(--tile)}
   .scdd .bar {position: sticky; top: 0; background: white; padding: .4rem 0; z-index: 1}
 </style>
