@@ -128,7 +128,7 @@ def find(device: torch.device) -> Found:
             seconds = _seconds(passing[kind](point, precision, device), device)
             rows.append((work.parts[kind, precision], seconds))
         found[f"{kind} {precision}"] = asdict(fitted(rows))
-        say(f"{kind}, {precision}: {_shown(kind, rows)}")
+        say(f"{kind}, {precision}: {_shown(rows)}")
     shown: dict[Kind, Callable[[Point, torch.device], Callable[[], object]]] = {
         "crops": _crops,
         "views": _views,
@@ -189,7 +189,7 @@ def fitted(rows: Sequence[tuple[Amount, float]]) -> Amount:
     return Amount(*best.tolist())
 
 
-def _shown(kind: Kind, rows: Sequence[tuple[Amount, float]]) -> str:
+def _shown(rows: Sequence[tuple[Amount, float]]) -> str:
     speeds = [amount.flops / seconds / 1e9 for amount, seconds in rows]
     return f"{min(speeds):,.1f} to {max(speeds):,.1f} GFLOP/s"
 
