@@ -128,7 +128,7 @@ def find(device: torch.device) -> Found:
             seconds = _seconds(passing[kind](point, precision, device), device)
             rows.append((work.parts[kind, precision], seconds))
         found[f"{kind} {precision}"] = asdict(fitted(rows))
-        say(f"{kind}, {precision}: {_shown(kind, rows)}")
+        say(f"{kind}, {precision}: {_shown(rows)}")
     shown: dict[Kind, Callable[[Point, torch.device], Callable[[], object]]] = {
         "crops": _crops,
         "views": _views,
@@ -189,7 +189,7 @@ def fitted(rows: Sequence[tuple[Amount, float]]) -> Amount:
     return Amount(*best.tolist())
 
 
-def _shown(kind: Kind, rows: Sequence[tuple[Amount, float]]) -> str:
+def _shown(rows: Sequence[tuple[Amount, float]]) -> str:
     speeds = [amount.flops / seconds / 1e9 for amount, seconds in rows]
     return f"{min(speeds):,.1f} to {max(speeds):,.1f} GFLOP/s"
 
@@ -355,14 +355,14 @@ def _processes(device: str, threads: int, workers: int) -> list[dict[str, Any]]:
 
 
 def _start_seconds() -> float:
-    """How long a program takes to start, from a second try on: the imports of torch and scdd."""
+    """How long a program takes to start: the imports of torch and scdd, whose files are in memory
+    by then. An optimiser's are read too, which no process is to wait for while it measures."""
+    imports = "import scdd.evaluate.validate, torch._dynamo"
+    subprocess.run([sys.executable, "-c", imports], check=True)
+    started = time.perf_counter()
     command = [sys.executable, "-m", "scdd.evaluate.validate", "--help"]
-    times = []
-    for _ in range(2):
-        started = time.perf_counter()
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-        times.append(time.perf_counter() - started)
-    return min(times)
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - started
 
 
 def main(argv: list[str] | None = None) -> int:
