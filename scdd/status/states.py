@@ -77,8 +77,8 @@ def _status(job: Job, files: Files, queue: Queue) -> Status:
         return Status(job, State.WAITING)
     if log.ended == "left":
         return Status(job, State.STOPPED, why=log.last)
-    killed = "" if log.ended else "ended without a word, as if killed; "
-    return Status(job, State.FAILED, why=killed + log.last)
+    words = [] if log.ended else ["ended without a word, as if killed"]
+    return Status(job, State.FAILED, why="; ".join([*words, *filter(None, [log.last])]))
 
 
 def _process(job: Job, files: Files, log: Log | None, queue: Queue) -> str:

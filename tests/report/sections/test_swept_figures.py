@@ -47,8 +47,8 @@ def bars(axes: Any) -> list[tuple[list[float], list[float]]]:
 def test_files_are_named_after_what_was_swept() -> None:
     params = {"sweeps": [ONE_KEY, OF_PROTOCOL]}
     assert sweeps.files(params) == [
-        *(f"sweep_scdd.{kind}" for kind in ("csv", "png", "svg")),
-        *(f"sweep_protocol_paper.{kind}" for kind in ("csv", "png", "svg")),
+        *(f"sweep_scdd.{kind}" for kind in ("csv", "png", "svg", "pdf")),
+        *(f"sweep_protocol_paper.{kind}" for kind in ("csv", "png", "svg", "pdf")),
     ]
     assert sweeps.files({}) == []
 
