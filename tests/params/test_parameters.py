@@ -80,7 +80,7 @@ SECTIONS: list[Section] = [
     Informativeness(10, 0.2),
     Learn(iterations=9, lr_images=0.1, network=Network("convnet4", 0.5)),
     Loss("mse-ce", 4.0, 0.1),
-    Machine("cuda:1", 4, 60.0, 2, 3, "graphs"),
+    Machine("cuda:1", 4, 60.0, True, 2, 3, "graphs"),
     Matched(iterations=9, lr_images=0.1, batch=32, dsa=False),
     Method("both", like="scdd", teacher=("a", "b"), committee=("c",), backbone=NARROW, ipc=(1,)),
     MoCoV2(view=VIEW, colour_jitter=(0.1, 0.2, 0.3, 0.4), knn_every=0, blur_p=(0.5, 0.5)),
