@@ -179,7 +179,7 @@ def test_stages_add_up_their_jobs() -> None:
     small = StageCost("imageset", [expected(10, False)])
     assert (stage.flops, stage.seconds, stage.left, stage.memory) == (20, 90, 30, 60e6)
     total = Total([stage, small], chain=70)
-    assert (total.seconds, total.gpu_seconds) == (100, 90)
+    assert total.seconds == 100
     assert (total.wall(1), total.wall(4)) == (100, 70)
 
 
@@ -247,6 +247,16 @@ def test_shares_of_the_time_are_told_by_their_source() -> None:
     text = text_of(Total([stage], 0.0), CPU.machine(), 1)
     assert "25% on what finished jobs took; 75% on the machine's rates" in text.replace("\n", " ")
     assert "40 s of jobs, of which 30 s are left" in text
+
+
+def test_of_a_gpu_only_jobs_that_need_one_are_counted() -> None:
+    done = Expected(job(1.0), 10.0, OWN, 0.0, True)
+    stages = [
+        StageCost("validate", [done, replace(done, seconds=30.0, is_done=False)]),
+        StageCost("tables", [replace(done, seconds=100.0, is_done=False)]),
+    ]
+    text = text_of(Total(stages, 0.0), of_sheet(SHEETS["h100"]), 1)
+    assert "40 s of a GPU, of which 30 s are left" in text
 
 
 def test_what_is_not_known_is_said() -> None:

@@ -72,10 +72,6 @@ class Total:
     def seconds(self) -> float:
         return sum(stage.seconds for stage in self.stages)
 
-    @property
-    def gpu_seconds(self) -> float:
-        return sum(stage.seconds for stage in self.stages if STAGES[stage.stage].gpu)
-
     def wall(self, at_once: int) -> float:
         """Seconds with so many jobs at once, at least."""
         return max(self.seconds / at_once, self.chain)

@@ -71,14 +71,16 @@ def _in_all(total: Total, machine: Machine, gpus: int) -> str:
     arithmetic = sum(stage.flops for stage in total.stages)
     disk = sum(stage.bytes for stage in total.stages)
     files = sum(stage.files for stage in total.stages)
+    # jobs that need no GPU run elsewhere
+    own = [stage for stage in total.stages if STAGES[stage.stage].gpu or not machine.is_gpu]
+    seconds, left = sum(stage.seconds for stage in own), sum(stage.left for stage in own)
     if machine.is_gpu:
-        spent = f"{duration(total.gpu_seconds)} of a GPU"
+        spent = f"{duration(seconds)} of a GPU"
         where = f"{gpus} GPU{'s' * (gpus != 1)}"
     else:
-        spent = f"{duration(total.seconds)} of jobs"
+        spent = f"{duration(seconds)} of jobs"
         where = f"{at_once} job{'s' * (at_once != 1)} at once"
-    left = sum(stage.left for stage in total.stages)
-    remaining = "" if math.isclose(left, total.seconds) else f", of which {duration(left)} are left"
+    remaining = "" if math.isclose(left, seconds) else f", of which {duration(left)} are left"
     return (
         f"In all: {jobs:,} jobs, {flops(arithmetic)}, {spent}{remaining}; at least "
         f"{duration(total.wall(at_once))} with {where}; {size(disk)} in {files:,} files."
