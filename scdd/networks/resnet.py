@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from scdd.errors import ScddError
-from scdd.params.network import Network
+from scdd.params.network import RESNETS as LAYOUTS
+from scdd.params.network import STEMS, Network
 
 N = TypeVar("N", bound=nn.Module)
 
@@ -63,15 +64,9 @@ class Bottleneck(nn.Module):
 
 Block = type[Basic] | type[Bottleneck]
 RESNETS: dict[str, tuple[Block, tuple[int, int, int, int]]] = {
-    "resnet10": (Basic, (1, 1, 1, 1)),
-    "resnet18": (Basic, (2, 2, 2, 2)),
-    "resnet34": (Basic, (3, 4, 6, 3)),
-    "resnet50": (Bottleneck, (3, 4, 6, 3)),
-    "resnet101": (Bottleneck, (3, 4, 23, 3)),
-    "resnet152": (Bottleneck, (3, 8, 36, 3)),
+    name: (Bottleneck if is_bottleneck else Basic, depths)
+    for name, (is_bottleneck, depths) in LAYOUTS.items()
 }
-# kernel, stride and padding of conv1
-STEMS = {"imagenet": (7, 2, 3), "small": (3, 1, 1), "small-pad2": (3, 1, 2)}
 
 
 class ResNet(nn.Module):

@@ -7,8 +7,19 @@ from annotated_types import Ge, Le
 
 from scdd.params.base import Section, param
 
-# the names that scdd.networks.resnet builds; listed here so that a plan needs no torch
-ARCHITECTURES = ("resnet10", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
+# What scdd.networks.resnet builds, here so that a plan needs no torch: whether blocks are
+# bottlenecks, and how many of them each of the four stages has.
+RESNETS: dict[str, tuple[bool, tuple[int, int, int, int]]] = {
+    "resnet10": (False, (1, 1, 1, 1)),
+    "resnet18": (False, (2, 2, 2, 2)),
+    "resnet34": (False, (3, 4, 6, 3)),
+    "resnet50": (True, (3, 4, 6, 3)),
+    "resnet101": (True, (3, 4, 23, 3)),
+    "resnet152": (True, (3, 8, 36, 3)),
+}
+ARCHITECTURES = tuple(RESNETS)
+# kernel, stride and padding of the first convolution
+STEMS = {"imagenet": (7, 2, 3), "small": (3, 1, 1), "small-pad2": (3, 1, 2)}
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from scdd.networks import students
-from scdd.networks.resnet import STEMS, build
-from scdd.params.network import ARCHITECTURES, Network
+from scdd.networks.resnet import build
+from scdd.params.network import ARCHITECTURES, STEMS, Network
 from scdd.params.squeeze import DINO, MoCoV2, MoCoV3, SwAV
 from scdd.params.views import SmallCrops
-from scdd.plan.cost import networks, squeezes
+from scdd.plan.cost import squeezes
 from scdd.plan.cost.networks import size_of
 from scdd.plan.students import STUDENTS
 from scdd.rng import generator
@@ -134,9 +134,4 @@ def test_a_step_of_a_squeeze_is_about_what_torch_counts(params: squeezes.Trainin
 
 
 def test_what_the_programs_have_too_is_the_same() -> None:
-    from scdd.networks import resnet
-
-    assert networks.STEMS == resnet.STEMS
-    depths = {name: (block is resnet.Bottleneck, n) for name, (block, n) in resnet.RESNETS.items()}
-    assert depths == networks.RESNETS
     assert squeezes.SMALL == views.SMALL

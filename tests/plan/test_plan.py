@@ -13,7 +13,6 @@ from scdd import cli
 from scdd.data import sets
 from scdd.errors import ScddError
 from scdd.params.base import parameters, pick
-from scdd.params.network import ARCHITECTURES
 from scdd.params.protocol import Protocol, Student, Train
 from scdd.params.recover import Recover
 from scdd.params.select import Forgetting
@@ -1128,12 +1127,6 @@ def test_scdd_keys_explains_every_key(capsys: Any) -> None:
     lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
     assert "peak learning rate" in lines["recover.lr"]
     assert lines["recover.lr"].endswith("[0.4]")
-
-
-def test_the_parameters_know_the_architectures_that_can_be_built() -> None:
-    from scdd.networks.resnet import RESNETS
-
-    assert set(ARCHITECTURES) == set(RESNETS)
 
 
 # ---- what tables count ---------------------------------------------------------------------------

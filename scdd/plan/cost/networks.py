@@ -10,18 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from scdd.artifacts.sizes import FILTERS, convnet_flops, convnet_parameters
-from scdd.params.network import Network
-
-# whether blocks are bottlenecks, and how many each stage has: as scdd.networks.resnet builds them
-RESNETS = {
-    "resnet10": (False, (1, 1, 1, 1)),
-    "resnet18": (False, (2, 2, 2, 2)),
-    "resnet34": (False, (3, 4, 6, 3)),
-    "resnet50": (True, (3, 4, 6, 3)),
-    "resnet101": (True, (3, 4, 23, 3)),
-    "resnet152": (True, (3, 8, 36, 3)),
-}
-STEMS = {"imagenet": (7, 2, 3), "small": (3, 1, 1), "small-pad2": (3, 1, 2)}
+from scdd.params.network import RESNETS, STEMS, Network
 
 
 @dataclass(frozen=True)
