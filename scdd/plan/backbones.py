@@ -27,9 +27,10 @@ TITLES = {
     "supervised": "Supervised",
     "untrained": "Untrained",
 }
-# what a look at a backbone does not take from the recovery that it is made for: it starts from
-# noise, sees no real image and stores none
+# what a look at a backbone does not take from the recovery that it is made for: it has one teacher,
+# starts from noise, sees no real image and stores none
 NOT_OF_LOOKS = {"iterations", "r_bn", "start", "statistics", "storage"}
+NOT_OF_LOOKS |= {"teachers", "pairs", "priors", "prior_temperature"}
 
 
 def as_backbone(draft: Draft, network: Network) -> Network:

@@ -11,6 +11,7 @@ from scdd.data.source import Split
 from scdd.errors import ScddError
 from scdd.jobs.progress import track
 from scdd.params.recover import Recover
+from scdd.recover.committees import teachers_of
 from scdd.recover.engine import Recovered, Units
 from scdd.recover.starts import real_starts
 from scdd.recover.targets import class_statistics
@@ -70,7 +71,10 @@ def block_units(
             params, labels, info.resolution, seed=params.seed, block=block, slot=slot, start=begin
         )
 
-    return Units(range(*slots), len(labels), draw, what)
+    def teachers(slot: int) -> tuple[int, ...]:
+        return teachers_of(params, len(networks), block=block, slot=slot)
+
+    return Units(range(*slots), len(labels), draw, what, teachers)
 
 
 def targets_by_class(

@@ -9,12 +9,13 @@ import contextlib
 import math
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map
 
 from scdd.errors import ScddError
 from scdd.jobs import gpus
@@ -23,6 +24,7 @@ from scdd.jobs.progress import Progress, say
 from scdd.jobs.saved import JobState, Snapshot
 from scdd.networks.schedules import half_cosine
 from scdd.params.recover import Recover
+from scdd.recover.committees import shares
 from scdd.recover.matching import BatchNormLoss, frozen, objective
 from scdd.recover.units import Statistics, Unit, Views
 
@@ -38,12 +40,14 @@ class NotFinite(ScddError):
 @dataclass(frozen=True)
 class Units:
     """The units of a job, by their `keys`: `size` images each. draw: a key to its unit, the same
-    whenever it is called; what: the job's name in its log."""
+    whenever it is called; what: the job's name in its log; teachers: a key to the numbers of the
+    unit's teachers, None: all of them."""
 
     keys: Sequence[int]
     size: int
     draw: Callable[[int], Unit]
     what: str = "recover"
+    teachers: Callable[[int], tuple[int, ...]] | None = None
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,8 @@ class Pass:
     """Units that are recovered together, after `done` iterations.
 
     keys: the units'; images, and Adam's mean and square of their gradients: float32
-    [units, n, 3, R, R]; losses: float32 [units, T, 3], of which the first `done` are known.
+    [units, n, 3, R, R]; losses: float32 [units, T, 3], of which the first `done` are known; more:
+    what else goes on from one iteration to the next, each [units, ...].
     """
 
     keys: list[int]
@@ -70,6 +75,7 @@ class Pass:
     mean: Tensor
     square: Tensor
     losses: Tensor
+    more: dict[str, Tensor] = field(default_factory=dict)
 
     @classmethod
     def begin(cls, units: Sequence[Unit], iterations: int, device: torch.device) -> "Pass":
@@ -80,27 +86,28 @@ class Pass:
 
     @classmethod
     def of(cls, state: Mapping[str, Any], device: torch.device) -> "Pass":
-        own: dict[str, Any] = {
-            name: value.to(device).clone() if isinstance(value, Tensor) else value
-            for name, value in state.items()
-        }
+        """On the device, with tensors of its own."""
+        own = tree_map(lambda x: x.to(device).clone() if isinstance(x, Tensor) else x, state)
         return cls(**own)
 
     def state(self) -> dict[str, Any]:
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        return {each.name: getattr(self, each.name) for each in fields(self)}
 
     def halves(self) -> list["Pass"]:
         """The same work in two passes; the first one has the larger half of the units."""
         cut = (len(self.keys) + 1) // 2
-        return [
-            Pass(
-                **{
-                    name: part if name == "done" else part[half]
-                    for name, part in self.state().items()
-                }
-            )
-            for half in (slice(cut), slice(cut, None))
-        ]
+        return [self._part(half) for half in (slice(cut), slice(cut, None))]
+
+    def _part(self, rows: slice) -> "Pass":
+        return Pass(
+            self.keys[rows],
+            self.done,
+            self.images[rows],
+            self.mean[rows],
+            self.square[rows],
+            self.losses[rows],
+            {name: tensor[rows] for name, tensor in self.more.items()},
+        )
 
     def step(self, gradient: Tensor, params: Recover, valid: tuple[Tensor, Tensor]) -> None:
         """A step of Adam, as torch's, then the clamp; in place, and without memory of its own: if
@@ -142,6 +149,8 @@ class _Job:
         saved: JobState,
     ) -> None:
         self.draw, self.params, self.valid, self.saved = units.draw, params, valid, saved
+        everyone = tuple(range(len(networks)))
+        self.teachers_of = units.teachers or (lambda _: everyone)
         self.compiled, self.frames = compiled, frames
         self.device = valid[0].device
         self.width: int | None = None
@@ -186,16 +195,16 @@ class _Job:
         return Snapshot(state, new)
 
     def fresh_slopes(self) -> list[Callable[..., tuple[Tensor, Tensor]]]:
-        """For each teacher the function that gives losses by unit, [units, 3], and the gradient of
-        their sum with respect to the views. Captures are of one pass: they hold its memory."""
+        """For each teacher the function that gives losses by unit, [units, 3], times a weight, and
+        the gradient of their sum with respect to the views. Captures are of one pass: they hold its
+        memory."""
 
         def slope_of(network: nn.Module, bn: BatchNormLoss) -> Callable[..., tuple[Tensor, Tensor]]:
             def slope(
-                views: Tensor, labels: Tensor, targets: Statistics | None
+                views: Tensor, labels: Tensor, targets: Statistics | None, weight: float
             ) -> tuple[Tensor, Tensor]:
                 leaf = views.detach().requires_grad_()
-                parts = self.objective(network, bn, leaf, labels, self.params, targets)
-                parts = parts / len(self.teachers)
+                parts = weight * self.objective(network, bn, leaf, labels, self.params, targets)
                 # no unit's loss depends on another's images
                 return parts.detach(), torch.autograd.grad(parts[:, 0].sum(), leaf)[0]
 
@@ -203,14 +212,17 @@ class _Job:
 
         return [slope_of(network, bn) for network, bn in self.teachers]
 
-    def gradient(self, now: Pass, views: Views) -> Tensor:
-        """The gradient of each unit's own loss, which is recorded, with respect to its images; the
-        mean over the teachers, one after the other: only one's activations are in memory."""
+    def gradient(self, now: Pass, views: Views, acting: Iterable[tuple[int, float]]) -> Tensor:
+        """The gradient of each unit's own loss, which is recorded, with respect to its images.
+
+        acting: the teachers of whose losses it is the sum, with their weights; one after the other:
+        only one's activations are in memory.
+        """
         leaf = now.images.detach().requires_grad_()
         losses, gradient = now.losses[:, now.done].zero_(), torch.zeros_like(leaf)
-        for number, slope in enumerate(self.slopes):
+        for number, weight in acting:
             seen, targets = views.of(leaf, now.done), views.targets and views.targets[number]
-            parts, of_seen = slope(seen.detach(), views.labels, targets)
+            parts, of_seen = self.slopes[number](seen.detach(), views.labels, targets, weight)
             losses += parts
             gradient += torch.autograd.grad(seen, leaf, of_seen)[0]
         return gradient
@@ -228,7 +240,8 @@ class _Job:
         unit = self.draw(self.todo[0])
         alone = Pass.begin([unit], self.params.iterations, self.device)
         try:
-            self.gradient(alone, Views([unit], self.device))
+            everyone = [(number, 1.0) for number in range(len(self.teachers))]
+            self.gradient(alone, Views([unit], self.device), everyone)
         except torch.OutOfMemoryError as error:
             self.forget(error)
             return 1  # which ends in an error when it is tried
@@ -238,10 +251,12 @@ class _Job:
         return math.ceil(most / math.ceil(most / width))
 
     def next(self) -> Pass:
-        """The pass to work on."""
+        """The pass to work on: the units of a new one have the same teachers."""
         if not self.begun:
-            units = [self.draw(key) for key in self.todo[: self.width]]
-            del self.todo[: self.width]
+            teachers = self.teachers_of(self.todo[0])
+            alike = [key for key in self.todo if self.teachers_of(key) == teachers][: self.width]
+            self.todo = [key for key in self.todo if key not in alike]
+            units = [self.draw(key) for key in alike]
             self.begun.append(Pass.begin(units, self.params.iterations, self.device))
         return self.begun[0]
 
@@ -249,11 +264,12 @@ class _Job:
         """From its current iteration to the last one."""
         params = self.params
         units = [self.draw(key) for key in now.keys]
-        views = Views(units, self.device)
+        views, teachers = Views(units, self.device), self.teachers_of(now.keys[0])
         self.slopes = self.fresh_slopes()
         while now.done < params.iterations:
             self.picture(now)
-            now.step(self.gradient(now, views), params, self.valid)
+            acting = shares(params, teachers, now.done)
+            now.step(self.gradient(now, views, acting), params, self.valid)
             if now.done % CHECK_EVERY == 0 or now.done == params.iterations:
                 _require_finite(units, now)
             progress.advance(views.labels.numel() / params.iterations)
@@ -313,7 +329,7 @@ def recover_units(
     compiled: Compiled = "none",
     saved: JobState | None = None,
 ) -> Recovered:
-    """Recover all units from the teachers `networks`: of a committee's losses the mean is taken.
+    """Recover all units from the teachers `networks`, whose losses are weighted as `params` says.
 
     valid: lower and upper end of the pixels, normalised, [3, 1, 1] on the networks' device; width:
     units a pass, None: one on the CPU, on a GPU what its memory holds; compiled: see
