@@ -34,8 +34,8 @@ from scdd.plan.protocols import check_protocols
 from scdd.probe import probed
 from scdd.recover.blocks import block_units, kept_pixels
 from scdd.recover.engine import recover_units
-from scdd.recover.statistics import of_training_set
 from scdd.recover.starts import as_normalised
+from scdd.recover.statistics import of_training_set
 from scdd.squeeze import backbone as backbones
 from scdd.views.pixels import valid_range
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
-from annotated_types import Ge, Gt, Le
+from annotated_types import Ge, Gt, Le, MinLen
 
 from scdd.params.base import (
     BelowOne,
@@ -119,6 +119,26 @@ class Recover(Section):
     )
     block: Count = param(100, "classes in a batch: part of the method")
     seed: Seed = param(0, "of the start, crops and shifts")
+    teachers: Literal["mean", "turn", "vote"] = param(
+        "mean",
+        "how a committee acts in an iteration, the method's own teacher and then the others: mean "
+        "of all losses; turn: one of them, in turn; vote: all, weighted by softmax(priors / "
+        "prior_temperature)",
+        as_before="mean",
+    )
+    pairs: Literal["none", "drawn", "listed", "best"] = param(
+        "none",
+        "two teachers of the committee for each slot: drawn anew; listed: the pairs in the "
+        "committee's order, one after the other; best: the two of highest priors",
+        as_before="none",
+    )
+    priors: Annotated[tuple[Positive, ...], MinLen(1)] | dict[str, Positive] | None = param(
+        None,
+        "how good each teacher is (CV-DD: a student's top-1 from it alone): a list in the "
+        "committee's order, or by architecture {resnet18: 64}",
+        as_before=None,
+    )
+    prior_temperature: Positive = param(5.0, "of the votes", as_before=5.0)
 
     def __post_init__(self) -> None:
         if self.crop:
@@ -141,6 +161,23 @@ class Recover(Section):
             )
         self._check_statistics()
         require_mean_and_std(self.mean, self.std)
+        self._check_committee()
+
+    def _check_committee(self) -> None:
+        weighed = self.teachers == "vote" or self.pairs == "best"
+        user = "teachers vote" if self.teachers == "vote" else "pairs best"
+        if weighed and self.priors is None:
+            raise ValueError(f"{user} needs priors, and there are none; set priors")
+        if self.priors is not None and not weighed:
+            raise ValueError(
+                "priors are for teachers vote and pairs best, and neither is set; set one of them, "
+                "or leave priors out"
+            )
+        if self.pairs != "none" and self.statistics == "class":
+            raise ValueError(
+                f"pairs {self.pairs} is by slot, and with statistics class a batch has the images "
+                "of several; leave one of them out"
+            )
 
     def _check_statistics(self) -> None:
         if self.pad and self.crop is not None:

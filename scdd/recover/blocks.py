@@ -12,6 +12,7 @@ from scdd.data.source import Split
 from scdd.errors import ScddError
 from scdd.jobs.progress import track
 from scdd.params.recover import Recover
+from scdd.recover.committees import teachers_of
 from scdd.recover.engine import Recovered, Units
 from scdd.recover.starts import real_starts
 from scdd.recover.targets import class_statistics, of_batch
@@ -83,7 +84,10 @@ def block_units(
             convolutions=convolutions,
         )
 
-    return Units(range(*slots, each), len(labels), draw, what)
+    def teachers(slot: int) -> tuple[int, ...]:
+        return teachers_of(params, len(networks), block=block, slot=slot)
+
+    return Units(range(*slots, each), len(labels), draw, what, teachers)
 
 
 def convolutions_of(network: nn.Module) -> int:

@@ -19,6 +19,7 @@ def densification(views: Tensor, classes: int) -> Tensor:
     if views.shape[-1] > SIDE:
         images = F.adaptive_avg_pool2d(images, SIDE)
     rows = images.view(len(views), classes, -1, images[0].numel())
-    values = torch.linalg.eigvalsh(rows @ rows.transpose(-1, -2))
+    # in float64: softmax(l) shows what float32's rounding leaves of eigenvalues of thousands
+    values = torch.linalg.eigvalsh((rows @ rows.transpose(-1, -2)).double()).float()
     flat = (values / TEMPERATURE).softmax(-1).detach()
     return F.kl_div(values.log_softmax(-1), flat, reduction="none").sum((1, 2))

@@ -37,6 +37,9 @@ class Beside(NamedTuple):
     average: Tensor | None = None
 
 
+NOTHING = Beside()
+
+
 def frozen(network: nn.Module, precision: str) -> nn.Module:
     """The network in eval mode, without gradients, channels_last (faster on CPUs too); for bf16 a
     copy of it whose convolutions and linear layers have been cast, which autocast would do again in
@@ -103,8 +106,10 @@ class StatisticsLoss:
             number * self.widest + torch.arange(row.width) for number, row in enumerate(self.rows)
         ]
         self.places = torch.cat(filled).to(device)
-        first = [float(place == self.keys[0][0]) for place, _ in self.keys]
-        self.weights = 1 + (params.first_bn_multiplier - 1) * torch.tensor(first, device=device)
+        self.weights = torch.ones(len(self.rows), device=device)
+        for number, (place, _) in enumerate(self.keys):
+            if place == self.keys[0][0]:
+                self.weights[number] = params.first_bn_multiplier
         # of a row the place of its convolution among all; the last one is that of all others
         of_convolutions = [name for name, part in layers if isinstance(part, nn.Conv2d)]
         self.convolutions = len(of_convolutions)
@@ -115,10 +120,10 @@ class StatisticsLoss:
         self.order = torch.tensor(order, device=device)
         widths = torch.tensor([row.width for row in self.rows], device=device)
         self.of_columns = torch.arange(len(self.rows), device=device).repeat_interleave(widths)
-        self.beside = Beside()
+        self.beside = NOTHING
         self.averages: Statistics | None = None
 
-    def begin(self, units: int, beside: Beside = Beside()) -> None:
+    def begin(self, units: int, beside: Beside = NOTHING) -> None:
         """Before a forward pass of so many units; a pass that failed is forgotten, with its graph.
 
         beside: `targets` are matched in place of the dataset's statistics, or in part.
@@ -226,7 +231,7 @@ def objective(
     views: Tensor,
     labels: Tensor,
     params: Recover,
-    beside: Beside = Beside(),
+    beside: Beside = NOTHING,
 ) -> Tensor:
     """Loss, cross-entropy and statistics' distance before r_bn by unit, float32 [units, 3].
 

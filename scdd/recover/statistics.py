@@ -40,7 +40,10 @@ def of_training_set(
 ) -> Real:
     """The statistics of all training images. info: with the mean and std of the recovery. Raises
     ScddError if a class has no images to match."""
-    train, order = train.to(device), torch.randperm(len(train), generator=rng.generator("statistics"))
+    train, order = (
+        train.to(device),
+        torch.randperm(len(train), generator=rng.generator("statistics")),
+    )
     if params.by_class:
         present = set(train.labels.tolist())
         for label, name in enumerate(info.classes):
@@ -63,9 +66,7 @@ def of_training_set(
     )
 
 
-def work(
-    args: argparse.Namespace, config: Frozen, device: torch.device, saved: JobState
-) -> None:
+def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: JobState) -> None:
     dataset, params = open_dataset(args.data, args.root), Statistics.of(config.params)
     network, _ = load_teacher(args.teacher, config, dataset.info.classes, args.data)
     info = as_normalised(dataset.info, params)

@@ -52,7 +52,9 @@ def tile_statistics(x: Tensor, units: int, patch: int) -> Pair:
     rows = x.permute(0, 2, 3, 1)  # of a channels_last x a view, in which a tile's rows are whole
     rows = rows.reshape(*rows.shape[:2], rows.shape[2] // patch, -1).float()
     variance, mean = torch.var_mean(rows, dim=3, correction=0)
-    mean, variance = (t.unflatten(0, (units, -1)).unflatten(2, (-1, patch)) for t in (mean, variance))
+    mean, variance = (
+        t.unflatten(0, (units, -1)).unflatten(2, (-1, patch)) for t in (mean, variance)
+    )
     spread, whole = torch.var_mean(mean, dim=(1, 3), correction=0)
     return whole.flatten(1), (variance.mean((1, 3)) + spread).flatten(1)
 
@@ -96,9 +98,7 @@ class _Seen(torch.autograd.Function):
     gradient of all with respect to x is two element-wise kernels."""
 
     @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, units: int, channels: bool, patch: int
-    ) -> tuple[Tensor, ...]:
+    def forward(ctx: Any, x: Tensor, units: int, channels: bool, patch: int) -> tuple[Tensor, ...]:
         ctx.set_materialize_grads(False)
         pairs = [statistics(x, units)] if channels else []
         pairs += [tile_statistics(x, units, patch)] if patch else []

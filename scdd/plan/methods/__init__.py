@@ -21,6 +21,8 @@ METHODS: dict[str, Kind] = {
     "scdd-dino": Recovery("SC-DD, DINO", squeeze="dino"),
     "sre2l": Recovery("SRe2L", squeeze="supervised", preset="sre2l"),
     "cda": Recovery("CDA", squeeze="supervised", preset="cda"),
+    "gvbsm": Recovery("G-VBSM", squeeze="supervised", preset="gvbsm"),
+    "edc": Recovery("EDC", squeeze="supervised", preset="edc"),
     "untrained": Recovery("Untrained", squeeze="untrained"),
     "dc": Learned("DC", method="dc", engine="dc"),
     "dsa": Learned("DSA", method="dsa", engine="dc"),

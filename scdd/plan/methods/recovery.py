@@ -1,7 +1,7 @@
 """Methods that recover images from a squeezed backbone and its probe: SC-DD, SRe2L, CDA."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from scdd.artifacts.run import RESULTS
@@ -10,7 +10,7 @@ from scdd.errors import ScddError, nearest
 from scdd.params.experiment import Method
 from scdd.params.recover import Recover
 from scdd.params.squeeze import SQUEEZES
-from scdd.plan.backbones import informativeness, probed, recover_params
+from scdd.plan.backbones import gathered, informativeness, probed, recover_params
 from scdd.plan.draft import Draft
 from scdd.plan.evaluation import Column, Report
 from scdd.plan.methods.base import EVALUATED, Distilled, title_of
@@ -59,6 +59,8 @@ class Recovery(Distilled):
             draft.note(f"{title}: recovered from the teachers of {names}.")
         _require_images(draft, method, recover, ipc)
         parents = {"teacher": teacher, **_committee(draft, method)}
+        recover = _with_teachers(draft, method, recover, parents)
+        parents |= gathered(draft, parents, recover)
         if recover.r_bn == "auto":
             parents["informativeness"] = informativeness(draft, teacher, recover)
         return draft.plan.add_section("recover", teacher.label, recover, parents)
@@ -104,6 +106,37 @@ def _committee(draft: Draft, method: Method) -> Mapping[str, Node]:
         f"teacher_{number}": draft.probes[name]
         for number, name in enumerate(method.committee, start=2)
     }
+
+
+def _with_teachers(
+    draft: Draft, method: Method, recover: Recover, teachers: Mapping[str, Node]
+) -> Recover:
+    """The recovery with a prior for each of its teachers. Raises ScddError where a prior is
+    missing, and where what it has for several teachers meets one."""
+    alone = len(teachers) == 1
+    for key, default in (("teachers", "mean"), ("pairs", "none")):
+        if alone and (value := getattr(recover, key)) != default:
+            raise ScddError(
+                f"recover.{key}: {value} is for several teachers, and method {method.name!r} has "
+                f"one. Name others in methods.{method.name}.committee."
+            )
+    if recover.priors is None:
+        return recover
+    if isinstance(recover.priors, tuple):
+        if len(recover.priors) != len(teachers):
+            raise ScddError(
+                f"recover.priors: {len(recover.priors)}, but method {method.name!r} has "
+                f"{len(teachers)} teachers. Give one for each: its own, then the committee's."
+            )
+        return recover
+    archs = [draft.plan.parent(probe, "backbone").params["arch"] for probe in teachers.values()]
+    for arch in archs:
+        if arch not in recover.priors:
+            raise ScddError(
+                f"recover.priors: there is none for {arch}, a teacher of method {method.name!r}. "
+                f"Set recover.priors.{arch}."
+            )
+    return replace(recover, priors=tuple(recover.priors[arch] for arch in archs))
 
 
 def _verify(draft: Draft, report: Report, column: Column, images: Node, verifier: str) -> None:
