@@ -10,7 +10,7 @@ import math
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import astuple, dataclass, field, fields
 from typing import Any
 
 import torch
@@ -23,10 +23,11 @@ from scdd.jobs.capture import Compiled, captured
 from scdd.jobs.progress import Progress, say
 from scdd.jobs.saved import JobState, Snapshot
 from scdd.networks.schedules import half_cosine
-from scdd.params.recover import Recover
+from scdd.params.recover import Recover, Residual, Segment
 from scdd.recover.committees import shares
 from scdd.recover.matching import BatchNormLoss, frozen, objective
 from scdd.recover.units import Statistics, Unit, Views
+from scdd.views.geometry import resized
 
 CHECK_EVERY = 100  # iterations between looks at the losses
 EPSILON = 1e-8  # Adam's
@@ -65,8 +66,8 @@ class Pass:
     """Units that are recovered together, after `done` iterations.
 
     keys: the units'; images, and Adam's mean and square of their gradients: float32
-    [units, n, 3, R, R]; losses: float32 [units, T, 3], of which the first `done` are known; more:
-    what else goes on from one iteration to the next, each [units, ...].
+    [units, n, 3, S, S], as large as in `segment`; losses: float32 [units, T, 3], of which the first
+    `done` are known; more: what else goes on from one iteration to the next, each [units, ...].
     """
 
     keys: list[int]
@@ -75,23 +76,27 @@ class Pass:
     mean: Tensor
     square: Tensor
     losses: Tensor
+    segment: Segment
     more: dict[str, Tensor] = field(default_factory=dict)
 
     @classmethod
-    def begin(cls, units: Sequence[Unit], iterations: int, device: torch.device) -> "Pass":
-        images = torch.stack([unit.start for unit in units]).to(device)
-        losses = torch.zeros(len(units), iterations, 3, device=device)
-        keys = [unit.key for unit in units]
-        return cls(keys, 0, images, torch.zeros_like(images), torch.zeros_like(images), losses)
+    def begin(cls, units: Sequence[Unit], params: Recover, device: torch.device) -> "Pass":
+        start = torch.stack([unit.start for unit in units]).to(device)
+        segment = params.segments(start.shape[-1])[0]
+        images = resized(start, segment.size)
+        losses = torch.zeros(len(units), params.iterations, 3, device=device)
+        moments = torch.zeros_like(images), torch.zeros_like(images)
+        return cls([unit.key for unit in units], 0, images, *moments, losses, segment)
 
     @classmethod
     def of(cls, state: Mapping[str, Any], device: torch.device) -> "Pass":
         """On the device, with tensors of its own."""
         own = tree_map(lambda x: x.to(device).clone() if isinstance(x, Tensor) else x, state)
-        return cls(**own)
+        return cls(**{**own, "segment": Segment(*own["segment"])})
 
     def state(self) -> dict[str, Any]:
-        return {each.name: getattr(self, each.name) for each in fields(self)}
+        state = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {**state, "segment": astuple(self.segment)}
 
     def halves(self) -> list["Pass"]:
         """The same work in two passes; the first one has the larger half of the units."""
@@ -106,20 +111,32 @@ class Pass:
             self.mean[rows],
             self.square[rows],
             self.losses[rows],
+            self.segment,
             {name: tensor[rows] for name, tensor in self.more.items()},
         )
 
     def step(self, gradient: Tensor, params: Recover, valid: tuple[Tensor, Tensor]) -> None:
-        """A step of Adam, as torch's, then the clamp; in place, and without memory of its own: if
-        memory runs out, no half step must remain."""
+        """A step of the segment's Adam, as torch's, then the clamp; in place, and without memory of
+        its own: if memory runs out, no half step must remain."""
         first, second = params.betas
         self.mean.lerp_(gradient, 1 - first)
         self.square.mul_(second).addcmul_(gradient, gradient, value=1 - second)
         self.done += 1
-        root = math.sqrt(1 - second**self.done)
+        steps = self.done - self.segment.first
+        root = math.sqrt(1 - second**steps)
         torch.sqrt(self.square, out=gradient).div_(root).add_(EPSILON)
-        rate = params.lr * half_cosine(self.done - 1, params.iterations) / (1 - first**self.done)
+        rate = params.lr * half_cosine(self.done - 1, params.iterations) / (1 - first**steps)
         self.images.addcdiv_(self.mean, gradient, value=-rate).clamp_(*valid)
+
+    def enter(self, segment: Segment, starts: Sequence[Tensor], residual: Residual | None) -> None:
+        """Begin a later segment: images of its size, into which the starts [n, 3, R, R] are mixed,
+        and a new Adam. If memory runs out, all is as before."""
+        images = resized(self.images, segment.size)
+        if residual is not None:
+            start = resized(torch.stack(list(starts)).to(images), segment.size)
+            images = residual.alpha * images + (1 - residual.alpha) * start
+        moments = torch.zeros_like(images), torch.zeros_like(images)
+        self.images, self.segment, (self.mean, self.square) = images, segment, moments
 
 
 @dataclass(frozen=True)
@@ -238,8 +255,12 @@ class _Job:
         before = torch.cuda.memory_allocated(self.device)
         torch.cuda.reset_peak_memory_stats(self.device)
         unit = self.draw(self.todo[0])
-        alone = Pass.begin([unit], self.params.iterations, self.device)
+        segments = self.params.segments(unit.start.shape[-1])
+        largest = max(segments, key=lambda segment: segment.size)
+        alone = Pass.begin([unit], self.params, self.device)
+        alone.done = largest.first
         try:
+            alone.enter(largest, [unit.start], None)
             everyone = [(number, 1.0) for number in range(len(self.teachers))]
             self.gradient(alone, Views([unit], self.device), everyone)
         except torch.OutOfMemoryError as error:
@@ -257,7 +278,7 @@ class _Job:
             alike = [key for key in self.todo if self.teachers_of(key) == teachers][: self.width]
             self.todo = [key for key in self.todo if key not in alike]
             units = [self.draw(key) for key in alike]
-            self.begun.append(Pass.begin(units, self.params.iterations, self.device))
+            self.begun.append(Pass.begin(units, self.params, self.device))
         return self.begun[0]
 
     def run(self, now: Pass, progress: Progress) -> None:
@@ -267,6 +288,7 @@ class _Job:
         views, teachers = Views(units, self.device), self.teachers_of(now.keys[0])
         self.slopes = self.fresh_slopes()
         while now.done < params.iterations:
+            self.enter(now, units)
             self.picture(now)
             acting = shares(params, teachers, now.done)
             now.step(self.gradient(now, views, acting), params, self.valid)
@@ -276,15 +298,27 @@ class _Job:
             if now.done < params.iterations:
                 self.saved.offer(self.done(), self.snapshot)
 
+    def enter(self, now: Pass, units: Sequence[Unit]) -> None:
+        """Begin the next segment, if the pass is at its first iteration."""
+        if now.done < now.segment.end:
+            return
+        starts = [unit.start for unit in units]
+        segments = self.params.segments(starts[0].shape[-1])
+        following = next(segment for segment in segments if segment.first == now.done)
+        if following.size != now.segment.size:
+            self.slopes = self.fresh_slopes()  # captures of another size are not needed any more
+        now.enter(following, starts, self.params.residual)
+
     def picture(self, now: Pass) -> None:
         """Keep the frames of the pass, if there are some after this iteration."""
         if now.done not in self.frames.after:
             return
         place = self.frames.after.index(now.done)
+        size = self.params.sizes[-1] if self.params.sizes else now.images.shape[-1]
         for row, key in enumerate(now.keys):
             if key in self.shots:
                 images = now.images[row, : self.frames.images].to("cpu", copy=True)
-                self.shots[key][place:] = [images]
+                self.shots[key][place:] = [resized(images, size)]
 
     def finish(self, now: Pass) -> None:
         self.picture(now)

@@ -43,9 +43,9 @@ class Unit:
 
     key: its own in a job, the slot or the class; name: for messages; labels: int64 [n]; start:
     float32 [n, 3, R, R]; shifts: int64 [T, 2], down and right; flips: bool [T, m]; boxes: int64
-    [T, m, 4] crops, None without; m is 1, or n where each image has its own; targets: what the
-    statistics are matched with, by teacher, each float32 [channels of all layers]; None: the
-    teachers' running ones.
+    [T, m, 4] crops of images as large as in their segment, None without; m is 1, or n where each
+    image has its own; targets: what the statistics are matched with, by teacher, each float32
+    [channels of all layers]; None: the teachers' running ones.
     """
 
     key: int
@@ -113,7 +113,11 @@ def _draw(
         low = torch.tensor([least_share(params, step) for step in range(steps)])
         low = low.repeat_interleave(own)[:, None]
         chances[:, :TRIES] = low + (params.crop[1] - low) * chances[:, :TRIES]
-        boxes = fit_boxes(chances, resolution, resolution).view(steps, own, 4)
+        fitted = [
+            fit_boxes(chances[part.first * own : part.end * own], part.size, part.size)
+            for part in params.segments(resolution)
+        ]
+        boxes = torch.cat(fitted).view(steps, own, 4)
     return noise if start is None else start, shifts, flips, boxes
 
 
@@ -138,7 +142,8 @@ class Views:
         self.boxes = torch.stack(boxes, dim=1).to(device) if boxes else None
 
     def of(self, images: Tensor, step: int) -> Tensor:
-        """images: float32 [units, n, 3, R, R] on the device; differentiable."""
+        """images: float32 [units, n, 3, S, S] on the device, S the size of the step's segment;
+        differentiable."""
         flips = None if self.flips is None else self.flips[step]
         if self.boxes is not None:
             boxes = self.boxes[step].flatten(0, 1)
