@@ -261,7 +261,7 @@ def _recover(point: Point, precision: Precision, device: torch.device) -> Callab
     network = frozen(in_eval_mode(_network(point), device), precision)
     seen, valid = Views([unit], device), valid_range(_info(point), device)
     bn = StatisticsLoss(network, params)
-    begun = Pass.begin([unit], params.iterations, device)
+    begun = Pass.begin([unit], params, device)
 
     def step() -> None:
         begun.done = 0

@@ -1,6 +1,7 @@
 """Recovering images from a teacher."""
 
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Le, MinLen
@@ -22,6 +23,26 @@ from scdd.params.base import (
 )
 from scdd.params.statistics import Convolutions, Statistics
 from scdd.params.views import require_range
+
+
+@dataclass(frozen=True)
+class Residual(Section):
+    """The start, mixed into the images again wherever a segment ends (FADRM, section 3)."""
+
+    alpha: Share = param(0.5, "share of the recovered image; the rest is the start")
+    every: Count | None = param(
+        None, "iterations of a segment; null: as recover.budgets says, which it needs then"
+    )
+
+
+@dataclass(frozen=True)
+class Segment:
+    """The iterations first <= t < end of a recovery, in which images have `size` pixels a side and
+    Adam is its own."""
+
+    first: int
+    end: int
+    size: int
 
 
 @dataclass(frozen=True)
@@ -58,7 +79,7 @@ class Recover(Section):
         1.0, "share of the iterations after which a curriculum has reached crop[0]"
     )
     shift_both_ways: bool = param(False, "shifts from -shift; false: from 0")
-    start: Literal["noise", "real"] = param(
+    start: Literal["noise", "real", "patches", "median"] = param(
         "noise",
         "real: the training images that the method random has in the same slots for an equal seed",
     )
@@ -114,8 +135,10 @@ class Recover(Section):
     )
     mean: Mean | None = param(None, "that images are normalised by, in [0, 1]; null: the dataset's")
     std: Std | None = param(None, "the same")
-    storage: Literal["lossless", "jpeg"] = param(
-        "lossless", "jpeg: pixels are truncated and go through JPEG of quality 75"
+    storage: Literal["lossless", "truncated", "jpeg"] = param(
+        "lossless",
+        "how pixels become bytes: rounded; truncated; jpeg: truncated and through JPEG of quality "
+        "75",
     )
     block: Count = param(100, "classes in a batch: part of the method")
     seed: Seed = param(0, "of the start, crops and shifts")
@@ -139,6 +162,20 @@ class Recover(Section):
         as_before=None,
     )
     prior_temperature: Positive = param(5.0, "of the votes", as_before=5.0)
+    sizes: Annotated[tuple[Count, ...], MinLen(1)] | None = param(
+        None,
+        "pixels a side in each segment, the last the resolution; each segment has an Adam of its "
+        "own; null: all at the resolution",
+        as_before=None,
+    )
+    budgets: Annotated[tuple[Count, ...], MinLen(1)] | None = param(
+        None, "iterations of each segment", as_before=None
+    )
+    residual: Residual | None = param(
+        None,
+        "{every, alpha}: after each segment but the last x = alpha x + (1 - alpha) start",
+        as_before=None,
+    )
 
     def __post_init__(self) -> None:
         if self.crop:
@@ -162,6 +199,7 @@ class Recover(Section):
         self._check_statistics()
         require_mean_and_std(self.mean, self.std)
         self._check_committee()
+        self._check_segments()
 
     def _check_committee(self) -> None:
         weighed = self.teachers == "vote" or self.pairs == "best"
@@ -195,6 +233,11 @@ class Recover(Section):
                     )
         if self.patch != 4 and self.convolutions != "patches":
             raise ValueError(f"patch {self.patch} is that of tiles; set convolutions to patches")
+        if self.convolutions == "patches" and len(set(self.sizes or ())) > 1:
+            raise ValueError(
+                f"sizes {list(self.sizes or ())}: images of another size have other tiles; set "
+                "convolutions to channels, or leave sizes out"
+            )
         if self.drop and self.convolutions == "none":
             raise ValueError(
                 f"drop {self.drop} is of convolutions; set convolutions to channels or patches"
@@ -219,6 +262,53 @@ class Recover(Section):
             return None
         patch = self.patch if self.convolutions == "patches" else None
         return Statistics(self.convolutions, patch, self.class_share > 0, self.mean, self.std)
+
+    def _check_segments(self) -> None:
+        if (self.sizes is None) != (self.budgets is None):
+            raise ValueError("sizes and budgets belong together; set both or neither")
+        if self.sizes is not None and self.budgets is not None:
+            sizes, budgets = list(self.sizes), list(self.budgets)
+            if len(sizes) != len(budgets):
+                raise ValueError(
+                    f"sizes {sizes} and budgets {budgets} are of unequal length; give one of each "
+                    "for a segment"
+                )
+            if sum(budgets) != self.iterations:
+                raise ValueError(
+                    f"budgets {budgets} are {sum(budgets)} iterations together, and iterations is "
+                    f"{self.iterations}; make them equal"
+                )
+        if self.residual is not None:
+            self._check_residual(self.residual)
+
+    def _check_residual(self, residual: Residual) -> None:
+        if self.start == "noise":
+            raise ValueError(
+                "residual mixes the start into the images again, and start is noise; set start to "
+                "patches, median or real, or leave residual out"
+            )
+        if (self.budgets is None) == (residual.every is None):
+            raise ValueError(
+                "residual needs the segments' lengths once; set either residual.every, or sizes "
+                "and budgets"
+            )
+        if len(self.segments(1)) == 1:
+            raise ValueError(
+                f"residual acts between segments, and {self.iterations} iterations are a single "
+                "one; set residual.every to fewer, or residual to null"
+            )
+
+    def segments(self, resolution: int) -> tuple[Segment, ...]:
+        """The recovery's segments, in order, of images that end with `resolution` pixels a side;
+        without sizes, budgets and residual a single one."""
+        sizes, budgets = self.sizes, self.budgets
+        if sizes is not None and budgets is not None:
+            ends = tuple(accumulate(budgets))
+        else:
+            every = (self.residual and self.residual.every) or self.iterations
+            ends = (*range(every, self.iterations, every), self.iterations)
+            sizes = (resolution,) * len(ends)
+        return tuple(map(Segment, (0, *ends), ends, sizes))
 
     @property
     def reads_images(self) -> bool:

@@ -33,6 +33,7 @@ NOT_OF_LOOKS = {"iterations", "r_bn", "start", "statistics", "storage"}
 NOT_OF_LOOKS |= {"teachers", "pairs", "priors", "prior_temperature"}
 NOT_OF_LOOKS |= {"convolutions", "patch", "drop", "momentum", "class_share", "class_patches"}
 NOT_OF_LOOKS |= {"flatness", "densification", "slots"}
+NOT_OF_LOOKS |= {"sizes", "budgets", "residual"}
 
 
 def as_backbone(draft: Draft, network: Network) -> Network:
@@ -122,6 +123,11 @@ def recover_params(draft: Draft, preset: str, own: Mapping[str, Any]) -> Recover
         raise ScddError(
             f"recover.block: {recover.block}, but there are {draft.class_count} classes. "
             f"Set it to {draft.class_count} or less."
+        )
+    if recover.sizes is not None and recover.sizes[-1] != draft.resolution:
+        raise ScddError(
+            f"recover.sizes: the last one is {recover.sizes[-1]}, and images have "
+            f"{draft.resolution} pixels a side. Make it {draft.resolution}."
         )
     return recover
 

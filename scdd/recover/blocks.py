@@ -68,7 +68,7 @@ def block_units(
         return Units(range(*classes), slots[1] - slots[0], draw_class, what)
     each = slots_together(slots, params.slots)
     labels = torch.tensor(range(*classes)).repeat_interleave(each)
-    targets = [of_batch(own, labels, params) for own in real] if params.class_share else None
+    of_classes = [of_batch(own, labels, params) for own in real] if params.class_share else None
     convolutions = len(networks), max(map(convolutions_of, networks))
 
     def draw(slot: int) -> Unit:
@@ -80,7 +80,7 @@ def block_units(
             block=block,
             slot=slot,
             start=start(classes, (slot, slot + each)),
-            targets=targets,
+            targets=of_classes,
             convolutions=convolutions,
         )
 

@@ -35,8 +35,8 @@ def shares(params: Recover, teachers: tuple[int, ...], iteration: int) -> list[t
     if params.teachers == "turn":
         return [(teachers[iteration % len(teachers)], 1.0)]
     if params.teachers == "vote":
-        priors = _priors(params)
-        votes = [math.exp(priors[number] / params.prior_temperature) for number in teachers]
+        own = [_priors(params)[number] for number in teachers]
+        votes = [math.exp((prior - max(own)) / params.prior_temperature) for prior in own]
     else:
         votes = [1.0] * len(teachers)
     return [(number, vote / sum(votes)) for number, vote in zip(teachers, votes, strict=True)]

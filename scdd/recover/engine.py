@@ -10,7 +10,7 @@ import math
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import astuple, dataclass, field, fields
 from typing import Any
 
 import torch
@@ -24,11 +24,12 @@ from scdd.jobs.capture import Compiled, captured
 from scdd.jobs.progress import Progress, say
 from scdd.jobs.saved import JobState, Snapshot
 from scdd.networks.schedules import half_cosine
-from scdd.params.recover import Recover
+from scdd.params.recover import Recover, Residual, Segment
 from scdd.recover.committees import shares
 from scdd.recover.densification import densification
 from scdd.recover.matching import Beside, StatisticsLoss, frozen, objective
 from scdd.recover.units import Statistics, Unit, Views
+from scdd.views.geometry import resized
 
 CHECK_EVERY = 100  # iterations between looks at the losses
 EPSILON = 1e-8  # Adam's
@@ -78,8 +79,8 @@ class Pass:
     """Units that are recovered together, after `done` iterations.
 
     keys: the units'; images, and Adam's mean and square of their gradients: float32
-    [units, n, 3, R, R]; losses: float32 [units, T, 3], of which the first `done` are known; more:
-    what else goes on from one iteration to the next, each [units, ...].
+    [units, n, 3, S, S], as large as in `segment`; losses: float32 [units, T, 3], of which the first
+    `done` are known; more: what else goes on from one iteration to the next, each [units, ...].
     """
 
     keys: list[int]
@@ -88,23 +89,27 @@ class Pass:
     mean: Tensor
     square: Tensor
     losses: Tensor
+    segment: Segment
     more: dict[str, Tensor] = field(default_factory=dict)
 
     @classmethod
-    def begin(cls, units: Sequence[Unit], iterations: int, device: torch.device) -> "Pass":
-        images = torch.stack([unit.start for unit in units]).to(device)
-        losses = torch.zeros(len(units), iterations, 3, device=device)
-        keys = [unit.key for unit in units]
-        return cls(keys, 0, images, torch.zeros_like(images), torch.zeros_like(images), losses)
+    def begin(cls, units: Sequence[Unit], params: Recover, device: torch.device) -> "Pass":
+        start = torch.stack([unit.start for unit in units]).to(device)
+        segment = params.segments(start.shape[-1])[0]
+        images = resized(start, segment.size)
+        losses = torch.zeros(len(units), params.iterations, 3, device=device)
+        moments = torch.zeros_like(images), torch.zeros_like(images)
+        return cls([unit.key for unit in units], 0, images, *moments, losses, segment)
 
     @classmethod
     def of(cls, state: Mapping[str, Any], device: torch.device) -> "Pass":
         """On the device, with tensors of its own."""
         own = tree_map(lambda x: x.to(device).clone() if isinstance(x, Tensor) else x, state)
-        return cls(**own)
+        return cls(**{**own, "segment": Segment(*own["segment"])})
 
     def state(self) -> dict[str, Any]:
-        return {each.name: getattr(self, each.name) for each in fields(self)}
+        state = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {**state, "segment": astuple(self.segment)}
 
     def halves(self) -> list["Pass"]:
         """The same work in two passes; the first one has the larger half of the units."""
@@ -119,6 +124,7 @@ class Pass:
             self.mean[rows],
             self.square[rows],
             self.losses[rows],
+            self.segment,
             {name: tensor[rows] for name, tensor in self.more.items()},
         )
 
@@ -130,16 +136,29 @@ class Pass:
             self.more[AVERAGE_IMAGE].lerp_(self.images, 1 - AVERAGE)
 
     def step(self, gradient: Tensor, params: Recover, valid: tuple[Tensor, Tensor]) -> None:
-        """A step of Adam, as torch's, then the clamp; in place, and without memory of its own: if
-        memory runs out, no half step must remain."""
+        """A step of the segment's Adam, as torch's, then the clamp; in place, and without memory of
+        its own: if memory runs out, no half step must remain."""
         first, second = params.betas
         self.mean.lerp_(gradient, 1 - first)
         self.square.mul_(second).addcmul_(gradient, gradient, value=1 - second)
         self.done += 1
-        root = math.sqrt(1 - second**self.done)
+        steps = self.done - self.segment.first
+        root = math.sqrt(1 - second**steps)
         torch.sqrt(self.square, out=gradient).div_(root).add_(EPSILON)
-        rate = params.lr * half_cosine(self.done - 1, params.iterations) / (1 - first**self.done)
+        rate = params.lr * half_cosine(self.done - 1, params.iterations) / (1 - first**steps)
         self.images.addcdiv_(self.mean, gradient, value=-rate).clamp_(*valid)
+
+    def enter(self, segment: Segment, starts: Sequence[Tensor], residual: Residual | None) -> None:
+        """Begin a later segment: images of its size, into which the starts [n, 3, R, R] are mixed,
+        a new Adam and a new average of the images. If memory runs out, all is as before."""
+        images = resized(self.images, segment.size)
+        if residual is not None:
+            start = resized(torch.stack(list(starts)).to(images), segment.size)
+            images = residual.alpha * images + (1 - residual.alpha) * start
+        moments = torch.zeros_like(images), torch.zeros_like(images)
+        if AVERAGE_IMAGE in self.more:
+            self.more = {**self.more, AVERAGE_IMAGE: images.clone()}
+        self.images, self.segment, (self.mean, self.square) = images, segment, moments
 
 
 @dataclass(frozen=True)
@@ -187,7 +206,7 @@ class _Job:
         self.in_parts = set(self.finished)
         known = {key for begun in self.begun for key in begun.keys} | self.in_parts
         self.todo = [key for key in units.keys if key not in known]
-        own = real or [None] * len(networks)
+        own: Sequence[Real | None] = real or [None] * len(networks)
         self.teachers = [
             (network, StatisticsLoss(network, params, of_network))
             for network, of_network in zip(networks, own, strict=True)
@@ -220,7 +239,7 @@ class _Job:
 
     def begin(self, units: Sequence[Unit]) -> Pass:
         """A pass with what goes on from one iteration to the next."""
-        now = Pass.begin(units, self.params.iterations, self.device)
+        now = Pass.begin(units, self.params, self.device)
         for number, (_, matched) in enumerate(self.teachers):
             if (averages := matched.start(len(units))) is not None:
                 now.more |= dict(zip(_averages(number), averages, strict=True))
@@ -261,7 +280,7 @@ class _Job:
         for number, weight in acting:
             names, seen = _averages(number), views.of(leaf, step)
             beside = Beside(
-                targets=views.targets and views.targets[number],
+                targets=None if views.targets is None else views.targets[number],
                 kept=views.kept(step, number),
                 averages=(now.more[names[0]], now.more[names[1]]) if names[0] in now.more else None,
                 average=None if average is None else views.of(average, step),
@@ -292,8 +311,12 @@ class _Job:
         before = torch.cuda.memory_allocated(self.device)
         torch.cuda.reset_peak_memory_stats(self.device)
         unit = self.draw(self.todo[0])
+        segments = self.params.segments(unit.start.shape[-1])
+        largest = max(segments, key=lambda segment: segment.size)
         alone = self.begin([unit])
+        alone.done = largest.first
         try:
+            alone.enter(largest, [unit.start], None)
             everyone = [(number, 1.0) for number in range(len(self.teachers))]
             self.gradient(alone, Views([unit], self.device), everyone)
         except torch.OutOfMemoryError as error:
@@ -321,6 +344,7 @@ class _Job:
         views, teachers = Views(units, self.device), self.teachers_of(now.keys[0])
         self.slopes = self.fresh_slopes()
         while now.done < params.iterations:
+            self.enter(now, units)
             self.picture(now)
             acting = shares(params, teachers, now.done)
             gradient, more = self.gradient(now, views, acting)
@@ -332,15 +356,27 @@ class _Job:
             if now.done < params.iterations:
                 self.saved.offer(self.done(), self.snapshot)
 
+    def enter(self, now: Pass, units: Sequence[Unit]) -> None:
+        """Begin the next segment, if the pass is at its first iteration."""
+        if now.done < now.segment.end:
+            return
+        starts = [unit.start for unit in units]
+        segments = self.params.segments(starts[0].shape[-1])
+        following = next(segment for segment in segments if segment.first == now.done)
+        if following.size != now.segment.size:
+            self.slopes = self.fresh_slopes()  # captures of another size are not needed any more
+        now.enter(following, starts, self.params.residual)
+
     def picture(self, now: Pass) -> None:
         """Keep the frames of the pass, if there are some after this iteration."""
         if now.done not in self.frames.after:
             return
         place = self.frames.after.index(now.done)
+        size = self.params.sizes[-1] if self.params.sizes else now.images.shape[-1]
         for row, key in enumerate(now.keys):
             if key in self.shots:
                 images = now.images[row, : self.frames.images].to("cpu", copy=True)
-                self.shots[key][place:] = [images]
+                self.shots[key][place:] = [resized(images, size)]
 
     def finish(self, now: Pass) -> None:
         self.picture(now)

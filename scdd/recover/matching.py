@@ -57,13 +57,13 @@ def frozen(network: nn.Module, precision: str) -> nn.Module:
 def rows_of(network: nn.Module) -> tuple[Row, ...]:
     """The statistics that a network brings itself: those of its BatchNorm2d layers' inputs. Raises
     ScddError if it has no such layer."""
-    layers = layers_of(network, convolutions=False)
+    layers = [(name, p) for name, p in network.named_modules() if isinstance(p, nn.BatchNorm2d)]
     if not layers or any(part.running_var is None for _, part in layers):
         raise ScddError(
             "the teacher has no BatchNorm2d layers with running statistics, which recovery "
             "matches. Choose another architecture."
         )
-    return tuple(Row(name, "bn", part.num_features) for name, part in layers)
+    return tuple(Row(name, "bn", len(running_statistics(part)[0])) for name, part in layers)
 
 
 class StatisticsLoss:

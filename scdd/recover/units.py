@@ -44,10 +44,10 @@ class Unit:
 
     key: its own in a job, the slot or the class; name: for messages; labels: int64 [n]; start:
     float32 [n, 3, R, R]; shifts: int64 [T, 2], down and right; flips: bool [T, m]; boxes: int64
-    [T, m, 4] crops, None without; m is 1, or n where each image has its own; targets: what the
-    statistics are matched with, by teacher, each float32 [columns of all layers]; None: those of
-    the dataset alone; drops: bool [T, teachers, convolutions], which of them are left out, None
-    without.
+    [T, m, 4] crops of images as large as in their segment, None without; m is 1, or n where each
+    image has its own; targets: what the statistics are matched with, by teacher, each float32
+    [columns of all layers]; None: those of the dataset alone; drops: bool [T, teachers,
+    convolutions], which of them are left out, None without.
     """
 
     key: int
@@ -123,9 +123,17 @@ def _draw(
         low = torch.tensor([least_share(params, step) for step in range(steps)])
         low = low.repeat_interleave(own)[:, None]
         chances[:, :TRIES] = low + (params.crop[1] - low) * chances[:, :TRIES]
-        boxes = fit_boxes(chances, resolution, resolution).view(steps, own, 4)
+        fitted = [
+            fit_boxes(chances[part.first * own : part.end * own], part.size, part.size)
+            for part in params.segments(resolution)
+        ]
+        boxes = torch.cat(fitted).view(steps, own, 4)
     elif params.pad:
-        boxes = padded_crop_boxes(steps * own, resolution, params.pad, draw).view(steps, own, 4)
+        padded = [
+            padded_crop_boxes((part.end - part.first) * own, part.size, params.pad, draw)
+            for part in params.segments(resolution)
+        ]
+        boxes = torch.cat(padded).view(steps, own, 4)
     return noise if start is None else start, shifts, flips, boxes
 
 
@@ -159,7 +167,8 @@ class Views:
         return None if self.drops is None else 1 - self.drops[step, :, teacher].float()
 
     def of(self, images: Tensor, step: int) -> Tensor:
-        """images: float32 [units, n, 3, R, R] on the device; differentiable."""
+        """images: float32 [units, n, 3, S, S] on the device, S the size of the step's segment;
+        differentiable."""
         flips = None if self.flips is None else self.flips[step]
         if self.boxes is not None:
             boxes = self.boxes[step].flatten(0, 1)

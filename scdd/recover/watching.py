@@ -7,13 +7,12 @@ arXiv 2311.17950, section 3.2).
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-Kind = Literal["bn", "channel", "patch"]
 Pair = tuple[Tensor, Tensor]  # mean and variance, float32 [units, width]
 
 
@@ -149,7 +148,7 @@ class Watch:
 
     layers: as `layers_of` gives them. patch: sides of a tile in pixels; 0: convolutions have
     statistics by channel alone. units: how many units the next pass has. seen: by the layer's
-    place and kind, since a pass may come to them in another order. The layers have their own
+    place and kind (`bn`, `channel`, `patch`), since a pass may come to them in another order. The layers have their own
     forward again when the `with` block ends, and while `paused`.
     """
 
@@ -157,7 +156,7 @@ class Watch:
     patch: int = 0
     units: int = 0
     paused: bool = False
-    seen: dict[tuple[int, Kind], Pair] = field(default_factory=dict)
+    seen: dict[tuple[int, str], Pair] = field(default_factory=dict)
 
     def _forward(self, place: int, layer: nn.Module) -> Callable[[Tensor], Tensor]:
         def normalise(x: Tensor) -> Tensor:
@@ -179,14 +178,13 @@ class Watch:
         x, *pairs = _Seen.apply(x, self.units, True, 0 if resized else self.patch)
         if resized:
             pairs += _Seen.apply(tiled, self.units, False, self.patch)[1:]
-        kinds: tuple[Kind, ...] = ("channel", "patch")
-        for number, kind in enumerate(kinds[: len(pairs) // 2]):
+        for number, kind in enumerate(("channel", "patch")[: len(pairs) // 2]):
             self.seen[place, kind] = (pairs[2 * number], pairs[2 * number + 1])
         return x
 
     def __enter__(self) -> "Watch":
         for place, (_, layer) in enumerate(self.layers):
-            layer.forward = self._forward(place, layer)  # type: ignore[method-assign]
+            layer.forward = self._forward(place, layer)  # type: ignore[assignment]
         return self
 
     def __exit__(self, *_: object) -> None:

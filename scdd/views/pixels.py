@@ -75,13 +75,16 @@ def valid_range(scale: Scale, device: torch.device) -> tuple[Tensor, Tensor]:
 def stored(images: Tensor, scale: Scale, storage: str) -> Tensor:
     """Normalised float32 [..., 3, R, R] (CPU) as the uint8 pixels that are stored.
 
-    storage: 'lossless', rounded; 'jpeg', as the released code of SC-DD and SRe2L reads them from
-    its files: truncated, then encoded as JPEG with half the colour resolution.
+    storage: 'lossless', rounded; 'truncated', as FADRM's code saves them; 'jpeg', as the released
+    code of SC-DD and SRe2L reads them from its files: truncated, then encoded as JPEG with half the
+    colour resolution.
     """
     if storage == "lossless":
         return denormalise(images, scale)
     mean, std = (torch.tensor(values)[:, None, None] for values in (scale.mean, scale.std))
     pixels = ((images * std + mean).clamp(0, 1) * 255).byte()
+    if storage == "truncated":
+        return pixels
     decoded = [_through_jpeg(image) for image in pixels.flatten(0, -4)]
     return torch.stack(decoded).view_as(pixels)
 
