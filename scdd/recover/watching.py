@@ -148,8 +148,8 @@ class Watch:
 
     layers: as `layers_of` gives them. patch: sides of a tile in pixels; 0: convolutions have
     statistics by channel alone. units: how many units the next pass has. seen: by the layer's
-    place and kind (`bn`, `channel`, `patch`), since a pass may come to them in another order. The layers have their own
-    forward again when the `with` block ends, and while `paused`.
+    place and kind (`bn`, `channel`, `patch`), since a pass may come to them in another order. The
+    layers have their own forward again when the `with` block ends, and while `paused`.
     """
 
     layers: list[tuple[str, nn.Module]]
@@ -178,13 +178,14 @@ class Watch:
         x, *pairs = _Seen.apply(x, self.units, True, 0 if resized else self.patch)
         if resized:
             pairs += _Seen.apply(tiled, self.units, False, self.patch)[1:]
-        for number, kind in enumerate(("channel", "patch")[: len(pairs) // 2]):
-            self.seen[place, kind] = (pairs[2 * number], pairs[2 * number + 1])
+        self.seen[place, "channel"] = (pairs[0], pairs[1])
+        if self.patch:
+            self.seen[place, "patch"] = (pairs[2], pairs[3])
         return x
 
     def __enter__(self) -> "Watch":
         for place, (_, layer) in enumerate(self.layers):
-            layer.forward = self._forward(place, layer)  # type: ignore[assignment]
+            layer.forward = self._forward(place, layer)
         return self
 
     def __exit__(self, *_: object) -> None:

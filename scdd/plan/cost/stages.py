@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from scdd.artifacts.config import teacher_roles
 from scdd.artifacts.sizes import image_bytes
-from scdd.artifacts.slots import Range, range_name, slot_ranges
+from scdd.artifacts.slots import Range, range_name, slot_ranges, slots_together
 from scdd.params import probe as params_of_probe
 from scdd.params.network import Network
 from scdd.params.protocol import Relabel, Student
@@ -110,12 +110,15 @@ def _recover(plan: Plan, node: Node) -> list[Job]:
     for slots in slot_ranges(plan.largest_ipc(node)):
         for block in plan.class_blocks(node):
             classes, each = block[1] - block[0], slots[1] - slots[0]
-            units = classes if params.statistics == "class" else each
+            by_slots = each // slots_together(slots, params.slots)
+            units = classes if params.statistics == "class" else by_slots
             steps = params.iterations * -(-units // width)
             images = params.iterations * classes * each
             work = views("views", images, resolution, steps)
             for size in teachers:
                 work += passes("images", size, images, steps, params.precision)
+                if params.flatness:
+                    work += passes("forward", size, images, steps, params.precision)
             if params.statistics == "class":
                 work += _class_statistics(plan, node, teachers, classes)
             memory = image_memory(teachers[0], classes * each / units * width, params.precision)
