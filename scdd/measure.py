@@ -48,7 +48,7 @@ from scdd.plan.cost.passes import passes
 from scdd.plan.cost.passes import views as views_work
 from scdd.plan.cost.work import Amount, Kind
 from scdd.recover.engine import Pass
-from scdd.recover.matching import BatchNormLoss, frozen, objective
+from scdd.recover.matching import StatisticsLoss, frozen, objective
 from scdd.recover.units import Views, draw_unit
 from scdd.rng import generator
 from scdd.squeeze.views import batches as squeeze_batches
@@ -260,7 +260,7 @@ def _recover(point: Point, precision: Precision, device: torch.device) -> Callab
     unit = draw_unit(params, _labels(point), point.resolution, seed=0, block=0, slot=0)
     network = frozen(in_eval_mode(_network(point), device), precision)
     seen, valid = Views([unit], device), valid_range(_info(point), device)
-    bn = BatchNormLoss(network, params.first_bn_multiplier)
+    bn = StatisticsLoss(network, params)
     begun = Pass.begin([unit], params, device)
 
     def step() -> None:

@@ -9,6 +9,7 @@ from annotated_types import Ge, Gt, Le, MinLen
 from scdd.params.base import (
     BelowOne,
     Count,
+    CountOrZero,
     Mean,
     NotNegative,
     Positive,
@@ -20,6 +21,7 @@ from scdd.params.base import (
     param,
     require_mean_and_std,
 )
+from scdd.params.statistics import Convolutions, Statistics
 from scdd.params.views import require_range
 
 
@@ -86,6 +88,51 @@ class Recover(Section):
         "class: a batch is the images of one class in a slot range, matched with the statistics of "
         "its training images (LPLD)",
     )
+    convolutions: Convolutions = param(
+        "none",
+        "convolutions' inputs that are matched beside BatchNorm's: channels: their mean and "
+        "variance by channel; patches: those, and by tile of `patch` pixels (G-VBSM)",
+        as_before="none",
+    )
+    patch: Annotated[int, Ge(1), Le(4096)] = param(4, "pixels a side of a tile", as_before=4)
+    drop: BelowOne = param(
+        0.0, "probability with which an iteration leaves out a convolution", as_before=0.0
+    )
+    momentum: BelowOne = param(
+        0.0,
+        "of the moving averages that are matched in place of a batch's statistics; they begin at 0 "
+        "with each batch; 0: the statistics themselves",
+        as_before=0.0,
+    )
+    class_share: Share = param(
+        0.0,
+        "weight of the distance to the statistics of the batch's classes; the rest is that to the "
+        "dataset's (EDC)",
+        as_before=0.0,
+    )
+    class_patches: Literal["plain", "code"] = param(
+        "plain",
+        "code: mean and variance of a class's tiles are exchanged, as in EDC's program",
+        as_before="plain",
+    )
+    flatness: NotNegative = param(
+        0.0,
+        "factor of the KL between what the teacher says of the images and of their moving average "
+        "(EDC)",
+        as_before=0.0,
+    )
+    densification: NotNegative = param(
+        0.0, "factor of the term for images of a class that differ (G-VBSM)", as_before=0.0
+    )
+    slots: Count = param(
+        1, "images of a class in a batch, at most: part of the method", as_before=1
+    )
+    pad: CountOrZero = param(
+        0,
+        "pixels of the mean colour around the batch, out of which a crop of the images' size is "
+        "cut; 0: none",
+        as_before=0,
+    )
     mean: Mean | None = param(None, "that images are normalised by, in [0, 1]; null: the dataset's")
     std: Std | None = param(None, "the same")
     storage: Literal["lossless", "truncated", "jpeg"] = param(
@@ -149,6 +196,7 @@ class Recover(Section):
                 "crop_by image is for crops and flips, and there are none; set crop or flip, or "
                 "leave crop_by out"
             )
+        self._check_statistics()
         require_mean_and_std(self.mean, self.std)
         self._check_committee()
         self._check_segments()
@@ -168,6 +216,52 @@ class Recover(Section):
                 f"pairs {self.pairs} is by slot, and with statistics class a batch has the images "
                 "of several; leave one of them out"
             )
+
+    def _check_statistics(self) -> None:
+        if self.pad and self.crop is not None:
+            raise ValueError("crop and pad are two crops; leave one of them out")
+        if self.statistics == "class":
+            for key, value, usual in (
+                ("convolutions", self.convolutions, "none"),
+                ("class_share", self.class_share, 0),
+                ("slots", self.slots, 1),
+            ):
+                if value != usual:
+                    raise ValueError(
+                        f"{key} {value} is for batches of several classes, and with statistics "
+                        "class a batch has one; leave one of them out"
+                    )
+        if self.patch != 4 and self.convolutions != "patches":
+            raise ValueError(f"patch {self.patch} is that of tiles; set convolutions to patches")
+        if self.convolutions == "patches" and len(set(self.sizes or ())) > 1:
+            raise ValueError(
+                f"sizes {list(self.sizes or ())}: images of another size have other tiles; set "
+                "convolutions to channels, or leave sizes out"
+            )
+        if self.drop and self.convolutions == "none":
+            raise ValueError(
+                f"drop {self.drop} is of convolutions; set convolutions to channels or patches"
+            )
+        if self.class_patches == "code" and not (
+            self.class_share and self.convolutions == "patches"
+        ):
+            raise ValueError(
+                "class_patches code is of classes' tiles; set class_share, and convolutions to "
+                "patches"
+            )
+        if self.r_bn == "auto" and (self.convolutions != "none" or self.class_share):
+            raise ValueError(
+                "r_bn auto is what suits the dataset's BatchNorm statistics alone; give a number "
+                "where convolutions or class_share are set"
+            )
+
+    @property
+    def gathers(self) -> Statistics | None:
+        """What it needs of the stage `statistics`, of each teacher; None: nothing."""
+        if self.convolutions == "none" and not self.class_share:
+            return None
+        patch = self.patch if self.convolutions == "patches" else None
+        return Statistics(self.convolutions, patch, self.class_share > 0, self.mean, self.std)
 
     def _check_segments(self) -> None:
         if (self.sizes is None) != (self.budgets is None):

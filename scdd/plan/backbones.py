@@ -28,9 +28,11 @@ TITLES = {
     "untrained": "Untrained",
 }
 # what a look at a backbone does not take from the recovery that it is made for: it has one teacher,
-# starts from noise, sees no real image and stores none
+# starts from noise, sees no real image and stores none, and is about BatchNorm statistics alone
 NOT_OF_LOOKS = {"iterations", "r_bn", "start", "statistics", "storage"}
 NOT_OF_LOOKS |= {"teachers", "pairs", "priors", "prior_temperature"}
+NOT_OF_LOOKS |= {"convolutions", "patch", "drop", "momentum", "class_share", "class_patches"}
+NOT_OF_LOOKS |= {"flatness", "densification", "slots"}
 NOT_OF_LOOKS |= {"sizes", "budgets", "residual"}
 
 
@@ -130,6 +132,19 @@ def recover_params(
             f"{draft.resolution} pixels a side. Make it {draft.resolution}."
         )
     return recover
+
+
+def gathered(draft: Draft, teachers: Mapping[str, Node], recover: Recover) -> dict[str, Node]:
+    """What the teachers, by role, see of the training images, by role `statistics`, where a
+    recovery matches more than their running statistics."""
+    if recover.gathers is None:
+        return {}
+    return {
+        role.replace("teacher", "statistics"): draft.plan.add_section(
+            "statistics", teacher.label, recover.gathers, {"teacher": teacher}
+        )
+        for role, teacher in teachers.items()
+    }
 
 
 def informativeness(draft: Draft, teacher: Node, recover: Recover) -> Node:

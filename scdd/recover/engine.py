@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
+from scdd.artifacts.statistics import Real
 from scdd.errors import ScddError
 from scdd.jobs import gpus
 from scdd.jobs.capture import Compiled, captured
@@ -25,13 +26,25 @@ from scdd.jobs.saved import JobState, Snapshot
 from scdd.networks.schedules import half_cosine
 from scdd.params.recover import Recover, Residual, Segment
 from scdd.recover.committees import shares
-from scdd.recover.matching import BatchNormLoss, frozen, objective
+from scdd.recover.densification import densification
+from scdd.recover.matching import Beside, StatisticsLoss, frozen, objective
 from scdd.recover.units import Statistics, Unit, Views
 from scdd.views.geometry import resized
 
 CHECK_EVERY = 100  # iterations between looks at the losses
 EPSILON = 1e-8  # Adam's
+AVERAGE = 0.99  # of the moving average of images that flatness is about
 FILLED = 0.8  # of the GPU memory that a job may have, by the units of a pass
+
+
+AVERAGE_IMAGE = "average"  # in `Pass.more`, if flatness is asked for
+# losses by unit, the gradient of the views, and the new averages of the statistics
+Slope = tuple[Tensor, Tensor, Statistics | None]
+
+
+def _averages(teacher: int) -> tuple[str, str]:
+    """The names in `Pass.more` of the averages of its statistics, if there are some."""
+    return f"means_{teacher}", f"variances_{teacher}"
 
 
 class NotFinite(ScddError):
@@ -115,6 +128,13 @@ class Pass:
             {name: tensor[rows] for name, tensor in self.more.items()},
         )
 
+    def go_on(self, more: Mapping[str, Tensor]) -> None:
+        """Take the new values of `more`, and the images into their average; in place, as `step`."""
+        for name, value in more.items():
+            self.more[name].copy_(value)
+        if AVERAGE_IMAGE in self.more:
+            self.more[AVERAGE_IMAGE].lerp_(self.images, 1 - AVERAGE)
+
     def step(self, gradient: Tensor, params: Recover, valid: tuple[Tensor, Tensor]) -> None:
         """A step of the segment's Adam, as torch's, then the clamp; in place, and without memory of
         its own: if memory runs out, no half step must remain."""
@@ -130,12 +150,14 @@ class Pass:
 
     def enter(self, segment: Segment, starts: Sequence[Tensor], residual: Residual | None) -> None:
         """Begin a later segment: images of its size, into which the starts [n, 3, R, R] are mixed,
-        and a new Adam. If memory runs out, all is as before."""
+        a new Adam and a new average of the images. If memory runs out, all is as before."""
         images = resized(self.images, segment.size)
         if residual is not None:
             start = resized(torch.stack(list(starts)).to(images), segment.size)
             images = residual.alpha * images + (1 - residual.alpha) * start
         moments = torch.zeros_like(images), torch.zeros_like(images)
+        if AVERAGE_IMAGE in self.more:
+            self.more = {**self.more, AVERAGE_IMAGE: images.clone()}
         self.images, self.segment, (self.mean, self.square) = images, segment, moments
 
 
@@ -161,6 +183,7 @@ class _Job:
         units: Units,
         params: Recover,
         valid: tuple[Tensor, Tensor],
+        real: Sequence[Real],
         frames: FramePlan,
         compiled: Compiled,
         saved: JobState,
@@ -183,8 +206,11 @@ class _Job:
         self.in_parts = set(self.finished)
         known = {key for begun in self.begun for key in begun.keys} | self.in_parts
         self.todo = [key for key in units.keys if key not in known]
-        first = params.first_bn_multiplier
-        self.teachers = [(network, BatchNormLoss(network, first)) for network in networks]
+        own: Sequence[Real | None] = real or [None] * len(networks)
+        self.teachers = [
+            (network, StatisticsLoss(network, params, of_network))
+            for network, of_network in zip(networks, own, strict=True)
+        ]
         # made again for each width: the measured one's, all passes', the last one's
         full = compiled == "full"
         self.objective = torch.compile(objective, fullgraph=True) if full else objective
@@ -211,38 +237,68 @@ class _Job:
         }
         return Snapshot(state, new)
 
-    def fresh_slopes(self) -> list[Callable[..., tuple[Tensor, Tensor]]]:
-        """For each teacher the function that gives losses by unit, [units, 3], times a weight, and
-        the gradient of their sum with respect to the views. Captures are of one pass: they hold its
-        memory."""
+    def begin(self, units: Sequence[Unit]) -> Pass:
+        """A pass with what goes on from one iteration to the next."""
+        now = Pass.begin(units, self.params, self.device)
+        for number, (_, matched) in enumerate(self.teachers):
+            if (averages := matched.start(len(units))) is not None:
+                now.more |= dict(zip(_averages(number), averages, strict=True))
+        if self.params.flatness:
+            now.more[AVERAGE_IMAGE] = now.images.clone()
+        return now
 
-        def slope_of(network: nn.Module, bn: BatchNormLoss) -> Callable[..., tuple[Tensor, Tensor]]:
-            def slope(
-                views: Tensor, labels: Tensor, targets: Statistics | None, weight: float
-            ) -> tuple[Tensor, Tensor]:
+    def fresh_slopes(self) -> list[Callable[..., Slope]]:
+        """For each teacher the function that gives losses by unit, [units, 3], times a weight, the
+        gradient of their sum with respect to the views, and the new averages of its statistics.
+        Captures are of one pass: they hold its memory."""
+
+        def slope_of(network: nn.Module, matched: StatisticsLoss) -> Callable[..., Slope]:
+            def slope(views: Tensor, labels: Tensor, beside: Beside, weight: float) -> Slope:
                 leaf = views.detach().requires_grad_()
-                parts = weight * self.objective(network, bn, leaf, labels, self.params, targets)
+                parts = weight * self.objective(network, matched, leaf, labels, self.params, beside)
                 # no unit's loss depends on another's images
-                return parts.detach(), torch.autograd.grad(parts[:, 0].sum(), leaf)[0]
+                gradient = torch.autograd.grad(parts[:, 0].sum(), leaf)[0]
+                return parts.detach(), gradient, matched.averages
 
             return captured(slope, self.device, self.compiled)
 
-        return [slope_of(network, bn) for network, bn in self.teachers]
+        return [slope_of(network, matched) for network, matched in self.teachers]
 
-    def gradient(self, now: Pass, views: Views, acting: Iterable[tuple[int, float]]) -> Tensor:
-        """The gradient of each unit's own loss, which is recorded, with respect to its images.
+    def gradient(
+        self, now: Pass, views: Views, acting: Iterable[tuple[int, float]]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The gradient of each unit's own loss, which is recorded, with respect to its images; and
+        what then replaces some of `now.more`.
 
         acting: the teachers of whose losses it is the sum, with their weights; one after the other:
         only one's activations are in memory.
         """
-        leaf = now.images.detach().requires_grad_()
-        losses, gradient = now.losses[:, now.done].zero_(), torch.zeros_like(leaf)
+        leaf, step = now.images.detach().requires_grad_(), now.done
+        losses, gradient = now.losses[:, step].zero_(), torch.zeros_like(leaf)
+        more: dict[str, Tensor] = {}
+        average = now.more.get(AVERAGE_IMAGE)
         for number, weight in acting:
-            seen, targets = views.of(leaf, now.done), views.targets and views.targets[number]
-            parts, of_seen = self.slopes[number](seen.detach(), views.labels, targets, weight)
+            names, seen = _averages(number), views.of(leaf, step)
+            beside = Beside(
+                targets=None if views.targets is None else views.targets[number],
+                kept=views.kept(step, number),
+                averages=(now.more[names[0]], now.more[names[1]]) if names[0] in now.more else None,
+                average=None if average is None else views.of(average, step),
+            )
+            parts, of_seen, averages = self.slopes[number](
+                seen.detach(), views.labels, beside, weight
+            )
             losses += parts
             gradient += torch.autograd.grad(seen, leaf, of_seen)[0]
-        return gradient
+            if averages is not None:
+                more |= dict(zip(names, averages, strict=True))
+        if self.params.densification:
+            # not with the teachers': a GPU cannot capture eigenvalues
+            dense = densification(views.of(leaf, step), views.classes)
+            dense = self.params.densification * dense
+            losses[:, 0] += dense.detach()
+            gradient += torch.autograd.grad(dense.sum(), leaf)[0]
+        return gradient, more
 
     def fitting(self) -> int:
         """How many units a pass can have: one on the CPU; on a GPU what its memory holds by a
@@ -257,7 +313,7 @@ class _Job:
         unit = self.draw(self.todo[0])
         segments = self.params.segments(unit.start.shape[-1])
         largest = max(segments, key=lambda segment: segment.size)
-        alone = Pass.begin([unit], self.params, self.device)
+        alone = self.begin([unit])
         alone.done = largest.first
         try:
             alone.enter(largest, [unit.start], None)
@@ -278,7 +334,7 @@ class _Job:
             alike = [key for key in self.todo if self.teachers_of(key) == teachers][: self.width]
             self.todo = [key for key in self.todo if key not in alike]
             units = [self.draw(key) for key in alike]
-            self.begun.append(Pass.begin(units, self.params, self.device))
+            self.begun.append(self.begin(units))
         return self.begun[0]
 
     def run(self, now: Pass, progress: Progress) -> None:
@@ -291,7 +347,9 @@ class _Job:
             self.enter(now, units)
             self.picture(now)
             acting = shares(params, teachers, now.done)
-            now.step(self.gradient(now, views, acting), params, self.valid)
+            gradient, more = self.gradient(now, views, acting)
+            now.go_on(more)
+            now.step(gradient, params, self.valid)
             if now.done % CHECK_EVERY == 0 or now.done == params.iterations:
                 _require_finite(units, now)
             progress.advance(views.labels.numel() / params.iterations)
@@ -335,8 +393,8 @@ class _Job:
         keep its graph alive; a later teacher's also during the next passes of the first ones."""
         traceback.clear_frames(error.__traceback__)
         self.slopes = self.fresh_slopes()
-        for _, bn in self.teachers:
-            bn.begin(0)
+        for _, matched in self.teachers:
+            matched.begin(0)
         torch.cuda.empty_cache()
 
     def halve(self, now: Pass) -> None:
@@ -358,6 +416,7 @@ def recover_units(
     params: Recover,
     valid: tuple[Tensor, Tensor],
     *,
+    real: Sequence[Real] = (),
     frames: FramePlan = FramePlan(),
     width: int | None = None,
     compiled: Compiled = "none",
@@ -365,7 +424,8 @@ def recover_units(
 ) -> Recovered:
     """Recover all units from the teachers `networks`, whose losses are weighted as `params` says.
 
-    valid: lower and upper end of the pixels, normalised, [3, 1, 1] on the networks' device; width:
+    valid: lower and upper end of the pixels, normalised, [3, 1, 1] on the networks' device; real:
+    what each teacher sees of real images, if more is matched than its running statistics; width:
     units a pass, None: one on the CPU, on a GPU what its memory holds; compiled: see
     `scdd.jobs.capture`, torch.compile rounds otherwise; saved: where to resume from, and where to
     leave the state. The networks are set to eval mode and frozen.
@@ -375,12 +435,12 @@ def recover_units(
     memory does not hold is halved, and resumed where it was; ScddError if it is a single unit.
     """
     networks = [frozen(network, params.precision) for network in networks]
-    job = _Job(networks, units, params, valid, frames, compiled, saved or JobState())
+    job = _Job(networks, units, params, valid, real, frames, compiled, saved or JobState())
     total, each = len(units.keys) * units.size, units.size / params.iterations
     with contextlib.ExitStack() as stack:
         progress = stack.enter_context(Progress(units.what, total, job.done() * each))
-        for _, bn in job.teachers:
-            stack.enter_context(bn)
+        for _, matched in job.teachers:
+            stack.enter_context(matched)
         job.width = job.width or width or job.fitting()
         while job.begun or job.todo:
             now = job.next()

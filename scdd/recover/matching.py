@@ -1,22 +1,43 @@
 """The loss of a recovery (SC-DD, arXiv 2404.07976, section 3; SRe2L's recovery).
 
 L = CE(f(T(x)), y) + tv_l2 * TV(T(x)) + l2_scale * L2(T(x))
-    + r_bn * sum_l w_l * (||running_var_l - var_l||_2 + ||running_mean_l - mean_l||_2)
+    + r_bn * sum_l w_l * (||real_var_l - var_l||_2 + ||real_mean_l - mean_l||_2)
+    + flatness * KL(f(T(average of x)) / 4 || f(T(x)) / 4)
 
 Several units go through the network together, each with the statistics of its own images.
 """
 
 import copy
-from collections.abc import Callable
-from typing import Any
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from scdd.artifacts.statistics import Real, Row
 from scdd.errors import ScddError
 from scdd.params.recover import Recover
 from scdd.recover.units import Statistics
+from scdd.recover.watching import Watch, layers_of, running_statistics
+
+TEMPERATURE = 4.0  # of the logits that flatness compares
+
+
+class Beside(NamedTuple):
+    """What a step of a teacher needs beside views and labels, of each unit.
+
+    targets: float32 [units, columns], of the classes. kept: float32 [units, convolutions], 0 where
+    one is left out. averages: of the statistics, before this step, [units, columns]. average: the
+    views of the images' own moving average, [units, n, 3, R, R].
+    """
+
+    targets: Statistics | None = None
+    kept: Tensor | None = None
+    averages: Statistics | None = None
+    average: Tensor | None = None
+
+
+NOTHING = Beside()
 
 
 def frozen(network: nn.Module, precision: str) -> nn.Module:
@@ -33,121 +54,154 @@ def frozen(network: nn.Module, precision: str) -> nn.Module:
     return network
 
 
-def statistics(x: Tensor, units: int) -> tuple[Tensor, Tensor]:
-    """Mean and biased variance, float32 [units, channels], of each unit's share of
-    x [units * n, channels, H, W]: one pass over x, no copy, whatever its type."""
-    nothing = x.new_zeros(x.shape[1], dtype=torch.float32)  # to make the results float32
-    by_unit = [torch.batch_norm_update_stats(own, nothing, nothing, 0.0) for own in x.chunk(units)]
-    means, variances = zip(*by_unit, strict=True)
-    return torch.stack(means), torch.stack(variances)
-
-
-def running_statistics(layer: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
-    """Mean and variance, [channels] each, of a layer that has them."""
-    assert layer.running_mean is not None and layer.running_var is not None
-    return layer.running_mean, layer.running_var
-
-
-class _Matched(torch.autograd.Function):
-    """A frozen BatchNorm layer and the statistics of its input. The gradient of both with respect
-    to the input is two element-wise kernels."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, layer: nn.BatchNorm2d, units: int
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        normal = F.batch_norm(
-            x, layer.running_mean, layer.running_var, layer.weight, layer.bias, eps=layer.eps
+def rows_of(network: nn.Module) -> tuple[Row, ...]:
+    """The statistics that a network brings itself: those of its BatchNorm2d layers' inputs. Raises
+    ScddError if it has no such layer."""
+    layers = [(name, p) for name, p in network.named_modules() if isinstance(p, nn.BatchNorm2d)]
+    if not layers or any(part.running_var is None for _, part in layers):
+        raise ScddError(
+            "the teacher has no BatchNorm2d layers with running statistics, which recovery "
+            "matches. Choose another architecture."
         )
-        mean, variance = statistics(x, units)
-        ctx.save_for_backward(x, mean)
-        ctx.layer = layer
-        return normal, mean, variance
-
-    @staticmethod
-    def backward(
-        ctx: Any, of_normal: Tensor, of_mean: Tensor, of_variance: Tensor
-    ) -> tuple[Tensor, None, None]:
-        x, mean = ctx.saved_tensors
-        layer: nn.BatchNorm2d = ctx.layer
-        by_unit = x.view(len(mean), -1, *x.shape[1:])
-        count = by_unit[0, :, 0].numel()
-        # d/dx of the statistics: (of_mean + 2 of_variance (x - mean)) / count
-        slope = 2 / count * of_variance
-        level = of_mean / count - slope * mean
-        slope, level = (t[:, None, :, None, None].to(x.dtype) for t in (slope, level))
-        scale = torch.rsqrt(running_statistics(layer)[1] + layer.eps)
-        scale = scale if layer.weight is None else scale * layer.weight
-        gradient = torch.addcmul(level, by_unit, slope).view_as(x)
-        return gradient.addcmul_(of_normal, scale[:, None, None].to(x.dtype)), None, None
+    return tuple(Row(name, "bn", len(running_statistics(part)[0])) for name, part in layers)
 
 
-class BatchNormLoss:
-    """Distance of a batch's statistics from a network's running ones, or from given targets,
-    collected in its forward pass.
+class StatisticsLoss:
+    """Distance of a batch's statistics from the real ones, collected in a network's forward pass.
 
-    Sum over BatchNorm2d layers, in module order, of w (||running_var - var||_2 + ||running_mean -
-    mean||_2), of the layer's input over (N, H, W), biased variance, in float32; w is
-    `first_multiplier` for the first layer and 1 for the others. Raises ScddError if the network
-    has no such layer. The layers get their own forward back when the `with` block ends.
+    Sum over statistics, in module order of their layers, of w (||real_var - var||_2 + ||real_mean -
+    mean||_2), in float32; w is `first_bn_multiplier` for those of the first layer and 1 for the
+    others. The statistics are those of the inputs of BatchNorm2d layers, whose running ones are the
+    real ones; or, with `real`, those that it has (of convolutions too).
+
+    With `momentum` it is the distance of the average over the unit's iterations, a <- momentum a +
+    (1 - momentum) current, from 0, with the full gradient of the current ones. (As released,
+    averages run on from batch to batch; here they begin with each unit, which must not depend on
+    the units before it.)
+
+    Raises ScddError if the network has no BatchNorm2d layer, or `real` is of another network. The
+    layers get their own forward back when the `with` block ends.
     """
 
-    def __init__(self, network: nn.Module, first_multiplier: float) -> None:
-        self.layers = [part for part in network.modules() if isinstance(part, nn.BatchNorm2d)]
-        if not self.layers or any(layer.running_var is None for layer in self.layers):
-            raise ScddError(
-                "the teacher has no BatchNorm2d layers with running statistics, which recovery "
-                "matches. Choose another architecture."
-            )
-        means, variances = zip(*map(running_statistics, self.layers), strict=True)
-        self.units = 0
-        # a forward pass may come to the layers in another order than the module's
-        self.seen: dict[int, tuple[Tensor, Tensor]] = {}
-        widths = [layer.num_features for layer in self.layers]
-        self.widest, device = max(widths), means[0].device
-        places = [row * self.widest + torch.arange(width) for row, width in enumerate(widths)]
-        self.places = torch.cat(places).to(device)
-        self.weights = torch.ones(len(self.layers), device=device)
-        self.weights[0] = first_multiplier
-        self.running = torch.cat(means), torch.cat(variances)
-        self.targets: Statistics = self.running
+    def __init__(self, network: nn.Module, params: Recover, real: Real | None = None) -> None:
+        self.rows = rows_of(network) if real is None else real.rows
+        convolutions = any(row.kind != "bn" for row in self.rows)
+        layers = layers_of(network, convolutions)
+        patch = params.patch if any(row.kind == "patch" for row in self.rows) else 0
+        self.watch = Watch(layers, patch)
+        places = {name: place for place, (name, _) in enumerate(layers)}
+        if missing := [row.layer for row in self.rows if row.layer not in places]:
+            raise ScddError(f"the real statistics have a layer {missing[0]}, the teacher has not.")
+        self.keys = [(places[row.layer], row.kind) for row in self.rows]
+        parts = [part for _, part in layers if isinstance(part, nn.BatchNorm2d)]
+        means, variances = zip(*map(running_statistics, parts), strict=True)
+        device = means[0].device
+        self.real: Statistics = torch.cat(means), torch.cat(variances)
+        if real is not None:
+            self.real = real.dataset[0].to(device), real.dataset[1].to(device)
+        self.momentum = params.momentum
+        self.share = 1.0 if params.statistics == "class" else params.class_share
+        self.widest = max(row.width for row in self.rows)
+        filled = [
+            number * self.widest + torch.arange(row.width) for number, row in enumerate(self.rows)
+        ]
+        self.places = torch.cat(filled).to(device)
+        self.weights = torch.ones(len(self.rows), device=device)
+        for number, (place, _) in enumerate(self.keys):
+            if place == self.keys[0][0]:
+                self.weights[number] = params.first_bn_multiplier
+        # of a row the place of its convolution among all; the last one is that of all others
+        of_convolutions = [name for name, part in layers if isinstance(part, nn.Conv2d)]
+        self.convolutions = len(of_convolutions)
+        order = [
+            self.convolutions if row.kind == "bn" else of_convolutions.index(row.layer)
+            for row in self.rows
+        ]
+        self.order = torch.tensor(order, device=device)
+        widths = torch.tensor([row.width for row in self.rows], device=device)
+        self.of_columns = torch.arange(len(self.rows), device=device).repeat_interleave(widths)
+        self.beside = NOTHING
+        self.averages: Statistics | None = None
 
-    def _forward(self, row: int, layer: nn.BatchNorm2d) -> Callable[[Tensor], Tensor]:
-        def forward(x: Tensor) -> Tensor:
-            normal, mean, variance = _Matched.apply(x, layer, self.units)
-            self.seen[row] = (mean, variance)
-            return normal
-
-        return forward
-
-    def begin(self, units: int, targets: Statistics | None = None) -> None:
+    def begin(self, units: int, beside: Beside = NOTHING) -> None:
         """Before a forward pass of so many units; a pass that failed is forgotten, with its graph.
 
-        targets: float32 [units, channels of all layers] in place of the running statistics.
+        beside: `targets` are matched in place of the dataset's statistics, or in part.
         """
-        self.units, self.seen = units, {}
-        self.targets = self.running if targets is None else targets
+        self.watch.units, self.watch.seen = units, {}
+        self.beside, self.averages = beside, None
 
     def take(self) -> Tensor:
-        """The loss of each unit in the forward pass since `begin`, [units]."""
-        seen, self.seen = [self.seen[row] for row in range(len(self.layers))], {}
-        total = torch.zeros(self.units, device=self.weights.device)
-        for statistic, target in zip(zip(*seen, strict=True), self.targets, strict=True):
-            off = target - torch.cat(statistic, dim=1)
-            # a row a layer, filled up with zeros: the norms of all are one kernel
-            rows = off.new_zeros(self.units, len(self.layers) * self.widest)
-            rows = rows.index_copy(1, self.places, off).view(self.units, -1, self.widest)
-            total = total + torch.linalg.vector_norm(rows, dim=2) @ self.weights
+        """The loss of each unit in the forward pass since `begin`, [units]; with momentum,
+        `averages` are those after this step."""
+        seen, self.watch.seen = [self.watch.seen[key] for key in self.keys], {}
+        means, variances = (torch.cat(parts, dim=1) for parts in zip(*seen, strict=True))
+        current = self._averaged((means, variances))
+        weights = self.weights
+        if self.beside.kept is not None:
+            weights = weights * self._of_rows(self.beside.kept)
+        share = 0.0 if self.beside.targets is None else self.share
+        total = torch.zeros(self.watch.units, device=weights.device)
+        for real, part in ((self.real, 1 - share), (self.beside.targets, share)):
+            if real is None or not part:
+                continue
+            for statistic, target in zip(current, real, strict=True):
+                norms = self._norms(target - statistic)
+                distance = norms @ weights if weights.ndim == 1 else (norms * weights).sum(1)
+                total = total + (distance if part == 1 else part * distance)
         return total
 
-    def __enter__(self) -> "BatchNormLoss":
-        for row, layer in enumerate(self.layers):
-            layer.forward = self._forward(row, layer)  # type: ignore[assignment]
+    def _norms(self, off: Tensor) -> Tensor:
+        """[units, rows] of differences [units, columns]."""
+        # a row a statistic, filled up with zeros: the norms of all are one kernel
+        rows = off.new_zeros(len(off), len(self.rows) * self.widest)
+        rows = rows.index_copy(1, self.places, off).view(len(off), -1, self.widest)
+        return torch.linalg.vector_norm(rows, dim=2)
+
+    def _of_rows(self, kept: Tensor) -> Tensor:
+        """From [units, convolutions] to [units, rows], 1 for BatchNorm's."""
+        return F.pad(kept[:, : self.convolutions], (0, 1), value=1.0)[:, self.order]
+
+    def _averaged(self, current: Statistics) -> Statistics:
+        """The averages in place of the current statistics, with the gradient of those."""
+        before, kept = self.beside.averages, self.beside.kept
+        if before is None:
+            return current
+        after = []
+        for old, new in zip(before, current, strict=True):
+            mixed = self.momentum * old + (1 - self.momentum) * new.detach()
+            if kept is not None:
+                stays = self._of_rows(kept)[:, self.of_columns] == 0
+                mixed = torch.where(stays, old, mixed)
+            after.append(mixed)
+        self.averages = after[0], after[1]
+        first, second = (
+            mixed + (new - new.detach()) for mixed, new in zip(after, current, strict=True)
+        )
+        return first, second
+
+    def unwatched(self, network: nn.Module, x: Tensor) -> Tensor:
+        """The network's outputs; of this pass no statistics are taken."""
+        self.watch.paused = True
+        try:
+            outputs: Tensor = network(x)
+        finally:
+            self.watch.paused = False
+        return outputs
+
+    def start(self, units: int) -> Statistics | None:
+        """The averages of units before their first step, [units, columns]; None without."""
+        if not self.momentum:
+            return None
+        zeros = torch.zeros(2, units, len(self.places), device=self.places.device)
+        return zeros[0], zeros[1]
+
+    def __enter__(self) -> "StatisticsLoss":
+        self.watch.__enter__()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        for layer in self.layers:
-            del layer.forward
+    def __exit__(self, *details: object) -> None:
+        self.watch.__exit__(*details)
 
 
 def total_variation(images: Tensor) -> Tensor:
@@ -162,30 +216,44 @@ def total_variation(images: Tensor) -> Tensor:
     return torch.stack([part.flatten(1).norm(dim=1) for part in differences]).sum(0)
 
 
+def flatness(logits: Tensor, of_average: Tensor) -> Tensor:
+    """How far what a network says of a unit's images is from what it says of their moving average
+    (EDC, arXiv 2404.13733): mean over images and classes of the terms of KL(average || images), at
+    temperature 4, [units]; both are logits [units, n, classes]."""
+    own = (logits / TEMPERATURE).log_softmax(2)
+    target = (of_average / TEMPERATURE).softmax(2)
+    return F.kl_div(own, target, reduction="none").mean((1, 2))
+
+
 def objective(
     network: nn.Module,
-    bn: BatchNormLoss,
+    matched: StatisticsLoss,
     views: Tensor,
     labels: Tensor,
     params: Recover,
-    targets: Statistics | None = None,
+    beside: Beside = NOTHING,
 ) -> Tensor:
-    """Loss, cross-entropy and BN term before r_bn by unit, float32 [units, 3].
+    """Loss, cross-entropy and statistics' distance before r_bn by unit, float32 [units, 3].
 
     views: float32 [units, n, 3, R, R]; labels: int64 [units, n]; network: as `frozen` made it;
-    targets: see `BatchNormLoss.begin`.
+    beside: see `StatisticsLoss.begin`.
     """
     units = len(views)
-    bn.begin(units, targets)
+    matched.begin(units, beside)
     assert not isinstance(params.r_bn, str)  # `auto` is a number by now
     bf16 = params.precision == "bf16"
     with torch.autocast(views.device.type, torch.bfloat16, enabled=bf16):
-        logits = network(views.flatten(0, 1))
-    by_image = F.cross_entropy(logits.float(), labels.flatten(), reduction="none")
-    cross_entropy, distance = by_image.view(units, -1).mean(1), bn.take()
+        logits = network(views.flatten(0, 1)).float()
+    by_image = F.cross_entropy(logits, labels.flatten(), reduction="none")
+    cross_entropy, distance = by_image.view(units, -1).mean(1), matched.take()
     loss = cross_entropy + params.r_bn * distance
     if params.tv_l2:
         loss = loss + params.tv_l2 * total_variation(views)
     if params.l2_scale:
         loss = loss + params.l2_scale * views.flatten(2).norm(dim=2).mean(1)
+    if beside.average is not None:
+        with torch.no_grad(), torch.autocast(views.device.type, torch.bfloat16, enabled=bf16):
+            of_average = matched.unwatched(network, beside.average.flatten(0, 1)).float()
+        by_unit = (units, -1, logits.shape[1])
+        loss = loss + params.flatness * flatness(logits.view(by_unit), of_average.view(by_unit))
     return torch.stack([loss, cross_entropy, distance], dim=1)

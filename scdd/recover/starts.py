@@ -12,10 +12,11 @@ from scdd.data.sample import in_random_order
 from scdd.data.source import Split
 from scdd.errors import ScddError
 from scdd.params.recover import Recover
+from scdd.params.statistics import Statistics
 from scdd.views.pixels import normalise
 
 
-def as_normalised(info: DatasetInfo, params: Recover) -> DatasetInfo:
+def as_normalised(info: DatasetInfo, params: Recover | Statistics) -> DatasetInfo:
     """The dataset with the mean and std that a recovery with these parameters normalises by."""
     if params.mean is None or params.std is None:
         return info

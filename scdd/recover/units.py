@@ -1,9 +1,10 @@
 """What is random in a recovery, and the views of the images that result.
 
 A unit is the images whose BatchNorm statistics are taken together: one image of each class of a
-block, (class block, slot), or, where the statistics are matched by class, those of one class in a
-range of slots. Its random numbers come from (seed, block, slot), or (seed, class, first slot),
-alone: it does not matter where, and with which other units, it is recovered.
+block, (class block, slot), or several, of consecutive slots; or, where the statistics are matched
+by class, those of one class in a range of slots. Its random numbers come from (seed, block, first
+slot), or (seed, class, first slot), alone: it does not matter where, and with which other units, it
+is recovered.
 """
 
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from scdd import rng
 from scdd.artifacts.slots import Range
 from scdd.networks.schedules import half_cosine
 from scdd.params.recover import Recover
-from scdd.views.geometry import TRIES, crop_resize, draw_chances, fit_boxes
+from scdd.views.geometry import TRIES, crop_resize, draw_chances, fit_boxes, padded_crop_boxes
 
 Statistics = tuple[Tensor, Tensor]  # means and variances, of all layers one after the other
 
@@ -45,7 +46,8 @@ class Unit:
     float32 [n, 3, R, R]; shifts: int64 [T, 2], down and right; flips: bool [T, m]; boxes: int64
     [T, m, 4] crops of images as large as in their segment, None without; m is 1, or n where each
     image has its own; targets: what the statistics are matched with, by teacher, each float32
-    [channels of all layers]; None: the teachers' running ones.
+    [columns of all layers]; None: those of the dataset alone; drops: bool [T, teachers,
+    convolutions], which of them are left out, None without.
     """
 
     key: int
@@ -56,6 +58,7 @@ class Unit:
     flips: Tensor
     boxes: Tensor | None
     targets: Sequence[Statistics] | None = None
+    drops: Tensor | None = None
 
 
 def draw_unit(
@@ -67,14 +70,21 @@ def draw_unit(
     block: int,
     slot: int,
     start: Tensor | None = None,
+    targets: Sequence[Statistics] | None = None,
+    convolutions: tuple[int, int] = (0, 0),
 ) -> Unit:
-    """One image of each class of a block, from (seed, block, slot) alone.
+    """Images of each class of a block, from (seed, block, slot) alone, the first of their slots.
 
-    labels: int64 [classes]; start: normalised float32 [classes, 3, R, R] in place of noise.
+    labels: int64 [n], class by class; start: normalised float32 [n, 3, R, R] in place of noise;
+    targets: see `Unit`; convolutions: how many teachers, and how many convolutions the largest one
+    has, if some are left out.
     """
     draw = rng.generator(seed, "recover", block, slot)
     numbers = _draw(params, len(labels), resolution, draw, start)
-    return Unit(slot, f"block {block}, slot {slot}", labels, *numbers)
+    drops = None
+    if params.drop:
+        drops = torch.rand(params.iterations, *convolutions, generator=draw) < params.drop
+    return Unit(slot, f"block {block}, slot {slot}", labels, *numbers, targets, drops)
 
 
 def draw_class_unit(
@@ -118,15 +128,23 @@ def _draw(
             for part in params.segments(resolution)
         ]
         boxes = torch.cat(fitted).view(steps, own, 4)
+    elif params.pad:
+        padded = [
+            padded_crop_boxes((part.end - part.first) * own, part.size, params.pad, draw)
+            for part in params.segments(resolution)
+        ]
+        boxes = torch.cat(padded).view(steps, own, 4)
     return noise if start is None else start, shifts, flips, boxes
 
 
 class Views:
     """The views of several units' images at each iteration, and what they are matched with: labels
-    int64 [units, n]; targets, by teacher float32 [units, channels], or None."""
+    int64 [units, n], of so many `classes` in each; targets, by teacher float32 [units, columns], or
+    None."""
 
     def __init__(self, units: Sequence[Unit], device: torch.device) -> None:
         self.labels = torch.stack([unit.labels for unit in units]).to(device)
+        self.classes = len(units[0].labels.unique())
         self.targets: list[Statistics] | None = None
         if units[0].targets is not None:
             by_teacher = zip(*[unit.targets for unit in units if unit.targets], strict=True)
@@ -140,6 +158,13 @@ class Views:
         self.flips = flips.to(device) if bool(flips.any()) else None
         boxes = [unit.boxes for unit in units if unit.boxes is not None]
         self.boxes = torch.stack(boxes, dim=1).to(device) if boxes else None
+        drops = [unit.drops for unit in units if unit.drops is not None]
+        self.drops = torch.stack(drops, dim=1).to(device) if drops else None
+
+    def kept(self, step: int, teacher: int) -> Tensor | None:
+        """float32 [units, convolutions]: 0 for those of a teacher that are left out, else 1; None
+        where none is."""
+        return None if self.drops is None else 1 - self.drops[step, :, teacher].float()
 
     def of(self, images: Tensor, step: int) -> Tensor:
         """images: float32 [units, n, 3, S, S] on the device, S the size of the step's segment;

@@ -30,7 +30,7 @@ from scdd.params.network import Network
 from scdd.params.recover import Recover
 from scdd.recover import __main__ as program
 from scdd.recover.engine import FramePlan, Units, recover_units
-from scdd.recover.matching import BatchNormLoss, objective
+from scdd.recover.matching import StatisticsLoss, objective
 from scdd.recover.targets import class_statistics
 from scdd.recover.units import Views, draw_class_unit, draw_unit, least_share
 from scdd.select.methods import random
@@ -139,7 +139,7 @@ def test_each_unit_of_a_pass_has_its_own_gradient(network):
 
     def gradient(some):
         leaf = torch.stack([unit.start for unit in some]).requires_grad_()
-        with BatchNormLoss(network.requires_grad_(False), 10.0) as bn:
+        with StatisticsLoss(network.requires_grad_(False), settings) as bn:
             views = Views(some, torch.device("cpu")).of(leaf, 1)
             parts = objective(network, bn, views, LABELS.expand(len(some), -1), settings)
         return parts, torch.autograd.grad(parts[:, 0].sum(), leaf)[0]
@@ -468,7 +468,7 @@ def test_bf16_stays_near_float32_and_keeps_float32_images(network):
 
 def test_a_teacher_without_batch_norm_is_refused():
     with pytest.raises(ScddError, match="BatchNorm2d"):
-        BatchNormLoss(nn.Sequential(nn.Flatten(), nn.Linear(3, 2)), 10.0)
+        StatisticsLoss(nn.Sequential(nn.Flatten(), nn.Linear(3, 2)), PLAIN)
 
 
 def test_a_loss_that_is_not_finite_names_unit_and_iteration(network):

@@ -31,6 +31,7 @@ EVALUATIONS = 20  # accuracies of a student on the way, as in scdd.evaluate.trai
 TEST_BATCH = 512  # images a pass of these
 CLEAN_BATCH = 256  # … of features, as in scdd.probe
 LABEL_BATCH = 256  # … of labels, as in scdd.labels.relabel
+STATISTICS_BATCH = 64  # … of statistics, as in scdd.recover.statistics
 SIGNALS = 2 * 8 * 1.5  # passes with gradients of the views that an informativeness is a mean of
 
 Jobs = Callable[[Plan, Node], list[Job]]
@@ -88,6 +89,14 @@ def _informativeness(plan: Plan, node: Node) -> list[Job]:
     steps = own.iterations + SIGNALS
     work = passes("images", size, steps * recover.block, steps, recover.precision)
     return [Job(node.stage, work, image_memory(size, recover.block, recover.precision))]
+
+
+def _statistics(plan: Plan, node: Node) -> list[Job]:
+    """The training images through a teacher."""
+    counts, size = counts_of(plan, node), _teacher(plan, node, "teacher")
+    work = passes("forward", size, counts.train, steps_of(counts.train, STATISTICS_BATCH))
+    memory = forward_memory(size, STATISTICS_BATCH)
+    return [Job(node.stage, work, memory, _training_pixels(counts))]
 
 
 def _recover(plan: Plan, node: Node) -> list[Job]:
@@ -236,6 +245,7 @@ JOBS: dict[str, Jobs] = {
     "squeeze": _squeeze,
     "probe": _probe,
     "informativeness": _informativeness,
+    "statistics": _statistics,
     "forgetting": _forgetting,
     "coreset": _coreset,
     "recover": _recover,

@@ -10,7 +10,7 @@ from scdd.errors import ScddError, nearest
 from scdd.params.experiment import Method
 from scdd.params.recover import Recover
 from scdd.params.squeeze import SQUEEZES
-from scdd.plan.backbones import informativeness, probed, recover_params
+from scdd.plan.backbones import gathered, informativeness, probed, recover_params
 from scdd.plan.draft import Draft
 from scdd.plan.evaluation import Column, Report
 from scdd.plan.methods.base import EVALUATED, Distilled, title_of
@@ -64,6 +64,7 @@ class Recovery(Distilled):
         _require_images(draft, method, recover, ipc)
         parents = {"teacher": teacher, **_committee(draft, method)}
         recover = _with_teachers(draft, method, recover, parents)
+        parents |= gathered(draft, parents, recover)
         if recover.r_bn == "auto":
             parents["informativeness"] = informativeness(draft, teacher, recover)
         return draft.plan.add_section("recover", teacher.label, recover, parents)
