@@ -89,8 +89,9 @@ def probe(backbone: Backbone, **keys: Any) -> Teacher:
 def recover(teacher: Teacher, ipc: int, preset: str = "scdd-paper", **keys: Any) -> Images:
     """Synthetic images, `ipc` for each class, recovered from the teacher.
 
-    preset: whose published values are used: scdd-paper, scdd-code, sre2l or cda. keys: those of the
-    configuration's `recover`; a published `block` of more classes than there are is all of them.
+    preset: whose published values are used: scdd-paper, scdd-code, sre2l, cda, sre2lpp or fadrm.
+    keys: those of the configuration's `recover`; a published `block` of more classes than there
+    are is all of them.
     Raises ScddError for wrong keys and values, and if a loss is not finite.
     """
     data = teacher.data

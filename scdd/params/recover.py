@@ -298,6 +298,14 @@ class Recover(Section):
                 "one; set residual.every to fewer, or residual to null"
             )
 
+    @property
+    def best_pair(self) -> tuple[int, int]:
+        """The numbers of the two teachers of highest priors, in the committee's order."""
+        assert isinstance(self.priors, tuple)  # a list in the committee's order by now
+        by_prior = sorted(enumerate(self.priors), key=lambda each: -each[1])
+        first, second = sorted(number for number, _ in by_prior[:2])
+        return first, second
+
     def segments(self, resolution: int) -> tuple[Segment, ...]:
         """The recovery's segments, in order, of images that end with `resolution` pixels a side;
         without sizes, budgets and residual a single one."""

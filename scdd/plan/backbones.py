@@ -116,9 +116,11 @@ def _check_class_order(draft: Draft, source: Source) -> None:
         raise ScddError(f"{WHERE}.classes: {len(names)} names, but there are {count} classes.")
 
 
-def recover_params(draft: Draft, preset: str, own: Mapping[str, Any]) -> Recover:
+def recover_params(
+    draft: Draft, preset: str, own: Mapping[str, Any], ipc: int | None = None
+) -> Recover:
     """A recovery's parameters: the published ones of `preset`, the experiment's, a method's own."""
-    recover = draft.section(Recover, ("recover", preset), draft.config.recover, own)
+    recover = draft.section(Recover, ("recover", preset), draft.config.recover, own, ipc=ipc)
     if recover.block > draft.class_count:
         raise ScddError(
             f"recover.block: {recover.block}, but there are {draft.class_count} classes. "

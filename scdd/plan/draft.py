@@ -10,7 +10,7 @@ from scdd.params.base import Section, required
 from scdd.params.experiment import Experiment, Method
 from scdd.plan.config import S, parse
 from scdd.plan.plan import Node, Plan
-from scdd.plan.presets import Preset, flatten, merge, preset, preset_names
+from scdd.plan.presets import Preset, flatten, merge, preset, preset_names, published_ipcs
 from scdd.plan.settings import Setting, at, settings
 
 
@@ -77,6 +77,12 @@ class Draft:
         """The published values at `path`, of this dataset or else of its family."""
         own = preset(*path, self.config.dataset.name, ipc=ipc)
         return own if own.values else preset(*path, self.family, ipc=ipc)
+
+    def differs_by_ipc(self, path: tuple[str, ...]) -> bool:
+        """Whether some IPCs have published values of their own there."""
+        name, family = self.config.dataset.name, self.family
+        own = name if preset(*path, name).values else family
+        return bool(published_ipcs(*path, own))
 
     def checked(
         self,

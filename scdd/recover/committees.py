@@ -24,8 +24,7 @@ def teachers_of(params: Recover, count: int, *, block: int, slot: int) -> tuple[
             pairs = list(combinations(everyone, 2))
             return pairs[slot % len(pairs)]
         case "best":
-            priors = _priors(params)
-            return tuple(sorted(sorted(everyone, key=lambda number: -priors[number])[:2]))
+            return params.best_pair
     return tuple(everyone)
 
 
@@ -35,13 +34,9 @@ def shares(params: Recover, teachers: tuple[int, ...], iteration: int) -> list[t
     if params.teachers == "turn":
         return [(teachers[iteration % len(teachers)], 1.0)]
     if params.teachers == "vote":
-        own = [_priors(params)[number] for number in teachers]
+        assert isinstance(params.priors, tuple)  # a list in the committee's order by now
+        own = [params.priors[number] for number in teachers]
         votes = [math.exp((prior - max(own)) / params.prior_temperature) for prior in own]
     else:
         votes = [1.0] * len(teachers)
     return [(number, vote / sum(votes)) for number, vote in zip(teachers, votes, strict=True)]
-
-
-def _priors(params: Recover) -> tuple[float, ...]:
-    assert isinstance(params.priors, tuple)  # a list in the committee's order by now
-    return params.priors

@@ -100,7 +100,7 @@ class StatisticsLoss:
         if real is not None:
             self.real = real.dataset[0].to(device), real.dataset[1].to(device)
         self.momentum = params.momentum
-        self.share = 1.0 if params.statistics == "class" else params.class_share
+        self.share = params.class_share or 1.0  # of the targets, where there are some
         self.widest = max(row.width for row in self.rows)
         filled = [
             number * self.widest + torch.arange(row.width) for number, row in enumerate(self.rows)

@@ -189,5 +189,5 @@ class Watch:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for _, layer in self.layers:
+        for _name, layer in self.layers:
             del layer.forward

@@ -26,7 +26,7 @@ from scdd.params import squeeze
 from scdd.params.learn import LEARNS, Trajectory
 from scdd.params.network import Network
 from scdd.params.probe import Probe
-from scdd.params.recover import Recover
+from scdd.params.recover import Recover, Residual
 from scdd.params.select import Forgetting
 from scdd.params.views import Transform, View
 from scdd.recover.engine import FramePlan, Units, recover_units
@@ -109,8 +109,8 @@ def probed(features: str, saved: JobState) -> Result:
 
 
 def recovered(how: str, saved: JobState) -> Result:
-    """Three units of four iterations."""
-    precision, width = how.split()
+    """Three units of four iterations; more: in two segments, from two teachers in turn."""
+    precision, width, *more = how.split()
     settings = Recover(
         iterations=4,
         lr=0.4,
@@ -120,8 +120,11 @@ def recovered(how: str, saved: JobState) -> Result:
         flip=True,
         precision=precision,
     )
+    if more:
+        parts = {"sizes": (6, 8), "budgets": (2, 2), "residual": Residual(0.3)}
+        settings = replace(settings, start="real", teachers="turn", **parts)
     made = recover_units(
-        [build(TEACHER, 3, generator(0))],
+        [build(TEACHER, 3, generator(number)) for number in range(2 if more else 1)],
         Units(
             range(1, 4),
             3,
@@ -256,6 +259,7 @@ JOBS: list[tuple[Callable[[str, JobState], Result], str, int]] = [
     (recovered, "float32 1", 12),
     (recovered, "float32 2", 8),
     (recovered, "bf16 2", 8),
+    (recovered, "float32 2 segments", 8),
     (relabelled, "none float16 set", 9),
     (relabelled, "cutmix float16 set", 9),
     (relabelled, "mixup int8 batch", 9),

@@ -101,29 +101,46 @@ def _statistics(plan: Plan, node: Node) -> list[Job]:
 
 def _recover(plan: Plan, node: Node) -> list[Job]:
     """A job for each block of classes and range of slots."""
-    params = Recover.of(node.params)
-    teachers = [_teacher(plan, node, role) for role in teacher_roles(node.parents)]
+    params, roles = Recover.of(node.params), teacher_roles(node.parents)
     given = plan.machine.get("pass_width")
     width = given or 1
     resolution = plan.data_of(node).params["resolution"]
+    at = {part.size for part in params.segments(resolution)} | {resolution}
+    teachers = {size: [_teacher(plan, node, role, size) for role in roles] for size in at}
+    acting = _acting(params, len(roles))
     jobs = []
     for slots in slot_ranges(plan.largest_ipc(node)):
         for block in plan.class_blocks(node):
             classes, each = block[1] - block[0], slots[1] - slots[0]
             by_slots = each // slots_together(slots, params.slots)
             units = classes if params.statistics == "class" else by_slots
-            steps = params.iterations * -(-units // width)
-            images = params.iterations * classes * each
-            work = views("views", images, resolution, steps)
-            for size in teachers:
-                work += passes("images", size, images, steps, params.precision)
-                if params.flatness:
-                    work += passes("forward", size, images, steps, params.precision)
+            work = Work()
+            for part in params.segments(resolution):
+                iterations = part.end - part.first
+                steps, images = iterations * -(-units // width), iterations * classes * each
+                work += views("views", images, part.size, steps)
+                for size, share in zip(teachers[part.size], acting, strict=True):
+                    own = images * share, steps * share, params.precision
+                    work += passes("images", size, *own)
+                    if params.flatness:
+                        work += passes("forward", size, *own)
             if params.statistics == "class":
-                work += _class_statistics(plan, node, teachers, classes)
-            memory = image_memory(teachers[0], classes * each / units * width, params.precision)
+                work += _class_statistics(plan, node, teachers[resolution], classes)
+            largest = max(teachers[max(at)], key=lambda size: size.values)
+            memory = image_memory(largest, classes * each / units * width, params.precision)
             jobs.append(Job(_of_shards(slots, block), work, memory, units=1 if given else units))
     return jobs
+
+
+def _acting(params: Recover, teachers: int) -> list[float]:
+    """The share of the iterations of all units in which each teacher acts."""
+    if teachers == 1:
+        return [1.0]
+    together = 2 if params.pairs != "none" else teachers
+    share = (1 if params.teachers == "turn" else together) / together
+    if params.pairs == "best":
+        return [share if number in params.best_pair else 0.0 for number in range(teachers)]
+    return [share * together / teachers] * teachers
 
 
 def _class_statistics(plan: Plan, node: Node, teachers: list[Size], classes: int) -> Work:
@@ -203,10 +220,12 @@ def _validate(plan: Plan, node: Node) -> list[Job]:
     return [Job(node.stage, work, memory, pixels)]
 
 
-def _teacher(plan: Plan, node: Node, role: str) -> Size:
-    """The network of a probe, with its classifier."""
-    resolution, classes = plan.data_of(node).params["resolution"], plan.class_count(node)
-    return resnet(backbone_of(plan, plan.parent(node, role)), resolution, classes)
+def _teacher(plan: Plan, node: Node, role: str, resolution: int | None = None) -> Size:
+    """The network of a probe, with its classifier. resolution: of its images, if it is not the
+    dataset's."""
+    resolution = resolution or plan.data_of(node).params["resolution"]
+    network = backbone_of(plan, plan.parent(node, role))
+    return resnet(network, resolution, plan.class_count(node))
 
 
 def _set_size(plan: Plan, images: Node) -> int:

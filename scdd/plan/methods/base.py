@@ -72,6 +72,10 @@ class Distilled(Kind):
         Raises ScddError if the configuration does not allow it.
         """
 
+    def by_ipc(self, draft: Draft, method: Method) -> bool:
+        """Whether each IPC has a source of its own."""
+        return self.JOINT
+
     def pixels(self, method: Method, source: Node) -> Pixels:
         """What the numbers of its images are, as students with hard labels see them."""
         return "uint8"
@@ -98,7 +102,8 @@ class Distilled(Kind):
     def add(self, draft: Draft, report: Report, method: Method) -> None:
         column = Column(method, title_of(method, self), self.labels)
         ipcs = method.ipc or draft.config.ipc
-        shared = None if self.JOINT else self.source(draft, method, max(ipcs))
+        own = self.by_ipc(draft, method)
+        shared = None if own else self.source(draft, method, max(ipcs))
         sets = []
         for ipc in ipcs:
             source = shared or self.source(draft, method, ipc)

@@ -34,6 +34,10 @@ class Recovery(Distilled):
             raise ScddError(f"methods.{method.name}.preset: unknown {method.preset!r}. {hint}")
         return method.preset or self.preset
 
+    def by_ipc(self, draft: Draft, method: Method) -> bool:
+        """Where the published values differ by IPC."""
+        return draft.differs_by_ipc(("recover", self.preset_of(method)))
+
     def is_control(self, method: Method) -> bool:
         """A backbone that saw no image."""
         return self.squeeze_of(method) == "untrained"
@@ -51,7 +55,7 @@ class Recovery(Distilled):
 
     def source(self, draft: Draft, method: Method, ipc: int) -> Node:
         title, teacher = title_of(method, self), draft.probes[draft.teacher_name(method)]
-        recover = recover_params(draft, self.preset_of(method), method.recover)
+        recover = recover_params(draft, self.preset_of(method), method.recover, ipc)
         if method.preset:
             draft.note(f"{title}: recovered with the values of {method.preset}.")
         if method.committee:
@@ -69,9 +73,9 @@ class Recovery(Distilled):
         if draft.config.verifier is not None:
             for images in sets:
                 _verify(draft, report, column, images, draft.config.verifier)
-        most = max(images.params["ipc"] for images in sets)
-        source = draft.plan.parent(sets[0], "source")
-        losses = draft.plan.losses(source, most)
+        largest = max(sets, key=lambda images: int(images.params["ipc"]))
+        source = draft.plan.parent(largest, "source")
+        losses = draft.plan.losses(source, largest.params["ipc"])
         report.recoveries.append(
             {
                 "method": column.method.name,
