@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from scdd.views.products import exact_products
+
 Pair = tuple[Tensor, Tensor]  # mean and variance, float32 [units, width]
 
 
@@ -38,11 +40,22 @@ def statistics(x: Tensor, units: int) -> Pair:
     return torch.stack(means), torch.stack(variances)
 
 
+@exact_products()
 def in_tiles(x: Tensor, patch: int) -> Tensor:
-    """x [n, channels, H, W], resized bilinearly to the next multiples of `patch`; x itself where
-    its sides are."""
-    sides = [-(-side // patch) * patch for side in x.shape[2:]]
-    return x if sides == [*x.shape[2:]] else F.interpolate(x, sides, mode="bilinear")
+    """x [n, channels, H, W], resized bilinearly to the next multiples of `patch`, float32; x itself
+    where its sides are. As torch's interpolate, but by products, whose gradient on a GPU does not
+    depend on the order of sums."""
+    height, width = (-(-side // patch) * patch for side in x.shape[2:])
+    if (height, width) == x.shape[2:]:
+        return x
+    rows, columns = _stretch(x, 2, height), _stretch(x, 3, width)
+    return rows @ x.float() @ columns.T
+
+
+def _stretch(x: Tensor, axis: int, size: int) -> Tensor:
+    """[size, x.shape[axis]]: the bilinear weights of an axis."""
+    points = torch.eye(x.shape[axis], device=x.device)[None]
+    return F.interpolate(points, size, mode="linear")[0].T
 
 
 def tile_statistics(x: Tensor, units: int, patch: int) -> Pair:
