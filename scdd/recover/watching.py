@@ -13,8 +13,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from scdd.views.products import exact_products
-
 Pair = tuple[Tensor, Tensor]  # mean and variance, float32 [units, width]
 
 
@@ -40,16 +38,16 @@ def statistics(x: Tensor, units: int) -> Pair:
     return torch.stack(means), torch.stack(variances)
 
 
-@exact_products()
 def in_tiles(x: Tensor, patch: int) -> Tensor:
     """x [n, channels, H, W], resized bilinearly to the next multiples of `patch`, float32; x itself
     where its sides are. As torch's interpolate, but by products, whose gradient on a GPU does not
-    depend on the order of sums."""
+    depend on the order of sums; there they are as exact as convolutions are."""
     height, width = (-(-side // patch) * patch for side in x.shape[2:])
     if (height, width) == x.shape[2:]:
         return x
     rows, columns = _stretch(x, 2, height), _stretch(x, 3, width)
-    return rows @ x.float() @ columns.T
+    with torch.autocast(x.device.type, enabled=False):
+        return rows @ x.float() @ columns.T
 
 
 def _stretch(x: Tensor, axis: int, size: int) -> Tensor:
@@ -130,8 +128,8 @@ class _Seen(torch.autograd.Function):
             count = x.numel() / mean.numel()
             # d/dx of the statistics: (of_mean + 2 of_variance (x - mean)) / count
             own = 2 / count * of_variance
-            for_x = (_of_tiles if patch else _of_channels)(x, patch)
-            slope, level = slope + for_x(own), level + for_x(of_mean / count - own * mean)
+            slope = slope + _spread(own, x, patch)
+            level = level + _spread(of_mean / count - own * mean, x, patch)
         # from [units, 1, H, W, channels], so that they lie in memory as a channels_last x does
         slope, level = (t.permute(0, 1, 4, 2, 3).to(x.dtype) for t in (slope, level))
         by_unit = x.unflatten(0, (len(means[0]), -1))
@@ -139,20 +137,14 @@ class _Seen(torch.autograd.Function):
         return gradient if of_x is None else gradient.add_(of_x), None, None, None
 
 
-def _of_channels(x: Tensor, _: int) -> Callable[[Tensor], Tensor]:
-    """From [units, channels] to what broadcasts to [units, n, H, W, channels]."""
-    return lambda values: values[:, None, None, None, :]
-
-
-def _of_tiles(x: Tensor, patch: int) -> Callable[[Tensor], Tensor]:
-    """From [units, tiles] to what broadcasts to [units, n, H, W, channels]."""
-
-    def spread(values: Tensor) -> Tensor:
-        grid = values.view(len(values), 1, -1, 1, x.shape[3] // patch, 1, 1)
-        grid = grid.expand(-1, -1, -1, patch, -1, patch, -1)
-        return grid.reshape(len(values), 1, *x.shape[2:], 1)
-
-    return spread
+def _spread(values: Tensor, x: Tensor, patch: int) -> Tensor:
+    """From [units, channels], or with `patch` [units, tiles], to what broadcasts to
+    [units, n, H, W, channels]."""
+    if not patch:
+        return values[:, None, None, None]
+    grid = values.view(len(values), 1, -1, 1, x.shape[3] // patch, 1, 1)
+    grid = grid.expand(-1, -1, -1, patch, -1, patch, -1)
+    return grid.reshape(len(values), 1, *x.shape[2:], 1)
 
 
 @dataclass
