@@ -196,9 +196,9 @@ class Experiment(Section):
     backbone: Network = param(Network())
     methods: tuple[Method, ...] = param(
         (),
-        "scdd, sre2l, cda, sre2lpp, cvdd, fadrm, fadrm-plus, dc, dsa, dm, cafe, cafe-dsa, mtt, "
-        "tesla, tesla-exact, random, random-hard, herding, kcenter, forgetting, noise, untrained, "
-        "whole",
+        "scdd, sre2l, cda, sre2lpp, cvdd, fadrm, fadrm-plus, delt, gvbsm, edc, dc, dsa, dm, cafe, "
+        "cafe-dsa, mtt, tesla, tesla-exact, random, random-hard, herding, kcenter, forgetting, "
+        "noise, untrained, whole",
     )
     backbones: tuple[Backbone, ...] = param(
         (), "squeezed networks whose informativeness is compared"

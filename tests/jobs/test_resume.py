@@ -109,8 +109,10 @@ def probed(features: str, saved: JobState) -> Result:
 
 
 def recovered(how: str, saved: JobState) -> Result:
-    """Three units of four iterations; more: in two segments, from two teachers in turn."""
+    """Three units of four iterations; more: `segments`, two from two teachers in turn; `rounds`,
+    two of two images a class."""
     precision, width, *more = how.split()
+    labels = torch.arange(3).repeat_interleave(2) if "rounds" in more else torch.arange(3)
     settings = Recover(
         iterations=4,
         lr=0.4,
@@ -120,15 +122,17 @@ def recovered(how: str, saved: JobState) -> Result:
         flip=True,
         precision=precision,
     )
-    if more:
+    if "rounds" in more:
+        settings = replace(settings, slots=2, rounds=2)
+    if "segments" in more:
         parts = {"sizes": (6, 8), "budgets": (2, 2), "residual": Residual(0.3)}
         settings = replace(settings, start="real", teachers="turn", **parts)
     made = recover_units(
-        [build(TEACHER, 3, generator(number)) for number in range(2 if more else 1)],
+        [build(TEACHER, 3, generator(number)) for number in range(2 if "segments" in more else 1)],
         Units(
             range(1, 4),
-            3,
-            lambda slot: draw_unit(settings, torch.arange(3), 8, seed=0, block=0, slot=slot),
+            len(labels),
+            lambda slot: draw_unit(settings, labels, 8, seed=0, block=0, slot=slot),
         ),
         settings,
         valid_range(INFO, CPU),
@@ -260,6 +264,7 @@ JOBS: list[tuple[Callable[[str, JobState], Result], str, int]] = [
     (recovered, "float32 2", 8),
     (recovered, "bf16 2", 8),
     (recovered, "float32 2 segments", 8),
+    (recovered, "float32 2 rounds", 8),
     (relabelled, "none float16 set", 9),
     (relabelled, "cutmix float16 set", 9),
     (relabelled, "mixup int8 batch", 9),

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from scdd.artifacts.config import teacher_roles
 from scdd.artifacts.sizes import image_bytes
-from scdd.artifacts.slots import Range, range_name, slot_ranges
+from scdd.artifacts.slots import Range, range_name, slot_ranges, slots_together
 from scdd.params import probe as params_of_probe
 from scdd.params.network import Network
 from scdd.params.protocol import Relabel, Student
@@ -112,11 +112,14 @@ def _recover(plan: Plan, node: Node) -> list[Job]:
     for slots in slot_ranges(plan.largest_ipc(node)):
         for block in plan.class_blocks(node):
             classes, each = block[1] - block[0], slots[1] - slots[0]
-            units = classes if params.statistics == "class" else each
+            together = slots_together(slots, params.slots)
+            units = classes if params.statistics == "class" else each // together
             work = Work()
             for part in params.segments(resolution):
-                iterations = part.end - part.first
-                steps, images = iterations * -(-units // width), iterations * classes * each
+                steps = (part.end - part.first) * -(-units // width)
+                joined = (max(part.first, join) for join in params.joins(together))
+                of_a_class = sum(max(0, part.end - first) for first in joined)
+                images = of_a_class * classes * each // together
                 work += views("views", images, part.size, steps)
                 for size, share in zip(teachers[part.size], acting, strict=True):
                     work += passes("images", size, images * share, steps * share, params.precision)

@@ -25,6 +25,7 @@ METHODS: dict[str, Kind] = {
     "cvdd": Recovery("CV-DD", squeeze="supervised", preset="cvdd"),
     "fadrm": Recovery("FADRM", squeeze="supervised", preset="fadrm"),
     "fadrm-plus": Recovery("FADRM+", squeeze="supervised", preset="fadrm-plus"),
+    "delt": Recovery("DELT", squeeze="supervised", preset="delt"),
     "gvbsm": Recovery("G-VBSM", squeeze="supervised", preset="gvbsm"),
     "edc": Recovery("EDC", squeeze="supervised", preset="edc"),
     "untrained": Recovery("Untrained", squeeze="untrained"),
