@@ -14,6 +14,7 @@ DOES = {
     "informativeness": "look at the backbone",
     "forgetting": "order real images for",
     "coreset": "order real images for",
+    "patches": "rank real images for",
     "select": "choose",
     "import_images": "import",
     "imageset": "collect",
