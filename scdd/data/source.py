@@ -158,7 +158,7 @@ class Split:
             )
             return
         for index in order.split(size):
-            yield self.images(index)
+            yield list(self.images(index))
 
     def _stacked(
         self, count: int, size: int, read: Callable[[int], list[Tensor]]
