@@ -91,18 +91,26 @@ def probe(backbone: Backbone, **keys: Any) -> Teacher:
     return Teacher(data, node, checkpoint, metrics)
 
 
-def recover(teacher: Teacher, ipc: int, preset: str = "scdd-paper", **keys: Any) -> Images:
+def recover(
+    teacher: Teacher,
+    ipc: int,
+    preset: str = "scdd-paper",
+    *,
+    patches: Mapping[str, Any] | None = None,
+    **keys: Any,
+) -> Images:
     """Synthetic images, `ipc` for each class, recovered from the teacher.
 
-    preset: whose published values are used: scdd-paper, scdd-code, sre2l or cda. keys: those of the
-    configuration's `recover`; a published `block` of more classes than there are is all of them.
-    Raises ScddError for wrong keys and values, and if a loss is not finite.
+    preset: whose published values are used: scdd-paper, scdd-code, sre2l or cda. patches: keys of
+    the configuration's `patches`, if the start is patches. keys: those of the configuration's
+    `recover`; a published `block` of more classes than there are is all of them. Raises ScddError
+    for wrong keys and values, and if a loss is not finite.
     """
     data = teacher.data
     draft = replace(drafted(data, ipc=[ipc]), probes={METHOD.name: teacher.node})
     if draft.checked(Recover, ("recover", preset), keys).block > (count := len(data.classes)):
         keys = {"block": count, **keys}
-    method = replace(METHOD, preset=preset, recover=keys)
+    method = replace(METHOD, preset=preset, recover=keys, patches=dict(patches or {}))
     source = KIND.source(draft, method, ipc)
     node = KIND.image_set(draft, method, source, ipc, "soft")
     params = Recover.of(source.params)
