@@ -81,7 +81,9 @@ class Recover(Section):
     shift_both_ways: bool = param(False, "shifts from -shift; false: from 0")
     start: Literal["noise", "real", "patches", "median"] = param(
         "noise",
-        "real: the training images that the method random has in the same slots for an equal seed",
+        "real: the training images that the method random has in the same slots for an equal seed; "
+        "patches: RDED's, median: those around the median of its classes' probabilities, both by "
+        "the own teacher, from the first slot on",
     )
     statistics: Literal["dataset", "class"] = param(
         "dataset",
@@ -346,4 +348,4 @@ class Recover(Section):
     @property
     def reads_images(self) -> bool:
         """Whether it needs real training images."""
-        return self.start == "real" or self.statistics == "class"
+        return self.start != "noise" or self.statistics == "class"

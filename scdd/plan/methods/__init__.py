@@ -10,6 +10,7 @@ from scdd.plan.methods.base import Kind
 from scdd.plan.methods.imported import Imported
 from scdd.plan.methods.learned import Learned
 from scdd.plan.methods.ordered import ByFeatures, ByForgetting
+from scdd.plan.methods.patches import FromPatches
 from scdd.plan.methods.recovery import Recovery
 from scdd.plan.methods.sampled import Sampled
 from scdd.plan.methods.whole import Whole
@@ -29,6 +30,7 @@ METHODS: dict[str, Kind] = {
     "gvbsm": Recovery("G-VBSM", squeeze="supervised", preset="gvbsm"),
     "edc": Recovery("EDC", squeeze="supervised", preset="edc"),
     "untrained": Recovery("Untrained", squeeze="untrained"),
+    "rded": FromPatches("RDED"),
     "dc": Learned("DC", method="dc", engine="dc"),
     "dsa": Learned("DSA", method="dsa", engine="dc"),
     "dm": Learned("DM", method="dm", engine="dm"),
