@@ -109,7 +109,7 @@ def signal(
         for step in steps:
             leaf = images.detach().clone().requires_grad_()
             ((_, ce, distance),) = objective(
-                network, bn, views.of(leaf[None], step), views.labels, recover
+                network, bn, views.of(leaf[None], step), views.labels(step), recover
             )
             (of_ce,) = torch.autograd.grad(ce, leaf, retain_graph=True)
             (of_bn,) = torch.autograd.grad(distance, leaf)

@@ -267,7 +267,7 @@ def _recover(point: Point, precision: Precision, device: torch.device) -> Callab
         begun.done = 0
         leaf = begun.images.detach().requires_grad_()
         with bn:
-            losses = objective(network, bn, seen.of(leaf, 0), seen.labels, params)
+            losses = objective(network, bn, seen.of(leaf, 0), seen.labels(0), params)
         (gradient,) = torch.autograd.grad(losses[:, 0].sum(), leaf)
         begun.step(gradient, params, valid)
 

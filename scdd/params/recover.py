@@ -81,7 +81,9 @@ class Recover(Section):
     shift_both_ways: bool = param(False, "shifts from -shift; false: from 0")
     start: Literal["noise", "real", "patches", "median"] = param(
         "noise",
-        "real: the training images that the method random has in the same slots for an equal seed",
+        "real: the training images that the method random has in the same slots for an equal seed; "
+        "patches: RDED's, median: those around the median of its classes' probabilities, both by "
+        "the own teacher, from the first slot on",
     )
     statistics: Literal["dataset", "class"] = param(
         "dataset",
@@ -176,6 +178,12 @@ class Recover(Section):
         "{every, alpha}: after each segment but the last x = alpha x + (1 - alpha) start",
         as_before=None,
     )
+    rounds: Count = param(
+        1,
+        "rounds of equal length, in which the images that a class has in a batch join one after "
+        "the other and stay until the end, so that the first slots are recovered longest (DELT)",
+        as_before=1,
+    )
 
     def __post_init__(self) -> None:
         if self.crop:
@@ -211,10 +219,11 @@ class Recover(Section):
                 "priors are for teachers vote and pairs best, and neither is set; set one of them, "
                 "or leave priors out"
             )
-        if self.pairs != "none" and self.statistics == "class":
+        several = "statistics class" if self.statistics == "class" else f"slots {self.slots}"
+        if self.pairs != "none" and several != "slots 1":
             raise ValueError(
-                f"pairs {self.pairs} is by slot, and with statistics class a batch has the images "
-                "of several; leave one of them out"
+                f"pairs {self.pairs} is by slot, and with {several} a batch has the images of "
+                "several; leave one of them out"
             )
 
     def _check_statistics(self) -> None:
@@ -280,6 +289,15 @@ class Recover(Section):
                 )
         if self.residual is not None:
             self._check_residual(self.residual)
+        if self.rounds > 1 and self.slots == 1:
+            raise ValueError(
+                f"rounds {self.rounds} are for several images of a class in a batch, and there is "
+                "one; set slots, or rounds to 1"
+            )
+        if self.rounds > self.iterations:
+            raise ValueError(
+                f"rounds {self.rounds} are more than the {self.iterations} iterations; set fewer"
+            )
 
     def _check_residual(self, residual: Residual) -> None:
         if self.start == "noise":
@@ -306,6 +324,15 @@ class Recover(Section):
         first, second = sorted(number for number, _ in by_prior[:2])
         return first, second
 
+    def joins(self, together: int) -> tuple[int, ...]:
+        """The iteration in which each of the images that a class has in a batch joins. Rounds get
+        as many each, the first ones the remainder."""
+        each, remainder = divmod(together, self.rounds)
+        counts = [each + (number < remainder) for number in range(self.rounds)]
+        starts = [self.iterations * number // self.rounds for number in range(self.rounds)]
+        by_round = zip(starts, counts, strict=True)
+        return tuple(start for start, count in by_round for _ in range(count))
+
     def segments(self, resolution: int) -> tuple[Segment, ...]:
         """The recovery's segments, in order, of images that end with `resolution` pixels a side;
         without sizes, budgets and residual a single one."""
@@ -321,4 +348,4 @@ class Recover(Section):
     @property
     def reads_images(self) -> bool:
         """Whether it needs real training images."""
-        return self.start == "real" or self.statistics == "class"
+        return self.start != "noise" or self.statistics == "class"

@@ -33,7 +33,7 @@ NOT_OF_LOOKS = {"iterations", "r_bn", "start", "statistics", "storage"}
 NOT_OF_LOOKS |= {"teachers", "pairs", "priors", "prior_temperature"}
 NOT_OF_LOOKS |= {"convolutions", "patch", "drop", "momentum", "class_share", "class_patches"}
 NOT_OF_LOOKS |= {"flatness", "densification", "slots"}
-NOT_OF_LOOKS |= {"sizes", "budgets", "residual"}
+NOT_OF_LOOKS |= {"sizes", "budgets", "residual", "rounds"}
 
 
 def as_backbone(draft: Draft, network: Network) -> Network:

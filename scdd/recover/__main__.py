@@ -20,10 +20,11 @@ from scdd.artifacts.dataset import DatasetInfo, load_info
 from scdd.artifacts.files import write_text
 from scdd.artifacts.frames import Frames, moments, save_frames
 from scdd.artifacts.informativeness import load_informativeness
+from scdd.artifacts.patches import Rankings, load_rankings
 from scdd.artifacts.shards import save_shards
 from scdd.artifacts.slots import Range, blocks, frames_path, losses_path, slots_together
 from scdd.artifacts.statistics import Real, load_statistics
-from scdd.data.source import Split, open_dataset
+from scdd.data.source import Dataset, Split, open_dataset
 from scdd.errors import ScddError
 from scdd.jobs import arguments, runtime
 from scdd.jobs.progress import say
@@ -71,12 +72,32 @@ def block_index(span: Range, size: int, classes: int) -> int:
     return cut.index(span)
 
 
-def real_images(args: argparse.Namespace, params: Recover) -> Split:
-    """The training images, for a recovery that needs some."""
+def real_images(args: argparse.Namespace, params: Recover) -> Dataset:
+    """The dataset, for a recovery that needs real images."""
     if args.root is None:
-        key = "start" if params.start == "real" else "statistics"
+        key = "statistics" if params.start == "noise" else "start"
         raise ScddError(f"recover.{key} needs real images: --root must name the data root.")
-    return open_dataset(args.data, args.root).train
+    return open_dataset(args.data, args.root)
+
+
+def ranked_images(
+    args: argparse.Namespace, params: Recover, config: Frozen
+) -> tuple[Split, Rankings]:
+    """The training images in their own sizes, and their rankings by the teacher."""
+    if args.patches is None:
+        raise ScddError(
+            f"recover.start is {params.start}: --patches must name the patches.safetensors of the "
+            "teacher."
+        )
+    dataset = real_images(args, params)
+    rankings = load_rankings(
+        args.patches,
+        digest=config.parents["patches"],
+        labels=dataset.originals.labels,
+        classes=dataset.info.classes,
+        classes_of=args.data,
+    )
+    return dataset.originals, rankings
 
 
 def gathered(
@@ -117,9 +138,19 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: 
     loaded = load_teachers(args.teacher, config, info.classes, args.data)
     networks = [in_eval_mode(network, device) for network, _ in loaded]
     by_class = params.statistics == "class"
-    train = partial(real_images, args, params)
+    ranked = partial(ranked_images, args, params, config)
     real = gathered(args, params, config, info)
-    units = block_units(params, info, block, args.classes, args.slots, networks, train, real)
+    units = block_units(
+        params,
+        info,
+        block,
+        args.classes,
+        args.slots,
+        networks,
+        lambda: real_images(args, params).train,
+        ranked,
+        real,
+    )
     frames, together = FramePlan(), slots_together(args.slots, params.slots)
     if block == 0:
         first = (FRAMED, 1) if by_class else (1, FRAMED * together)
@@ -177,6 +208,9 @@ def main(argv: list[str] | None = None) -> int:
         nargs="*",
         default=[],
         help="the statistics.safetensors of each teacher, if real images' statistics are matched",
+    )
+    parser.add_argument(
+        "--patches", type=Path, help="the teacher's patches.safetensors, if images start from it"
     )
     parser.add_argument("--classes", type=arguments.span, required=True, help="a block: 0:100")
     parser.add_argument(

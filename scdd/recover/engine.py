@@ -286,7 +286,7 @@ class _Job:
                 average=None if average is None else views.of(average, step),
             )
             parts, of_seen, averages = self.slopes[number](
-                seen.detach(), views.labels, beside, weight
+                seen.detach(), views.labels(step), beside, weight
             )
             losses += parts
             gradient += torch.autograd.grad(seen, leaf, of_seen)[0]
@@ -314,7 +314,7 @@ class _Job:
         segments = self.params.segments(unit.start.shape[-1])
         largest = max(segments, key=lambda segment: segment.size)
         alone = self.begin([unit])
-        alone.done = largest.first
+        alone.done = max(largest.first, *(unit.joins or (0,)))
         try:
             alone.enter(largest, [unit.start], None)
             everyone = [(number, 1.0) for number in range(len(self.teachers))]
@@ -345,6 +345,8 @@ class _Job:
         self.slopes = self.fresh_slopes()
         while now.done < params.iterations:
             self.enter(now, units)
+            if now.done in views.joined:
+                self.slopes = self.fresh_slopes()  # captures of fewer images have served
             self.picture(now)
             acting = shares(params, teachers, now.done)
             gradient, more = self.gradient(now, views, acting)
@@ -352,7 +354,7 @@ class _Job:
             now.step(gradient, params, self.valid)
             if now.done % CHECK_EVERY == 0 or now.done == params.iterations:
                 _require_finite(units, now)
-            progress.advance(views.labels.numel() / params.iterations)
+            progress.advance(views.all_labels.numel() / params.iterations)
             if now.done < params.iterations:
                 self.saved.offer(self.done(), self.snapshot)
 

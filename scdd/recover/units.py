@@ -47,7 +47,8 @@ class Unit:
     [T, m, 4] crops of images as large as in their segment, None without; m is 1, or n where each
     image has its own; targets: what the statistics are matched with, by teacher, each float32
     [columns of all layers]; None: those of the dataset alone; drops: bool [T, teachers,
-    convolutions], which of them are left out, None without.
+    convolutions], which of them are left out, None without; joins: of each image the iteration in
+    which it joins the others, None: all are there from the beginning.
     """
 
     key: int
@@ -59,6 +60,7 @@ class Unit:
     boxes: Tensor | None
     targets: Sequence[Statistics] | None = None
     drops: Tensor | None = None
+    joins: Sequence[int] | None = None
 
 
 def draw_unit(
@@ -84,7 +86,9 @@ def draw_unit(
     drops = None
     if params.drop:
         drops = torch.rand(params.iterations, *convolutions, generator=draw) < params.drop
-    return Unit(slot, f"block {block}, slot {slot}", labels, *numbers, targets, drops)
+    classes = len(labels.unique())
+    joins = params.joins(len(labels) // classes) * classes if params.rounds > 1 else None
+    return Unit(slot, f"block {block}, slot {slot}", labels, *numbers, targets, drops, joins)
 
 
 def draw_class_unit(
@@ -140,10 +144,16 @@ def _draw(
 class Views:
     """The views of several units' images at each iteration, and what they are matched with: labels
     int64 [units, n], of so many `classes` in each; targets, by teacher float32 [units, columns], or
-    None."""
+    None; joined: places of the images that are there, by the iteration from which on they are, if
+    not all are from the beginning."""
 
     def __init__(self, units: Sequence[Unit], device: torch.device) -> None:
-        self.labels = torch.stack([unit.labels for unit in units]).to(device)
+        self.all_labels = torch.stack([unit.labels for unit in units]).to(device)
+        joins = units[0].joins or ()
+        self.joined = {
+            first: torch.tensor([n for n, own in enumerate(joins) if own <= first], device=device)
+            for first in sorted(set(joins))
+        }
         self.classes = len(units[0].labels.unique())
         self.targets: list[Statistics] | None = None
         if units[0].targets is not None:
@@ -166,9 +176,20 @@ class Views:
         where none is."""
         return None if self.drops is None else 1 - self.drops[step, :, teacher].float()
 
+    def labels(self, step: int) -> Tensor:
+        """int64 [units, n] of the images that are there."""
+        return self._there(self.all_labels, step)
+
+    def _there(self, by_image: Tensor, step: int) -> Tensor:
+        """Of [units, n, ...] what belongs to the images that have joined by a step."""
+        if not self.joined:
+            return by_image
+        latest = max(first for first in self.joined if first <= step)
+        return by_image.index_select(1, self.joined[latest])
+
     def of(self, images: Tensor, step: int) -> Tensor:
-        """images: float32 [units, n, 3, S, S] on the device, S the size of the step's segment;
-        differentiable."""
+        """Of the images that are there; images: float32 [units, n, 3, S, S] on the device, S the
+        size of the step's segment; differentiable."""
         flips = None if self.flips is None else self.flips[step]
         if self.boxes is not None:
             boxes = self.boxes[step].flatten(0, 1)
@@ -178,4 +199,5 @@ class Views:
         elif flips is not None:
             images = torch.where(flips[:, :, None, None, None], images.flip(4), images)
         pairs = zip(images, self.shifts[step], strict=True)
-        return torch.stack([unit.roll(shift, dims=(2, 3)) for unit, shift in pairs])
+        moved = torch.stack([unit.roll(shift, dims=(2, 3)) for unit, shift in pairs])
+        return self._there(moved, step)

@@ -26,11 +26,13 @@ from scdd.networks.students import build as build_student
 from scdd.params import squeeze
 from scdd.params.learn import LEARNS, Trajectory
 from scdd.params.network import Network
+from scdd.params.patches import Patches
 from scdd.params.probe import Probe
 from scdd.params.recover import Recover, Residual
 from scdd.params.select import Forgetting
 from scdd.params.statistics import Statistics
 from scdd.params.views import Transform, View
+from scdd.patches.ranking import rankings
 from scdd.recover.engine import FramePlan, Units, recover_units
 from scdd.recover.targets import of_batch, real_statistics
 from scdd.recover.units import draw_unit
@@ -133,9 +135,10 @@ def seen(_: str, saved: JobState) -> Result:
 
 
 def recovered(how: str, saved: JobState) -> Result:
-    """Three units of four iterations; segments: two, from two teachers in turn; statistics: all
-    that goes on from one iteration to the next."""
+    """Three units of four iterations; more: `segments`, two from two teachers in turn; `rounds`,
+    two of two images a class; `statistics`, all that goes on from one iteration to the next."""
     precision, width, *more = how.split()
+    labels = torch.arange(3).repeat_interleave(2) if "rounds" in more else torch.arange(3)
     settings = Recover(
         iterations=4,
         lr=0.4,
@@ -145,16 +148,18 @@ def recovered(how: str, saved: JobState) -> Result:
         flip=True,
         precision=precision,
     )
-    networks = [build(TEACHER, 3, generator(number)) for number in range(2 if more else 1)]
-    real, labels, targets = [], torch.arange(3), None
+    several = bool({"segments", "statistics"} & set(more))
+    networks = [build(TEACHER, 3, generator(number)) for number in range(1 + several)]
+    real, targets = [], None
     if "statistics" in more:
-        settings = replace(
-            settings, convolutions="patches", momentum=0.8, drop=0.4, teachers="turn"
-        )
+        settings = replace(settings, convolutions="patches", momentum=0.8, drop=0.4)
         settings = replace(settings, class_share=0.5, flatness=9.0, densification=1.0)
+        settings = replace(settings, teachers="turn")
         labels = labels.repeat_interleave(2)
         real = [gathered(network) for network in networks]
         targets = [of_batch(each, labels, settings) for each in real]
+    if "rounds" in more:
+        settings = replace(settings, slots=2, rounds=2)
     if "segments" in more:
         parts = {"sizes": (6, 8), "budgets": (2, 2), "residual": Residual(0.3)}
         settings = replace(settings, start="real", teachers="turn", **parts)
@@ -214,6 +219,13 @@ def ordered(_: str, saved: JobState) -> Result:
     """Three classes."""
     network = build(TEACHER, 3, generator(0))
     return [coreset.ranks(herding, network, image_set(17, 8), INFO, CPU, saved)]
+
+
+def ranked(how: str, saved: JobState) -> Result:
+    """Three classes. how: the easiest patches, or around the median."""
+    network = build(TEACHER, 3, generator(0))
+    params = Patches(pool=4, crops=2) if how == "easiest" else None
+    return [*rankings(network, image_set(17, 8), INFO, params, CPU, saved).values()]
 
 
 def validated(how: str, saved: JobState) -> Result:
@@ -307,6 +319,7 @@ JOBS: list[tuple[Callable[[str, JobState], Result], str, int]] = [
     (recovered, "float32 2 segments", 8),
     (recovered, "float32 2 statistics", 8),
     (seen, "images", 3),
+    (recovered, "float32 2 rounds", 8),
     (relabelled, "none float16 set", 9),
     (relabelled, "cutmix float16 set", 9),
     (relabelled, "mixup int8 batch", 9),
@@ -314,6 +327,8 @@ JOBS: list[tuple[Callable[[str, JobState], Result], str, int]] = [
     (forgotten, "float32", 6),
     (forgotten, "bf16", 6),
     (ordered, "herding", 3),
+    (ranked, "easiest", 3),
+    (ranked, "median", 3),
     (learned, "dc", 6),
     (learned, "dsa", 6),
     (learned, "dm", 3),

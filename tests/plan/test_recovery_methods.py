@@ -113,12 +113,12 @@ def test_a_look_at_a_teacher_is_of_a_plain_recovery() -> None:
     assert not {"teachers", "residual", "sizes", "start"} & look.params["recover"].keys()
 
 
-def work(committee: list[str], **recover: Any) -> float:
-    """Arithmetic of the first job of a recovery of two images a class."""
+def work(committee: list[str], ipc: int = 2, **recover: Any) -> float:
+    """Arithmetic of the last job of a recovery."""
     method = {"name": "mine", "like": "sre2l", "committee": committee, "recover": recover}
-    plan = planned(*OTHERS, method)
+    plan = planned(*(OTHERS if committee else []), method, ipc=[ipc])
     (node,) = [node for node in plan.of("recover") if len(node.parents) == len(committee) + 1]
-    return jobs_of(plan, node)[0].work.flops
+    return jobs_of(plan, node)[-1].work.flops
 
 
 def test_teachers_in_turn_cost_as_much_as_their_mean() -> None:
@@ -134,6 +134,13 @@ def test_drawn_pairs_cost_two_thirds_of_three_teachers() -> None:
 def test_the_best_pair_costs_what_these_two_do() -> None:
     best = work(["other", "third"], pairs="best", priors=[50, 60, 40])
     assert best == pytest.approx(work(["other"], teachers="mean"))
+
+
+def test_images_that_join_in_rounds_cost_what_they_take_part_in() -> None:
+    """Ten slots are a batch of one and one of nine: of the nine two join in each of four rounds,
+    and one more in the first, so that they are there for 1, 3/4, 1/2 and 1/4 of the time."""
+    whole, rounds = (work([], ipc=10, slots=10, rounds=count) for count in (1, 4))
+    assert rounds == pytest.approx(whole * (3 + 2 * 0.75 + 2 * 0.5 + 2 * 0.25) / 9)
 
 
 def test_small_segments_cost_less() -> None:

@@ -52,7 +52,7 @@ def test_statistics_take_a_pass_of_the_training_images() -> None:
     """digits has 1,437 of them; the recovery has fewer units, as large as nine slots."""
     plan = planned({"name": "m", "like": "sre2l", "recover": {"convolutions": "channels"}})
     plain = planned("sre2l")
-    (node,), (probe,) = plan.of("statistics"), plain.of("probe")
+    (node,) = plan.of("statistics")
     (job,) = jobs_of(plan, node)
     assert job.name == "statistics"
     assert set(kind for kind, _ in job.work.parts) == {"forward"}

@@ -7,6 +7,7 @@ from scdd.artifacts.sizes import image_bytes
 from scdd.artifacts.slots import Range, range_name, slot_ranges, slots_together
 from scdd.params import probe as params_of_probe
 from scdd.params.network import Network
+from scdd.params.patches import Patches
 from scdd.params.protocol import Relabel, Student
 from scdd.params.recover import Recover
 from scdd.params.select import Coreset, Forgetting
@@ -32,6 +33,7 @@ TEST_BATCH = 512  # images a pass of these
 CLEAN_BATCH = 256  # … of features, as in scdd.probe
 LABEL_BATCH = 256  # … of labels, as in scdd.labels.relabel
 STATISTICS_BATCH = 64  # … of statistics, as in scdd.recover.statistics
+PATCH_BATCH = 64  # … of patches, but for their crops, as in scdd.patches.ranking
 SIGNALS = 2 * 8 * 1.5  # passes with gradients of the views that an informativeness is a mean of
 
 Jobs = Callable[[Plan, Node], list[Job]]
@@ -112,12 +114,14 @@ def _recover(plan: Plan, node: Node) -> list[Job]:
     for slots in slot_ranges(plan.largest_ipc(node)):
         for block in plan.class_blocks(node):
             classes, each = block[1] - block[0], slots[1] - slots[0]
-            by_slots = each // slots_together(slots, params.slots)
-            units = classes if params.statistics == "class" else by_slots
+            together = slots_together(slots, params.slots)
+            units = classes if params.statistics == "class" else each // together
             work = Work()
             for part in params.segments(resolution):
-                iterations = part.end - part.first
-                steps, images = iterations * -(-units // width), iterations * classes * each
+                steps = (part.end - part.first) * -(-units // width)
+                joined = (max(part.first, join) for join in params.joins(together))
+                of_a_class = sum(max(0, part.end - first) for first in joined)
+                images = of_a_class * classes * each // together
                 work += views("views", images, part.size, steps)
                 for size, share in zip(teachers[part.size], acting, strict=True):
                     own = images * share, steps * share, params.precision
@@ -158,6 +162,20 @@ def _coreset(plan: Plan, node: Node) -> list[Job]:
     steps = max(counts.classes, steps_of(counts.train, TEST_BATCH))  # class by class
     work = passes("forward", body, counts.train, steps, precision)
     memory = forward_memory(body, TEST_BATCH, precision)
+    return [Job(node.stage, work, memory, _training_pixels(counts))]
+
+
+def _patches(plan: Plan, node: Node) -> list[Job]:
+    """The crops of each class's pool, or all training images, through the observer."""
+    counts, size = counts_of(plan, node), _teacher(plan, node, "teacher")
+    images, each = float(counts.train), 1
+    if node.params["method"] == "easiest":
+        params = Patches.of(node.params)
+        images, each = min(images, float(counts.classes * params.pool)), params.crops
+    steps = max(counts.classes, steps_of(images, PATCH_BATCH))  # class by class
+    work = passes("forward", size, images * each, steps)
+    work += views("views", images * each, counts.resolution, steps * each)
+    memory = forward_memory(size, PATCH_BATCH * each)
     return [Job(node.stage, work, memory, _training_pixels(counts))]
 
 
@@ -252,6 +270,7 @@ JOBS: dict[str, Jobs] = {
     "statistics": _statistics,
     "forgetting": _forgetting,
     "coreset": _coreset,
+    "patches": _patches,
     "recover": _recover,
     "verify": _verify,
     "relabel": _relabel,

@@ -10,6 +10,7 @@ from scdd.plan.methods.base import Kind
 from scdd.plan.methods.imported import Imported
 from scdd.plan.methods.learned import Learned
 from scdd.plan.methods.ordered import ByFeatures, ByForgetting
+from scdd.plan.methods.patches import FromPatches
 from scdd.plan.methods.recovery import Recovery
 from scdd.plan.methods.sampled import Sampled
 from scdd.plan.methods.whole import Whole
@@ -25,9 +26,11 @@ METHODS: dict[str, Kind] = {
     "cvdd": Recovery("CV-DD", squeeze="supervised", preset="cvdd"),
     "fadrm": Recovery("FADRM", squeeze="supervised", preset="fadrm"),
     "fadrm-plus": Recovery("FADRM+", squeeze="supervised", preset="fadrm-plus"),
+    "delt": Recovery("DELT", squeeze="supervised", preset="delt"),
     "gvbsm": Recovery("G-VBSM", squeeze="supervised", preset="gvbsm"),
     "edc": Recovery("EDC", squeeze="supervised", preset="edc"),
     "untrained": Recovery("Untrained", squeeze="untrained"),
+    "rded": FromPatches("RDED"),
     "dc": Learned("DC", method="dc", engine="dc"),
     "dsa": Learned("DSA", method="dsa", engine="dc"),
     "dm": Learned("DM", method="dm", engine="dm"),
