@@ -24,7 +24,7 @@ from scdd.params.learn import Cafe, Dc, Dm, Experts, Learn, Matched, Trajectory
 from scdd.params.network import Network
 from scdd.params.probe import Informativeness, Probe
 from scdd.params.protocol import Loss, Protocol, Relabel, Student, Train, Whole
-from scdd.params.recover import Recover
+from scdd.params.recover import Recover, Residual
 from scdd.params.select import Coreset, Forgetting, Import, Sampling
 from scdd.params.squeeze import (
     DINO,
@@ -99,7 +99,19 @@ SECTIONS: list[Section] = [
     ),
     RandAugment(3, 4),
     Recover(r_bn="auto", crop=(0.1, 0.9), curriculum="step", mean=CHANNELS, std=CHANNELS, shift=0),
+    Recover(
+        9,
+        start="real",
+        sizes=(8, 16),
+        budgets=(4, 5),
+        residual=Residual(0.3),
+        priors=(60.5, 50.0),
+        teachers="vote",
+        slots=4,
+        rounds=2,
+    ),
     Relabel(VIEW, "cutmix", 1.0, 2, RandAugment(), "batch", "batch", 3, "topk:5", "drawn", 10),
+    Residual(0.3, 40),
     Sampling(4),
     SmallCrops(2, 8, (0.1, 0.2), 0.5),
     SOURCE,
