@@ -22,9 +22,9 @@ from scdd.params.experiment import (
 )
 from scdd.params.learn import Cafe, Dc, Dm, Experts, Learn, Matched, Trajectory
 from scdd.params.network import Network
+from scdd.params.patches import Patches
 from scdd.params.probe import Informativeness, Probe
 from scdd.params.protocol import Loss, Protocol, Relabel, Student, Train, Whole
-from scdd.params.patches import Patches
 from scdd.params.recover import Recover
 from scdd.params.select import Coreset, Forgetting, Import, Sampling
 from scdd.params.squeeze import (
