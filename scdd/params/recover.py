@@ -33,6 +33,11 @@ class Residual(Section):
     every: Count | None = param(
         None, "iterations of a segment; null: as recover.budgets says, which it needs then"
     )
+    pool: Count | None = param(
+        None,
+        "the start is chosen anew each time: of the first so many of the class that which the "
+        "method's own teacher sees nearest to the image (after RETA); null: the image's own",
+    )
 
 
 @dataclass(frozen=True)
@@ -175,7 +180,7 @@ class Recover(Section):
     )
     residual: Residual | None = param(
         None,
-        "{every, alpha}: after each segment but the last x = alpha x + (1 - alpha) start",
+        "{every, alpha, pool}: after each segment but the last x = alpha x + (1 - alpha) start",
         as_before=None,
     )
     rounds: Count = param(

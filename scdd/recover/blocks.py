@@ -49,10 +49,15 @@ def block_units(
     """
     what = f"images of block {block}"
     start: Starts = from_noise
+    pool = params.residual.pool if params.residual else None
+    used = (slots[0], max(slots[1], pool or 0))
     if params.start == "real":
-        start = real_starts(train(), info, classes, slots, params.seed)
+        start = real_starts(train(), info, classes, used, params.seed)
     elif params.start != "noise":
-        start = ranked_starts(*ranked(), info, classes, slots)
+        start = ranked_starts(*ranked(), info, classes, used)
+    pooled = None
+    if pool is not None and (first := start(classes, (0, pool))) is not None:
+        pooled = first.unflatten(0, (-1, pool))
     if params.statistics == "class":
         targets = targets_by_class(train(), info, classes, networks)
 
@@ -65,6 +70,7 @@ def block_units(
                 slots=slots,
                 targets=targets[label],
                 start=start((label, label + 1), slots),
+                pool=None if pooled is None else pooled[label - classes[0]][None],
             )
 
         return Units(range(*classes), slots[1] - slots[0], draw_class, what)
@@ -84,6 +90,7 @@ def block_units(
             start=start(classes, (slot, slot + each)),
             targets=of_classes,
             convolutions=convolutions,
+            pool=pooled,
         )
 
     def teachers(slot: int) -> tuple[int, ...]:

@@ -24,10 +24,11 @@ from scdd.jobs.capture import Compiled, captured
 from scdd.jobs.progress import Progress, say
 from scdd.jobs.saved import JobState, Snapshot
 from scdd.networks.schedules import half_cosine
-from scdd.params.recover import Recover, Residual, Segment
+from scdd.params.recover import Recover, Segment
 from scdd.recover.committees import shares
 from scdd.recover.densification import densification
 from scdd.recover.matching import Beside, StatisticsLoss, frozen, objective
+from scdd.recover.residuals import nearest
 from scdd.recover.units import Statistics, Unit, Views
 from scdd.views.geometry import resized
 
@@ -148,13 +149,8 @@ class Pass:
         rate = params.lr * half_cosine(self.done - 1, params.iterations) / (1 - first**steps)
         self.images.addcdiv_(self.mean, gradient, value=-rate).clamp_(*valid)
 
-    def enter(self, segment: Segment, starts: Sequence[Tensor], residual: Residual | None) -> None:
-        """Begin a later segment: images of its size, into which the starts [n, 3, R, R] are mixed,
-        a new Adam and a new average of the images. If memory runs out, all is as before."""
-        images = resized(self.images, segment.size)
-        if residual is not None:
-            start = resized(torch.stack(list(starts)).to(images), segment.size)
-            images = residual.alpha * images + (1 - residual.alpha) * start
+    def enter(self, segment: Segment, images: Tensor) -> None:
+        """Begin a later segment with these images, a new Adam and a new average of the images."""
         moments = torch.zeros_like(images), torch.zeros_like(images)
         if AVERAGE_IMAGE in self.more:
             self.more = {**self.more, AVERAGE_IMAGE: images.clone()}
@@ -316,7 +312,7 @@ class _Job:
         alone = self.begin([unit])
         alone.done = max(largest.first, *(unit.joins or (0,)))
         try:
-            alone.enter(largest, [unit.start], None)
+            alone.enter(largest, resized(alone.images, largest.size))
             everyone = [(number, 1.0) for number in range(len(self.teachers))]
             self.gradient(alone, Views([unit], self.device), everyone)
         except torch.OutOfMemoryError as error:
@@ -359,15 +355,36 @@ class _Job:
                 self.saved.offer(self.done(), self.snapshot)
 
     def enter(self, now: Pass, units: Sequence[Unit]) -> None:
-        """Begin the next segment, if the pass is at its first iteration."""
+        """Begin the next segment, if the pass is at its first iteration. If memory runs out, all is
+        as before."""
         if now.done < now.segment.end:
             return
-        starts = [unit.start for unit in units]
-        segments = self.params.segments(starts[0].shape[-1])
+        segments = self.params.segments(units[0].start.shape[-1])
         following = next(segment for segment in segments if segment.first == now.done)
         if following.size != now.segment.size:
             self.slopes = self.fresh_slopes()  # captures of another size are not needed any more
-        now.enter(following, starts, self.params.residual)
+        images = resized(now.images, following.size)
+        if (residual := self.params.residual) is not None:
+            images = residual.alpha * images + (1 - residual.alpha) * self.patches(images, units)
+        now.enter(following, images)
+
+    def patches(self, images: Tensor, units: Sequence[Unit]) -> Tensor:
+        """What a residual mixes into the images of units, as large as they are: their starts, or
+        the nearest of their pools."""
+        made = []
+        for own, unit in zip(images, units, strict=True):
+            given = unit.start if unit.pool is None else unit.pool
+            given = resized(given.to(self.device), images.shape[-1])
+            made.append(given if unit.pool is None else nearest(self.features, own, given))
+        return torch.stack(made)
+
+    def features(self, images: Tensor) -> Tensor:
+        """Of the method's own teacher."""
+        network, matched = self.teachers[0]
+        features: Any = network.features
+        bf16 = self.params.precision == "bf16"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
+            return matched.unwatched(features, images).float()
 
     def picture(self, now: Pass) -> None:
         """Keep the frames of the pass, if there are some after this iteration."""

@@ -8,6 +8,7 @@ Several units go through the network together, each with the statistics of its o
 """
 
 import copy
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -180,8 +181,8 @@ class StatisticsLoss:
         )
         return first, second
 
-    def unwatched(self, network: nn.Module, x: Tensor) -> Tensor:
-        """The network's outputs; of this pass no statistics are taken."""
+    def unwatched(self, network: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+        """Outputs of the network, or of a part of it; of this pass no statistics are taken."""
         self.watch.paused = True
         try:
             outputs: Tensor = network(x)

@@ -48,7 +48,8 @@ class Unit:
     image has its own; targets: what the statistics are matched with, by teacher, each float32
     [columns of all layers]; None: those of the dataset alone; drops: bool [T, teachers,
     convolutions], which of them are left out, None without; joins: of each image the iteration in
-    which it joins the others, None: all are there from the beginning.
+    which it joins the others, None: all are there from the beginning; pool: float32
+    [classes, p, 3, R, R], what residuals choose from, None: they take the starts.
     """
 
     key: int
@@ -61,6 +62,7 @@ class Unit:
     targets: Sequence[Statistics] | None = None
     drops: Tensor | None = None
     joins: Sequence[int] | None = None
+    pool: Tensor | None = None
 
 
 def draw_unit(
@@ -74,12 +76,13 @@ def draw_unit(
     start: Tensor | None = None,
     targets: Sequence[Statistics] | None = None,
     convolutions: tuple[int, int] = (0, 0),
+    pool: Tensor | None = None,
 ) -> Unit:
     """Images of each class of a block, from (seed, block, slot) alone, the first of their slots.
 
     labels: int64 [n], class by class; start: normalised float32 [n, 3, R, R] in place of noise;
-    targets: see `Unit`; convolutions: how many teachers, and how many convolutions the largest one
-    has, if some are left out.
+    targets, pool: see `Unit`; convolutions: how many teachers, and how many convolutions the
+    largest one has, if some are left out.
     """
     draw = rng.generator(seed, "recover", block, slot)
     numbers = _draw(params, len(labels), resolution, draw, start)
@@ -88,7 +91,7 @@ def draw_unit(
         drops = torch.rand(params.iterations, *convolutions, generator=draw) < params.drop
     classes = len(labels.unique())
     joins = params.joins(len(labels) // classes) * classes if params.rounds > 1 else None
-    return Unit(slot, f"block {block}, slot {slot}", labels, *numbers, targets, drops, joins)
+    return Unit(slot, f"block {block}, slot {slot}", labels, *numbers, targets, drops, joins, pool)
 
 
 def draw_class_unit(
@@ -100,16 +103,17 @@ def draw_class_unit(
     slots: Range,
     targets: Sequence[Statistics],
     start: Tensor | None = None,
+    pool: Tensor | None = None,
 ) -> Unit:
     """The images of one class in a range of slots, which are matched with `targets`.
 
-    start: normalised float32 [slots, 3, R, R] in place of noise.
+    start: normalised float32 [slots, 3, R, R] in place of noise; pool: see `Unit`.
     """
     draw = rng.generator(seed, "recover by class", label, slots[0])
     labels = torch.full((slots[1] - slots[0],), label)
     numbers = _draw(params, len(labels), resolution, draw, start)
     name = f"class {label}, slots {slots[0]} to {slots[1] - 1}"
-    return Unit(label, name, labels, *numbers, targets)
+    return Unit(label, name, labels, *numbers, targets, pool=pool)
 
 
 def _draw(

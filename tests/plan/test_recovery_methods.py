@@ -97,6 +97,10 @@ def test_priors_that_no_teacher_has_change_no_digest() -> None:
             {"name": "sre2l", "recover": {"sizes": [8, 12], "budgets": [500, 500]}},
             "recover.sizes: the last one is 12, and images have 16 pixels a side. Make it 16.",
         ),
+        (
+            {"name": "fadrm", "recover": {"residual": {"pool": 200}}},
+            "recover.residual.pool: 200, but the smallest class of digits has [0-9]+ training",
+        ),
     ],
 )
 def test_what_a_recovery_cannot_have(method: Any, message: str) -> None:

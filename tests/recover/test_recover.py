@@ -762,6 +762,19 @@ def test_a_start_from_real_images_is_that_of_the_random_baseline(photos, network
         assert shard(photos, "0001-0009", index).equal(picked[index])
 
 
+@pytest.mark.parametrize("statistics", ["dataset", "class"])
+def test_a_pool_has_the_first_starts_of_the_class(photos, statistics):
+    """At learning rate 0, and where nothing of the image is kept, one of them is what is left."""
+    residual = {"alpha": 0.0, "every": 2, "pool": 3}
+    write_config(photos, start="real", lr=0.0, residual=residual, statistics=statistics)
+    assert recover(photos, "3:5", "1:10", root=photos) == 0
+    dataset = open_dataset(photos / "dataset.json", photos)
+    first = list(random.make(dataset, (0, 3), seed=3))
+    for index in (3, 4):
+        for image in shard(photos, "0001-0009", index):
+            assert any(image.equal(other) for other in first[index])
+
+
 def test_a_start_from_real_images_leaves_views_as_they_are():
     start = torch.zeros(CLASSES, 3, SIZE, SIZE)
     key = {"seed": 1, "block": 0, "slot": 0}

@@ -15,6 +15,7 @@ from scdd.networks.resnet import build
 from scdd.params.recover import Recover, Residual, Segment
 from scdd.plan.config import parse
 from scdd.recover.engine import FramePlan, Recovered, Units, recover_units
+from scdd.recover.residuals import nearest
 from scdd.recover.units import Unit, draw_unit
 from scdd.views.geometry import resized
 from scdd.views.pixels import valid_range
@@ -136,6 +137,37 @@ def test_a_pass_that_runs_out_of_memory_in_a_larger_segment_is_halved(network: n
     assert passes == [(2, 6)] * 3 + [(2, 8)] + [(1, 8)] * 4
     assert made.widths == [1, 1]
     torch.testing.assert_close(made.images, plain.images, rtol=0, atol=1e-3)
+
+
+def test_the_nearest_of_the_own_class_is_chosen() -> None:
+    """Two images of each of two classes, and three to choose from; their means are the features."""
+    images = torch.tensor([1.0, 5.0, 5.0, 1.0]).view(4, 1, 1, 1).expand(4, 3, 2, 2)
+    pool = torch.tensor([[4.0, 0.5, 9.0], [0.0, 1.25, 100.0]]).view(2, 3, 1, 1, 1)
+    pool, sizes = pool.expand(2, 3, 3, 2, 2), []
+
+    def features(some: torch.Tensor) -> torch.Tensor:
+        sizes.append(len(some))
+        return some.mean((1, 2, 3))[:, None]
+
+    chosen = nearest(features, images, pool)
+    assert chosen[:, 0, 0, 0].tolist() == [0.5, 4.0, 1.25, 1.25]
+    assert max(sizes) == 4  # no more than a pass has
+
+
+def test_with_a_pool_the_start_is_chosen_anew(network: nn.Module) -> None:
+    """Without movement an image's nearest is itself, wherever it is in the pool."""
+    still = dataclasses.replace(MIXED, lr=1e-12, residual=Residual(0.3, 2, pool=2))
+    unit, other = unit_of(still), unit_of(still, 1).start
+    pool = torch.stack([other, unit.start], dim=1)
+    own, others = (
+        dataclasses.replace(unit, pool=each) for each in (pool, torch.stack([other, other], dim=1))
+    )
+    made = [
+        recover_units([network], Units([0], 3, lambda _, u=u: u), still, VALID).images[0]
+        for u in (own, others)
+    ]
+    torch.testing.assert_close(made[0], unit.start)
+    torch.testing.assert_close(made[1], 0.09 * unit.start + 0.91 * other)  # mixed in twice
 
 
 @pytest.mark.parametrize(

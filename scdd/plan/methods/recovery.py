@@ -1,6 +1,6 @@
 """Methods that recover images from a squeezed backbone and its probe: SC-DD, SRe2L, CDA."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -8,6 +8,7 @@ from scdd.artifacts.run import RESULTS
 from scdd.artifacts.slots import most_slots, slot_ranges
 from scdd.errors import ScddError, nearest
 from scdd.params.experiment import Method
+from scdd.params.network import Network
 from scdd.params.recover import Recover
 from scdd.params.squeeze import SQUEEZES
 from scdd.plan.backbones import gathered, informativeness, probed, recover_params
@@ -17,6 +18,7 @@ from scdd.plan.methods.base import EVALUATED, Distilled, title_of
 from scdd.plan.patches import around_median, patch_params, ranked, require_patches
 from scdd.plan.plan import Node
 from scdd.plan.presets import preset_names
+from scdd.plan.students import for_images
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,7 @@ class Recovery(Distilled):
         _require_images(draft, method, recover, ipc)
         parents = {"teacher": teacher, **_committee(draft, method)}
         recover = _with_teachers(draft, method, recover, parents)
+        _require_sizes(draft, recover, parents.values())
         parents |= gathered(draft, parents, recover)
         if recover.r_bn == "auto":
             parents["informativeness"] = informativeness(draft, teacher, recover)
@@ -100,6 +103,12 @@ class Recovery(Distilled):
 def _require_images(draft: Draft, method: Method, recover: Recover, ipc: int) -> None:
     """A recovery that starts from whole real images takes one for each slot that it makes."""
     least, last = draft.facts.per_class, slot_ranges(ipc)[-1][1]
+    pool = (recover.residual and recover.residual.pool) or 0
+    if least is not None and pool > least:
+        raise ScddError(
+            f"recover.residual.pool: {pool}, but the smallest class of "
+            f"{draft.config.dataset.name} has {least} training images. Lower it."
+        )
     if recover.start in {"real", "median"} and least is not None and last > least:
         raise ScddError(
             f"ipc: {ipc}, but the smallest class of {draft.config.dataset.name} has {least} "
@@ -123,7 +132,8 @@ def _ranked_start(
     if recover.start != "patches":
         return None
     params = patch_params(draft, "start", method)
-    require_patches(draft, method, params, slot_ranges(ipc)[-1][1], ipc)
+    pool = (recover.residual and recover.residual.pool) or 0
+    require_patches(draft, method, params, max(slot_ranges(ipc)[-1][1], pool), ipc)
     return ranked(draft, teacher, params)
 
 
@@ -171,6 +181,14 @@ def _with_teachers(
                 f"Set recover.priors.{arch}."
             )
     return replace(recover, priors=tuple(recover.priors[arch] for arch in archs))
+
+
+def _require_sizes(draft: Draft, recover: Recover, teachers: Iterable[Node]) -> None:
+    """Raises ScddError, naming the network, where a teacher does not take a segment's images."""
+    for teacher in teachers:
+        network = Network.of(draft.plan.parent(teacher, "backbone").params)
+        for size in sorted(set(recover.sizes or ())):
+            for_images(network, size, "recover.sizes")
 
 
 def _verify(draft: Draft, report: Report, column: Column, images: Node, verifier: str) -> None:
