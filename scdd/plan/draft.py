@@ -75,14 +75,16 @@ class Draft:
 
     def published(self, path: tuple[str, ...], ipc: int | None = None) -> Preset:
         """The published values at `path`, of this dataset or else of its family."""
-        own = preset(*path, self.config.dataset.name, ipc=ipc)
-        return own if own.values else preset(*path, self.family, ipc=ipc)
+        return preset(*path, self._of(path), ipc=ipc)
 
-    def differs_by_ipc(self, path: tuple[str, ...]) -> bool:
-        """Whether some IPCs have published values of their own there."""
-        name, family = self.config.dataset.name, self.family
-        own = name if preset(*path, name).values else family
-        return bool(published_ipcs(*path, own))
+    def published_ipcs(self, path: tuple[str, ...]) -> list[int]:
+        """The IPCs for which the published values at `path` have some of their own."""
+        return published_ipcs(*path, self._of(path))
+
+    def _of(self, path: tuple[str, ...]) -> str:
+        """Whose published values at `path` apply: this dataset's, or its family's."""
+        name = self.config.dataset.name
+        return name if preset(*path, name).values else self.family
 
     def checked(
         self,

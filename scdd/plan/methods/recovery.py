@@ -47,7 +47,7 @@ class Recovery(Distilled):
 
     def by_ipc(self, draft: Draft, method: Method) -> bool:
         """Where the published values differ by IPC."""
-        return draft.differs_by_ipc(("recover", self.preset_of(method)))
+        return bool(draft.published_ipcs(("recover", self.preset_of(method))))
 
     def is_control(self, method: Method) -> bool:
         """A backbone that saw no image."""
