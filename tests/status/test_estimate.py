@@ -9,8 +9,9 @@ import pytest
 from scdd.jobs.progress import Standing
 from scdd.plan.jobs import Job, jobs
 from scdd.plan.load import plan_of
+from scdd.plan.pace import START
 from scdd.plan.plan import Plan
-from scdd.status.estimate import START, estimate
+from scdd.status.estimate import estimate
 from scdd.status.states import State, Status
 
 
