@@ -26,7 +26,7 @@ class Pace:
 
 def pace(taken: Sequence[tuple[float, float]]) -> Pace | None:
     """From sizes and seconds of finished jobs: a constant and a multiple of the size, where they
-    say both; otherwise in proportion to it. None where there are none."""
+    say both; otherwise the start of a program, and the rest in proportion. None: there are none."""
     if not taken:
         return None
     sizes, seconds = zip(*taken, strict=True)
@@ -34,7 +34,8 @@ def pace(taken: Sequence[tuple[float, float]]) -> Pace | None:
         slope, constant = statistics.linear_regression(sizes, seconds)
         if slope >= 0 and constant >= 0:
             return Pace(constant, slope)
-    return Pace(0.0, sum(seconds) / sum(sizes))
+    start = min(START, statistics.fmean(seconds))
+    return Pace(start, (sum(seconds) - start * len(seconds)) / sum(sizes))
 
 
 def taken(jobs: Iterable[Job]) -> list[tuple[float, float]]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from scdd.console.run import Left, Run
-from scdd.plan.pace import Pace
+from scdd.plan.pace import START, Pace
 
 LOG = Path("none.log")
 
@@ -53,8 +53,8 @@ def test_jobs_that_wait_take_the_mean_of_those_that_have_ended(clock: Clock) -> 
 
 def test_in_proportion_to_their_sizes(clock: Clock) -> None:
     run = Run({"validate": [100.0, 10.0, 10.0]}, {}, clock)
-    do(run, clock, "validate", 50.0, size=100.0)
-    assert run.left() == Left(2 * 5.0, is_all=True)
+    do(run, clock, "validate", START + 50.0, size=100.0)
+    assert run.left() == Left(2 * (START + 5.0), is_all=True)
 
 
 def test_or_of_those_of_earlier_runs(clock: Clock) -> None:

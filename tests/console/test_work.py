@@ -46,7 +46,7 @@ def test_a_finished_job_is_not_to_do_and_says_how_long_others_take(plan: Plan) -
     took(small.cost, 3.0)
     work = work_of(plan, {"recover": 1})
     assert work.to_do == {"recover": [54.0]}
-    assert work.paces["recover"].of(54.0) == pytest.approx(9 * (START + 3.0))
+    assert work.paces["recover"].of(54.0) == pytest.approx(START + 9 * 3.0)
 
 
 def test_where_snakemake_makes_another_number_again_their_mean_counts(plan: Plan) -> None:
