@@ -5,8 +5,6 @@ from typing import Any
 import pytest
 
 from scdd.errors import ScddError
-from scdd.params.network import Network
-from scdd.plan.cost.networks import resnet
 from scdd.plan.cost.stages import jobs_of
 from scdd.plan.load import plan_of
 from scdd.plan.plan import Node, Plan
@@ -94,12 +92,16 @@ def test_jobs_that_rank_images_are_told_apart() -> None:
 
 
 def test_the_observer_sees_every_crop_of_the_pool() -> None:
-    seen = resnet(Network("resnet10", 0.25, "small"), 16, 10).flops
+    """As often as a verifier sees the ten images of each class."""
     plan = planned(
         "scdd",
         {"name": "rded", "patches": {"pool": 50, "crops": 4}},
         {"name": "d", "like": "scdd", "recover": {"start": "median"}},
+        ipc=[10],
+        verifier="scdd",
     )
+    verified, *_ = (job for node in plan.of("verify") for job in jobs_of(plan, node))
+    seen = verified.work.flops / (10 * 10)
     crops, whole = (job for node in plan.of("patches") for job in jobs_of(plan, node))
     assert crops.work.flops == pytest.approx(10 * 50 * 4 * seen)
     assert whole.work.flops == pytest.approx(TRAIN * seen)
