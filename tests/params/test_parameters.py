@@ -22,9 +22,10 @@ from scdd.params.experiment import (
 )
 from scdd.params.learn import Cafe, Dc, Dm, Experts, Learn, Matched, Trajectory
 from scdd.params.network import Network
+from scdd.params.patches import Patches
 from scdd.params.probe import Informativeness, Probe
 from scdd.params.protocol import Loss, Protocol, Relabel, Student, Train, Whole
-from scdd.params.recover import Recover
+from scdd.params.recover import Recover, Residual
 from scdd.params.select import Coreset, Forgetting, Import, Sampling
 from scdd.params.squeeze import (
     DINO,
@@ -87,6 +88,7 @@ SECTIONS: list[Section] = [
     MoCoV3(optimizer="lars", target_momentum=0.9, hidden=64),
     MultiCrop(small=SmallCrops(2)),
     NARROW,
+    Patches(2, 50, 3, (0.2, 0.9), "jpeg", 4),
     Probe("clean", VIEW, milestones=(0.2, 0.4, 0.9), precision="bf16"),
     Protocol(
         loss="kl-t2",
@@ -99,7 +101,19 @@ SECTIONS: list[Section] = [
     ),
     RandAugment(3, 4),
     Recover(r_bn="auto", crop=(0.1, 0.9), curriculum="step", mean=CHANNELS, std=CHANNELS, shift=0),
+    Recover(
+        9,
+        start="real",
+        sizes=(8, 16),
+        budgets=(4, 5),
+        residual=Residual(0.3),
+        priors=(60.5, 50.0),
+        teachers="vote",
+        slots=4,
+        rounds=2,
+    ),
     Relabel(VIEW, "cutmix", 1.0, 2, RandAugment(), "batch", "batch", 3, "topk:5", "drawn", 10),
+    Residual(0.3, 40),
     Sampling(4),
     SmallCrops(2, 8, (0.1, 0.2), 0.5),
     SOURCE,
