@@ -20,7 +20,8 @@ from scdd.networks.resnet import build
 from scdd.params.recover import Recover
 from scdd.params.statistics import Statistics
 from scdd.recover.blocks import block_units
-from scdd.recover.matching import NOTHING, StatisticsLoss, frozen, objective
+from scdd.recover.distance import NOTHING, StatisticsLoss
+from scdd.recover.matching import frozen, objective
 from scdd.recover.targets import of_batch, real_statistics
 from scdd.recover.units import Unit, Views, draw_unit
 from scdd.recover.watching import Watch, in_tiles, layers_of
@@ -366,7 +367,7 @@ def test_what_cannot_act_is_refused(changes: dict[str, object], message: str) ->
 
 def test_statistics_of_another_network_are_refused(network: nn.Module) -> None:
     other = nn.Sequential(nn.Conv2d(3, 2, 3), nn.BatchNorm2d(2))
-    with pytest.raises(ScddError, match="have a layer conv1, the teacher has not"):
+    with pytest.raises(ScddError, match="those of another network: there is no conv1 here"):
         StatisticsLoss(other.eval(), TILES, gather(network))
 
 
