@@ -62,7 +62,7 @@ class Case:
 
 
 CIFAR = Recover(
-    iterations=0,
+    iterations=1,
     lr=0.4,
     r_bn=0.005,
     shift=4,

@@ -48,8 +48,9 @@ from scdd.jobs.progress import say
 from scdd.networks.teachers import load_teacher
 from scdd.params import probe as params
 from scdd.params.recover import Recover
+from scdd.recover.distance import StatisticsLoss
 from scdd.recover.engine import Units, recover_units
-from scdd.recover.matching import StatisticsLoss, frozen, objective
+from scdd.recover.matching import frozen, objective
 from scdd.recover.starts import as_normalised
 from scdd.recover.units import Unit, Views, draw_unit
 from scdd.recover.watching import running_statistics

@@ -47,8 +47,9 @@ from scdd.plan.cost.networks import resnet
 from scdd.plan.cost.passes import passes
 from scdd.plan.cost.passes import views as views_work
 from scdd.plan.cost.work import Amount, Kind
+from scdd.recover.distance import StatisticsLoss
 from scdd.recover.engine import Pass
-from scdd.recover.matching import StatisticsLoss, frozen, objective
+from scdd.recover.matching import frozen, objective
 from scdd.recover.units import Views, draw_unit
 from scdd.rng import generator
 from scdd.squeeze.norm import group_batch_norms

@@ -19,8 +19,9 @@ from scdd.networks.resnet import build
 from scdd.params.data import Pixels
 from scdd.params.network import Network
 from scdd.params.recover import Recover
+from scdd.recover.distance import StatisticsLoss
 from scdd.recover.engine import Units, recover_units
-from scdd.recover.matching import StatisticsLoss, objective
+from scdd.recover.matching import objective
 from scdd.recover.units import Unit
 from scdd.rng import generator
 from scdd.views.pixels import in_bytes, in_unit

@@ -27,7 +27,8 @@ from scdd.networks.schedules import half_cosine
 from scdd.params.recover import Recover, Segment
 from scdd.recover.committees import shares
 from scdd.recover.densification import densification
-from scdd.recover.matching import Beside, StatisticsLoss, frozen, objective
+from scdd.recover.distance import Beside, StatisticsLoss
+from scdd.recover.matching import frozen, objective
 from scdd.recover.residuals import nearest
 from scdd.recover.units import Statistics, Unit, Views
 from scdd.views.geometry import resized

@@ -61,12 +61,14 @@ def tile_statistics(x: Tensor, units: int, patch: int) -> Pair:
     x [units * n, channels, H, W] with sides that are multiples of `patch`."""
     rows = x.permute(0, 2, 3, 1)  # of a channels_last x a view, in which a tile's rows are whole
     rows = rows.reshape(*rows.shape[:2], rows.shape[2] // patch, -1).float()
-    variance, mean = torch.var_mean(rows, dim=3, correction=0)
-    mean, variance = (
-        t.unflatten(0, (units, -1)).unflatten(2, (-1, patch)) for t in (mean, variance)
+    count = len(x) // units * rows.shape[3] * patch
+    # [n, H, tiles in a row], of which few are added up in float64: means may be large
+    sums, squares = rows.sum(3), torch.linalg.vector_norm(rows, dim=3).double().square()
+    mean, square = (
+        t.double().unflatten(0, (units, -1)).unflatten(2, (-1, patch)).sum((1, 3)) / count
+        for t in (sums, squares)
     )
-    spread, whole = torch.var_mean(mean, dim=(1, 3), correction=0)
-    return whole.flatten(1), (variance.mean((1, 3)) + spread).flatten(1)
+    return mean.flatten(1).float(), (square - mean.square()).flatten(1).float()
 
 
 class _Normalised(torch.autograd.Function):

@@ -29,8 +29,9 @@ from scdd.networks.resnet import build
 from scdd.params.network import Network
 from scdd.params.recover import Recover
 from scdd.recover import __main__ as program
+from scdd.recover.distance import StatisticsLoss
 from scdd.recover.engine import FramePlan, Units, recover_units
-from scdd.recover.matching import StatisticsLoss, objective
+from scdd.recover.matching import objective
 from scdd.recover.targets import class_statistics
 from scdd.recover.units import Views, draw_class_unit, draw_unit, least_share
 from scdd.select.methods import random

@@ -15,8 +15,9 @@ from scdd.params.recover import Recover
 from scdd.params.statistics import Statistics
 from scdd.recover import engine
 from scdd.recover.densification import densification
+from scdd.recover.distance import StatisticsLoss
 from scdd.recover.engine import FramePlan, Pass, Units, recover_units
-from scdd.recover.matching import StatisticsLoss, flatness
+from scdd.recover.matching import flatness
 from scdd.recover.targets import of_batch, real_statistics
 from scdd.recover.units import Unit, Views
 
