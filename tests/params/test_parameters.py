@@ -40,6 +40,7 @@ from scdd.params.squeeze import (
     Training,
     Untrained,
 )
+from scdd.params.statistics import Statistics
 from scdd.params.views import RandAugment, SmallCrops, Transform, View
 from scdd.plan.config import parse
 
@@ -100,23 +101,27 @@ SECTIONS: list[Section] = [
         label_epochs=7,
     ),
     RandAugment(3, 4),
-    Recover(r_bn="auto", crop=(0.1, 0.9), curriculum="step", mean=CHANNELS, std=CHANNELS, shift=0),
     Recover(
-        9,
+        r_bn="auto",
+        iterations=9,
+        crop=(0.1, 0.9),
+        curriculum="step",
+        mean=CHANNELS,
+        std=CHANNELS,
+        shift=0,
         start="real",
+        teachers="vote",
+        priors=(60.5, 50.0),
         sizes=(8, 16),
         budgets=(4, 5),
         residual=Residual(0.3),
-        priors=(60.5, 50.0),
-        teachers="vote",
-        slots=4,
-        rounds=2,
     ),
     Relabel(VIEW, "cutmix", 1.0, 2, RandAugment(), "batch", "batch", 3, "topk:5", "drawn", 10),
     Residual(0.3, 40),
     Sampling(4),
     SmallCrops(2, 8, (0.1, 0.2), 0.5),
     SOURCE,
+    Statistics("patches", 4, True, CHANNELS, CHANNELS),
     Student(8, 9, "sgd", seed=4, labels="hard", label_epochs=5, mix_by="batch", val_resize=20),
     Supervised(grey_p=0.1, bn_groups=2),
     SwAV(queue=512, queue_from=3, epsilon=0.03),
