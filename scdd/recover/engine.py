@@ -20,7 +20,7 @@ from torch.utils._pytree import tree_map
 from scdd.artifacts.statistics import Real
 from scdd.errors import ScddError
 from scdd.jobs import gpus
-from scdd.jobs.capture import Compiled, captured
+from scdd.jobs.capture import Compiled, captured, captures
 from scdd.jobs.progress import Progress, say
 from scdd.jobs.saved import JobState, Snapshot
 from scdd.networks.schedules import half_cosine
@@ -299,27 +299,31 @@ class _Job:
 
     def fitting(self) -> int:
         """How many units a pass can have: one on the CPU; on a GPU what its memory holds by a
-        measurement with one unit, in passes of equal size."""
+        measurement with one unit and each teacher, in passes of equal size. Captured teachers keep
+        their memory; of others only one at a time needs it."""
         most = len(self.todo)
         if self.device.type != "cuda" or most <= 1:
             return 1
         torch.cuda.empty_cache()  # what earlier work left in the cache does not count as free
         free, whole = torch.cuda.mem_get_info(self.device)
         before = torch.cuda.memory_allocated(self.device)
-        torch.cuda.reset_peak_memory_stats(self.device)
         unit = self.draw(self.todo[0])
         segments = self.params.segments(unit.start.shape[-1])
         largest = max(segments, key=lambda segment: segment.size)
         alone = self.begin([unit])
         alone.done = max(largest.first, *(unit.joins or (0,)))
+        views, needs = Views([unit], self.device), []
         try:
             alone.enter(largest, resized(alone.images, largest.size))
-            everyone = [(number, 1.0) for number in range(len(self.teachers))]
-            self.gradient(alone, Views([unit], self.device), everyone)
+            for number in range(len(self.teachers)):
+                torch.cuda.reset_peak_memory_stats(self.device)
+                self.gradient(alone, views, [(number, 1.0)])
+                needs.append(torch.cuda.max_memory_allocated(self.device) - before)
         except torch.OutOfMemoryError as error:
             self.forget(error)
             return 1  # which ends in an error when it is tried
-        need = torch.cuda.max_memory_allocated(self.device) - before
+        together = len(self.teachers_of(unit.key)) if captures(self.compiled, self.device) else 1
+        need = sum(sorted(needs)[-together:])
         available = FILLED * min(free, whole * gpus.share())
         width = max(1, min(most, int(available / need)))
         return math.ceil(most / math.ceil(most / width))

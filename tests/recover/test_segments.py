@@ -1,5 +1,6 @@
 """A recovery in segments: sizes, budgets, and the start that is mixed in between."""
 
+import copy
 import dataclasses
 import functools
 
@@ -11,6 +12,7 @@ from torch import nn
 from toy import TEACHER, info
 
 from scdd.errors import ScddError
+from scdd.jobs.capture import Compiled
 from scdd.networks.resnet import build
 from scdd.params.recover import Recover, Residual, Segment
 from scdd.plan.config import parse
@@ -192,13 +194,17 @@ def test_what_segments_cannot_be(keys: dict[str, object], message: str) -> None:
         parse(Recover, {"iterations": 5, "start": "real", **keys}, "recover")
 
 
-def test_the_width_of_a_pass_is_measured_at_the_largest_size(
-    network: nn.Module, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """That of the second segment, before anything else passes through the network."""
+@pytest.fixture
+def memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A GPU that has 1,000 bytes, of which a unit needs 300."""
     numbers = {"memory_allocated": 0, "max_memory_allocated": 300, "reset_peak_memory_stats": None}
     for name, value in {**numbers, "mem_get_info": (1000, 1000)}.items():
         monkeypatch.setattr(torch.cuda, name, lambda _, value=value: value)
+
+
+@pytest.mark.usefixtures("memory")
+def test_the_width_of_a_pass_is_measured_at_the_largest_size(network: nn.Module) -> None:
+    """That of the second segment, before anything else passes through the network."""
     sizes = []
     network.register_forward_pre_hook(lambda _, seen: sizes.append(seen[0].shape[-1]))
     with pretended.gpu():
@@ -206,3 +212,18 @@ def test_the_width_of_a_pass_is_measured_at_the_largest_size(
         made = recover_units([network.to(GPU)], units, BOTH, valid_range(info(SIZE), GPU))
     assert sizes[:2] == [8, 6]
     assert made.widths == [2, 1]
+
+
+@pytest.mark.usefixtures("memory")
+def test_captured_teachers_share_the_memory_and_others_take_turns(
+    network: nn.Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def widths(compiled: Compiled) -> list[int]:
+        units = Units(range(2), len(LABELS), functools.partial(unit_of, WHOLE))
+        with pretended.gpu(), pretended.graphs(monkeypatch):
+            networks = [copy.deepcopy(network).to(GPU) for _ in range(2)]
+            valid = valid_range(info(SIZE), GPU)
+            return recover_units(networks, units, WHOLE, valid, compiled=compiled).widths
+
+    assert widths("none") == [2]
+    assert widths("graphs") == [1, 1]
