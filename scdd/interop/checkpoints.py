@@ -133,8 +133,9 @@ def find(path: Path, name: str = "auto") -> ForeignBackbone:
     where a value is not finite.
     """
     content = read_foreign(path)
-    if name in {"auto", BARE.name} and (others := networks.find(flat(content))):
-        return _other(others, path)
+    if name in {"auto", BARE.name} and (others := networks.find(values := flat(content))):
+        _require_single([other.prefix for other in others] + resnets(values), path)
+        return _other(others[0], path)
     layout, state = _choose(content, name, path)
     backbone = {
         key: _checked(value, f"{layout.prefix}{key}", path)
@@ -149,15 +150,17 @@ def find(path: Path, name: str = "auto") -> ForeignBackbone:
     return ForeignBackbone(layout.name, layout.prefix, architecture, backbone, _linear(classifier))
 
 
-def _other(others: list[networks.Found], path: Path) -> ForeignBackbone:
-    """The network that is not a ResNet."""
-    if len(others) > 1:
+def _require_single(prefixes: list[str], path: Path) -> None:
+    if len(prefixes) > 1:
         raise ScddError(
             f"{path} has several networks, below the keys "
-            f"{listed(other.prefix or 'of the file' for other in others)}: save the one that is "
-            "meant in a file of its own."
+            f"{listed(prefix or 'of the file' for prefix in prefixes)}: save the one that is meant "
+            "in a file of its own."
         )
-    (other,) = others
+
+
+def _other(other: networks.Found, path: Path) -> ForeignBackbone:
+    """The network that is not a ResNet."""
     state, classifier = (
         {
             key: _checked(value, f"{other.prefix}{key.removeprefix(BODY)}", path)

@@ -13,6 +13,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
+from scdd.interop.state_dicts import told_apart
 from scdd.networks.backbone import BODY, FC, last_linear
 from scdd.networks.students import build
 from scdd.params.architectures import DENSENETS, SCALED, SHUFFLENETS, WIDE_RESNETS
@@ -51,15 +52,22 @@ class Found:
 
 
 def find(values: Mapping[str, Any]) -> list[Found]:
-    """The networks of `values`, which have no dictionaries in them."""
+    """The networks of `values`, as `flat` returns them, that are to be chosen from."""
     values = {OLD.sub(r"\1\2.", key): value for key, value in values.items()}
-    found = []
-    for sign, names in SIGNS.items():
-        for key in values:
-            if key == sign or key.endswith(f".{sign}"):
-                prefix = key.removesuffix(sign)
-                inside = {k[len(prefix) :]: v for k, v in values.items() if k.startswith(prefix)}
-                found.append(_among(names, prefix, inside))
+    signed = {
+        key.removesuffix(sign): names
+        for sign, names in SIGNS.items()
+        for key in values
+        if key == sign or key.endswith(f".{sign}")
+    }
+    found = [
+        _among(
+            signed[prefix],
+            prefix,
+            {key[len(prefix) :]: value for key, value in values.items() if key.startswith(prefix)},
+        )
+        for prefix in told_apart(values, list(signed))
+    ]
     return [network for network in found if network is not None]
 
 

@@ -86,6 +86,13 @@ def test_it_is_found_in_wrappers(path: Path) -> None:
     assert (found.architecture.arch, found.prefix) == ("mobilenet_v2", "model.")
 
 
+def test_of_weights_and_their_averages_the_averages_are_taken(path: Path) -> None:
+    first, second = theirs("mobilenet_v2"), theirs("mobilenet_v2")
+    nn.init.ones_(second.classifier[1].bias)
+    torch.save({"model": first.state_dict(), "model_ema": second.state_dict()}, path)
+    assert checkpoints.find(path).classifier["fc.bias"].eq(1).all()
+
+
 def test_a_wide_resnet_of_g_vbsm_has_our_keys(path: Path) -> None:
     network = build(Network("wrn-16-2", 1.0, "imagenet"), 10, 32, generator(0))
     torch.save(network.state_dict(), path)
@@ -114,6 +121,10 @@ def test_two_networks_in_one_file_are_refused(path: Path) -> None:
     first, second = (theirs(name).state_dict() for name in ("mobilenet_v2", "shufflenet_v2_x0_5"))
     torch.save({"a": first, "b": second}, path)
     with pytest.raises(ScddError, match=r"several networks, below the keys b\., a\."):
+        checkpoints.find(path)
+    resnet = build(Network("resnet10", 0.125, "small"), 2, 8, generator(0)).state_dict()
+    torch.save({"a": first, "c": resnet}, path)
+    with pytest.raises(ScddError, match=r"several networks, below the keys a\., c\."):
         checkpoints.find(path)
 
 

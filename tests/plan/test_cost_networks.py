@@ -1,5 +1,6 @@
 """The arithmetic of networks, which the plan counts without torch, against torch's own count."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -55,14 +56,19 @@ def test_a_resnet_writes_the_values_of_its_layers() -> None:
     assert (size.values, size.layers) == (body + CLASSES, 13)
 
 
-def written(network: torch.nn.Module, resolution: int) -> list[int]:
-    """How many numbers each convolution and linear layer gives of an image, in order."""
+def written(network: torch.nn.Module, resolution: int) -> tuple[list[int], list[int]]:
+    """How many numbers each convolution and linear layer gives of an image, in order; and those
+    that a DenseNet joins before a layer of its blocks."""
     found: list[int] = []
     for part in network.modules():
         if isinstance(part, torch.nn.Conv2d | torch.nn.Linear):
             part.register_forward_hook(lambda _part, _seen, out: found.append(out.numel()))
+    joined: list[int] = []
+    for name, part in network.named_modules():
+        if re.search(r"denselayer\d+\.norm1$", name):
+            part.register_forward_pre_hook(lambda _part, seen: joined.append(seen[0].numel()))
     network.eval()(torch.zeros(1, 3, resolution, resolution))
-    return found
+    return found, joined
 
 
 @pytest.mark.parametrize(
@@ -94,8 +100,8 @@ def test_a_network_is_what_torch_counts(
     assert size is not None
     assert (size.flops, size.weights) == (counted(network, resolution), weights(network))
     assert size.features == network.fc.in_features
-    layers = written(network, resolution)
-    assert (size.values, size.layers) == (sum(layers), len(layers))
+    layers, joined = written(network, resolution)
+    assert (size.values, size.layers) == (sum(layers) + sum(joined), len(layers))
 
 
 @pytest.mark.parametrize(

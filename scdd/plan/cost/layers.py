@@ -26,7 +26,8 @@ from scdd.params.network import Network
 class Layer:
     """A convolution, or a linear layer, whose maps have one pixel.
 
-    side: of the maps that it gives; normed: channels of the normalisations that belong to it.
+    side: of the maps that it gives; normed: channels of the normalisations that belong to it;
+    joined: channels of equal maps that are joined before it, and so are written once more.
     """
 
     inputs: int
@@ -36,6 +37,7 @@ class Layer:
     groups: int = 1
     bias: bool = False
     normed: int = 0
+    joined: int = 0
 
     @property
     def flops(self) -> int:
@@ -43,7 +45,7 @@ class Layer:
 
     @property
     def values(self) -> int:
-        return self.outputs * self.side**2
+        return (self.outputs + self.joined) * self.side**2
 
     @property
     def weights(self) -> int:
@@ -132,7 +134,7 @@ def _densenet(network: Network, resolution: int) -> Body:
             layers.append(Layer(channels, channels // 2, 1, side, normed=channels))
             channels, side = channels // 2, side // 2
         for _ in range(depth):
-            layers.append(Layer(channels, between, 1, side, normed=channels))
+            layers.append(Layer(channels, between, 1, side, normed=channels, joined=channels))
             layers.append(Layer(between, growth, 3, side, normed=between))
             channels += growth
     return _then_normed(layers, channels)
@@ -248,10 +250,16 @@ def _alexnet(network: Network, resolution: int) -> Body:
 
     first = (resolution + 4 - 11) // 4 + 1
     second, third = pooled(first), pooled(pooled(first))
-    convolutions = ((3, 64, 11, first), (64, 192, 5, second), (192, 384, 3, third))
-    convolutions += ((384, 256, 3, third), (256, 256, 3, third))
-    linears = ((36 * 256, 4096, 1, 1), (4096, 4096, 1, 1))  # of maps that are brought to 6x6
-    return _until_features(Layer(*sizes, bias=True) for sizes in (*convolutions, *linears))
+    sizes = (
+        (3, 64, 11, first),
+        (64, 192, 5, second),
+        (192, 384, 3, third),
+        (384, 256, 3, third),
+        (256, 256, 3, third),
+        (6 * 6 * 256, 4096, 1, 1),  # of maps that are brought to 6x6
+        (4096, 4096, 1, 1),
+    )
+    return _until_features(Layer(*each, bias=True) for each in sizes)
 
 
 FAMILIES: dict[str, Callable[[Network, int], Body]] = {

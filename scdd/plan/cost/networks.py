@@ -15,8 +15,8 @@ from scdd.plan.cost.layers import body_of
 @dataclass(frozen=True)
 class Size:
     """flops: multiplications and additions of an image's forward pass in convolutions and linear
-    layers; values: numbers that these layers give; layers: how many they are; weights: parameters
-    of the network; features: numbers that its last layer sees.
+    layers; values: numbers that these layers give, and that are joined before them; layers: how
+    many they are; weights: parameters of the network; features: numbers that its last layer sees.
     """
 
     flops: float
