@@ -18,7 +18,9 @@ KINDS = {
     "convnet1-bn": 0.25,
     "convnet3-bn": 0.25,
 }
-SQUEEZE = {"epochs": 1, "batch": 16, "knn_every": 0}
+SQUEEZE = {"epochs": 1, "batch": 16, "warmup_epochs": 0, "knn_every": 0}
+# until BatchNorm's running statistics are those of the images
+LONGER = {**SQUEEZE, "epochs": 4, "batch": 8, "lr": 0.01, "bn_groups": 1}
 SMALL = {"count": 1, "size": 8}
 HEADS: dict[str, dict[str, Any]] = {
     "mocov2": {"dim": 8, "queue": 32, "bn_groups": 2},
@@ -37,7 +39,7 @@ def data(resolution: int) -> dd.Data:
 @pytest.mark.parametrize("arch", KINDS)
 def test_it_is_squeezed_probed_recovered_from_labels_and_learns(arch: str) -> None:
     network = {"arch": arch, "width": KINDS[arch]}
-    backbone = dd.squeeze(data(8), "supervised", backbone=network, bn_groups=1, **SQUEEZE)
+    backbone = dd.squeeze(data(8), "supervised", backbone=network, **LONGER)
     teacher = dd.probe(backbone, epochs=1, batch=16)
     keys = {"iterations": 2, "r_bn": "auto", "block": 3, "shift": 1}
     images = dd.recover(teacher, ipc=1, **keys)
