@@ -31,7 +31,9 @@ class Family:
     """Networks of one kind. least: pixels a side of the smallest images that they take, as
     published; least_small: with the small stem (None: they have no small stem); step: sizes are
     multiples of it; any_size: whether one network takes images of several sizes; batch_norm:
-    whether it has BatchNorm; backbone: whether it can be one, its last layer being linear."""
+    whether it has BatchNorm; backbone: whether it can be one, its last layer being linear; dots:
+    pixels a side of the largest images, as published and with the small stem, of which the last
+    maps have one pixel (0: not known)."""
 
     names: tuple[str, ...]
     least: int = 1
@@ -40,6 +42,7 @@ class Family:
     any_size: bool = True
     batch_norm: bool = True
     backbone: bool = True
+    dots: tuple[int, int] = (0, 0)
 
     def smallest(self, stem: str) -> int:
         """Pixels a side of the smallest images that they take with a stem."""
@@ -52,26 +55,30 @@ def _each(prefix: str, ends: str) -> tuple[str, ...]:
 
 _REGNETS = "400mf 800mf 1_6gf 3_2gf 8gf 16gf 32gf"
 FAMILIES = (
-    Family(tuple(RESNETS), least_small=1),
+    Family(tuple(RESNETS), least_small=1, dots=(32, 8)),
     *(
         Family((name,), least=2**depth, any_size=False, batch_norm=batch_norm)
         for name, (depth, batch_norm) in CONVNETS.items()
     ),
-    Family(tuple(WIDE_RESNETS)),
+    Family(tuple(WIDE_RESNETS), dots=(4, 4)),
     Family(("alexnet",), least=63, batch_norm=False),
     Family(_each("convnext_", "tiny small base large"), least=32, least_small=16, batch_norm=False),
-    Family(tuple(DENSENETS), least=29, least_small=8),
-    Family(_each("efficientnet_", "b0 b1 b2 b3 b4 b5 b6 b7 v2_s v2_m v2_l"), least_small=1),
+    Family(tuple(DENSENETS), least=29, least_small=8, dots=(60, 15)),
+    Family(
+        _each("efficientnet_", "b0 b1 b2 b3 b4 b5 b6 b7 v2_s v2_m v2_l"),
+        least_small=1,
+        dots=(32, 16),
+    ),
     Family(("googlenet",), least=15),
     Family(("inception_v3",), least=75),
     Family(("maxvit_t",), least=224, step=224, any_size=False),
     Family(_each("mnasnet", "0_5 0_75 1_0 1_3")),
-    Family(("mobilenet_v2",), least_small=1),
+    Family(("mobilenet_v2",), least_small=1, dots=(32, 8)),
     Family(_each("mobilenet_v3_", "small large")),
     Family(_each("regnet_x_", _REGNETS), least_small=1),
     Family(_each("regnet_y_", f"{_REGNETS} 128gf"), least_small=1),
     Family(_each("resnext", "50_32x4d 101_32x8d 101_64x4d"), least_small=1),
-    Family(tuple(SHUFFLENETS), least_small=1),
+    Family(tuple(SHUFFLENETS), least_small=1, dots=(32, 8)),
     Family(("squeezenet1_0",), least=21, batch_norm=False, backbone=False),
     Family(("squeezenet1_1",), least=17, batch_norm=False, backbone=False),
     Family(_each("swin_", "t s b v2_t v2_s v2_b"), least_small=1, batch_norm=False),
@@ -122,9 +129,9 @@ def for_images(network: Network, resolution: int, where: str) -> Network:
 
 def require_batch(network: Network, batch: int, resolution: int, where: str) -> None:
     """Raises ScddError where BatchNorm would see a single value: a batch of one image whose last
-    maps in a ResNet have one pixel. network: as `for_images` returns it."""
-    step = 32 if network.stem == "imagenet" else 8  # pixels of an image for one of the last maps
-    if batch == 1 and network.arch in RESNETS and resolution <= step:
+    maps have one pixel. network: as `for_images` returns it."""
+    family = STUDENTS.get(network.arch, Family(()))  # timm's are not known
+    if batch == 1 and resolution <= family.dots[network.stem != "imagenet"]:
         raise ScddError(
             f"{where}: 1, but BatchNorm in {network.arch} cannot train on one image of "
             f"{resolution} pixels. Set it to 2 or more."

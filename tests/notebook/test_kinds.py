@@ -1,9 +1,11 @@
 """Networks of every kind as backbones, teachers and students, through all stages."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import torchvision
 from toy import CLASSES, MEAN, STD, image_set
 
 from scdd import notebook as dd
@@ -71,6 +73,18 @@ def test_it_learns_without_labels(arch: str, method: str) -> None:
     assert state.keys() == start.keys()
     moved = {key for key in state if not torch.equal(state[key], start[key])}
     assert {key for key in state if key.endswith(".weight")} <= moved
+
+
+def test_torchvisions_weights_are_a_teacher_with_its_own_classifier(tmp_path: Path) -> None:
+    network = torchvision.models.get_model("mobilenet_v2", num_classes=3)
+    torch.save(network.state_dict(), file := tmp_path / "mobilenet_v2.pth")
+    source = {"file": str(file), "mean": MEAN, "std": STD}
+    wanted = {"arch": "mobilenet_v2", "stem": "imagenet"}
+    backbone = dd.squeeze(data(8), "imported", backbone=wanted, source=source)
+    state = dd.probe(backbone, features="imported").checkpoint.state
+    for key, tensor in network.state_dict().items():
+        own = key.replace("classifier.1", "fc") if "classifier" in key else f"body.{key}"
+        assert torch.equal(state[own], tensor), key
 
 
 def test_small_crops_of_a_network_for_one_size_are_refused() -> None:
