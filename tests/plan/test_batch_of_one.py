@@ -32,7 +32,7 @@ CONFIG: dict[str, Any] = {
         *(("shufflenet_v2_x0_5", "small", resolution) for resolution in (8, 9)),
         *(("mobilenet_v2", "imagenet", resolution) for resolution in (32, 33)),
         *(("efficientnet_b0", "small", resolution) for resolution in (16, 17)),
-        *(("wrn-16-2", "imagenet", resolution) for resolution in (4, 5)),
+        *(("wrn-16-2", "auto", resolution) for resolution in (4, 5)),
     ],
 )
 def test_a_batch_of_one_is_refused_where_torch_refuses_it(
