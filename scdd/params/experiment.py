@@ -205,7 +205,7 @@ class Experiment(Section):
         (),
         "scdd, sre2l, cda, sre2lpp, cvdd, fadrm, fadrm-plus, delt, gvbsm, edc, rded, dc, dsa, dm, "
         "cafe, cafe-dsa, mtt, tesla, tesla-exact, random, random-hard, herding, kcenter, "
-        "forgetting, noise, untrained, whole",
+        "forgetting, noise, untrained, teacher, whole",
     )
     backbones: tuple[Backbone, ...] = param(
         (), "squeezed networks whose informativeness is compared"

@@ -20,7 +20,7 @@ from scdd.data.source import Split, open_dataset
 from scdd.errors import ScddError
 from scdd.jobs import arguments, runtime
 from scdd.jobs.saved import JobState
-from scdd.networks.resnet import in_eval_mode
+from scdd.networks.backbone import in_eval_mode
 from scdd.networks.teachers import load_teacher
 from scdd.params.statistics import Statistics
 from scdd.recover.starts import as_normalised

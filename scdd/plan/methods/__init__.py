@@ -13,6 +13,7 @@ from scdd.plan.methods.ordered import ByFeatures, ByForgetting
 from scdd.plan.methods.patches import FromPatches
 from scdd.plan.methods.recovery import Recovery
 from scdd.plan.methods.sampled import Sampled
+from scdd.plan.methods.teacher import Teacher
 from scdd.plan.methods.whole import Whole
 
 METHODS: dict[str, Kind] = {
@@ -31,6 +32,7 @@ METHODS: dict[str, Kind] = {
     "edc": Recovery("EDC", squeeze="supervised", preset="edc"),
     "untrained": Recovery("Untrained", squeeze="untrained"),
     "rded": FromPatches("RDED"),
+    "teacher": Teacher("Teacher"),
     "dc": Learned("DC", method="dc", engine="dc"),
     "dsa": Learned("DSA", method="dsa", engine="dc"),
     "dm": Learned("DM", method="dm", engine="dm"),

@@ -10,8 +10,13 @@ from scdd.errors import ScddError, nearest
 from scdd.params.experiment import Method
 from scdd.params.network import Network
 from scdd.params.recover import Recover
-from scdd.params.squeeze import SQUEEZES
-from scdd.plan.backbones import gathered, informativeness, probed, recover_params
+from scdd.plan.backbones import (
+    gathered,
+    informativeness,
+    probe_of,
+    recover_params,
+    require_batch_norm,
+)
 from scdd.plan.draft import Draft
 from scdd.plan.evaluation import Column, Report
 from scdd.plan.methods.base import EVALUATED, Distilled, title_of
@@ -57,12 +62,7 @@ class Recovery(Distilled):
         return str(method.squeeze.get("method", self.squeeze))
 
     def probe(self, draft: Draft, method: Method) -> Node:
-        squeeze = self.squeeze_of(method)
-        if squeeze not in SQUEEZES:
-            hint = nearest(squeeze, SQUEEZES)
-            raise ScddError(f"methods.{method.name}.squeeze.method: unknown {squeeze!r}. {hint}")
-        network = method.backbone or draft.config.backbone
-        return probed(draft, squeeze, network, method.squeeze, method.probe)
+        return probe_of(draft, method, self.squeeze)
 
     def source(self, draft: Draft, method: Method, ipc: int) -> Node:
         title, teacher = title_of(method, self), draft.probes[draft.teacher_name(method)]
@@ -74,6 +74,7 @@ class Recovery(Distilled):
             draft.note(f"{title}: recovered from the teachers of {names}.")
         _require_images(draft, method, recover, ipc)
         parents = {"teacher": teacher, **_committee(draft, method)}
+        require_batch_norm(draft, parents.values())
         recover = _with_teachers(draft, method, recover, parents)
         _require_sizes(draft, recover, parents.values())
         parents |= gathered(draft, parents, recover)
