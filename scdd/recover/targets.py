@@ -108,10 +108,12 @@ def real_statistics(
     """What the layers of a network see of so many real images.
 
     batches: from batch number `skip` on, pairs of labels int64 [b] (CPU) and images float32
-    [b, *shape], normalised, on the network's device, of `size` but the last. Of the dataset: the running
-    statistics of BatchNorm2d layers; of Conv2d layers the mean over the batches of what a batch
-    has, weighted by its size, so that a variance is the mean of those within batches of that size.
-    Of a class: the mean over its images of their own statistics. All are biased variances.
+    [b, *shape], normalised, on the network's device, of `size` but the last.
+
+    Of the dataset: the running statistics of BatchNorm2d layers; of Conv2d layers the mean over the
+    batches of what a batch has, weighted by its size, so that a variance is the mean of those
+    within batches of that size. Of a class: the mean over its images of their own statistics. All
+    variances are biased.
 
     saved: where to resume from, and where to leave the state. The network is set to eval mode. A
     class without images has no finite statistics.
