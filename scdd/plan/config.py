@@ -8,7 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from scdd.errors import ScddError, nearest
 from scdd.params.base import Section, hints, key_of, parameters, sections_in
-from scdd.params.experiment import Method
+from scdd.params.experiment import Experiment, Method
 from scdd.plan.presets import merge
 
 S = TypeVar("S", bound=Section)
@@ -81,7 +81,7 @@ def _all_prepared(section: type[Section], hint: Any, value: Any, place: tuple[st
 
 
 # what may be a bare name in place of a list of names
-LISTED = (hints(Method)["teacher"],)
+LISTED = (hints(Method)["teacher"], hints(Experiment)["ranking"])
 
 
 def _refuse_truth(where: str, hint: Any, value: Any) -> None:
