@@ -142,7 +142,7 @@ def cells(compared: Sequence[Line], names: Sequence[str]) -> Cells:
     return Cells([*leading, *names], texts, len(leading))
 
 
-def turned(compared: Sequence[Line]) -> tuple[Cells, Layout]:
+def all_cells(compared: Sequence[Line]) -> tuple[Cells, Layout]:
     """All numbers in one table, for print and the browser."""
     groups = ("DD-Ranking",) * len(SCORES) + ("Top-1 (%)",) * len(ACCURACIES)
     return cells(compared, [*SCORES, *ACCURACIES]), Layout(groups)
@@ -169,7 +169,7 @@ def to_latex(table: Table, compared: Sequence[Line], name: str) -> str:
         f"DD-Ranking's scores on {table.dataset}{table.where}, and the top-1 accuracies (%) "
         "behind them."
     )
-    return latex.file(latex.table(*turned(compared), caption=caption, name=name))
+    return latex.file(latex.table(*all_cells(compared), caption=caption, name=name))
 
 
 def to_csv(compared: Sequence[Line]) -> str:
@@ -189,7 +189,7 @@ def _number(name: str, part: str) -> Callable[[Line], str]:
 
 
 def body(measured: Measured, contents: Contents) -> list[str]:
-    return [html.table(*turned(lines(measured))), html.bullets(notes(measured))]
+    return [html.table(*all_cells(lines(measured))), html.bullets(notes(measured))]
 
 
 ENTRY = Entry("ranking", "DD-Ranking's scores", TABLES, body)
