@@ -5,8 +5,7 @@ With accuracies as fractions of 1, both scores are
 
     100 (e^x - e^-1) / (e - e^-1),    x in [-1, 1]
 
-so that x = 0, no better than random images, is 26.9. Its code subtracts percentages, which its own
-scale does not take.
+so that x = 0, no better than random images, is 26.9. (Its code has differences of percentages.)
 """
 
 import math
