@@ -36,7 +36,7 @@ def rank(draft: Draft, report: Report, methods: Methods) -> None:
             if isinstance(kind, Distilled)
             and not kind.is_control(method)
             and name in protocols_of(draft, method)
-            and _has_a_teacher(draft, method)
+            and _has_a_rival(draft, method, name)
         ]
         if not ranked:
             raise ScddError(f"ranking: no method with the protocol {name} can be ranked.")
@@ -44,9 +44,9 @@ def rank(draft: Draft, report: Report, methods: Methods) -> None:
             report.ranking += _of_method(draft, method, kind, name)
 
 
-def _has_a_teacher(draft: Draft, method: Method) -> bool:
+def _has_a_rival(draft: Draft, method: Method, name: str) -> bool:
     """Whether random images can get labels as the method's own have; else a note says so."""
-    if method.labels is None:
+    if method.labels is None or checked_protocol(draft, name).labels == "hard":
         return True
     title = method.title or method.name
     draft.note(f"{title}: not ranked, since the teacher of its labels is not there.")

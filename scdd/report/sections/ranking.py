@@ -148,15 +148,11 @@ def all_cells(compared: Sequence[Line]) -> tuple[Cells, Layout]:
     return cells(compared, [*SCORES, *ACCURACIES]), Layout(groups)
 
 
-def title(table: Table, experiment: str) -> str:
-    return f"{experiment}: DD-Ranking's scores on {table.dataset}{table.where}"
-
-
 def to_markdown(
     table: Table, compared: Sequence[Line], below: Sequence[str], experiment: str
 ) -> str:
     return document(
-        f"# {title(table, experiment)}",
+        f"# {experiment}: DD-Ranking's scores on {table.dataset}{table.where}",
         markdown(cells(compared, [*SCORES])),
         "Top-1 (%) of the students behind them:",
         markdown(cells(compared, [*ACCURACIES])),
