@@ -7,7 +7,7 @@ from typing import Any
 from scdd.artifacts.run import RESULTS
 from scdd.errors import ScddError, nearest
 from scdd.jobs.events import require_tensorboard
-from scdd.params.experiment import Ablation, Experiment
+from scdd.params.experiment import Ablation, Experiment, Method
 from scdd.params.learn import LEARNS, Experts
 from scdd.params.probe import Probe
 from scdd.params.recover import Recover
@@ -19,7 +19,7 @@ from scdd.plan.differences import origins
 from scdd.plan.draft import Draft, in_words
 from scdd.plan.evaluation import OF_COSTS, Report
 from scdd.plan.methods import kind_of
-from scdd.plan.methods.base import Methods, title_of
+from scdd.plan.methods.base import Kind, title_of
 from scdd.plan.methods.recovery import Recovery
 from scdd.plan.methods.whole import Whole
 from scdd.plan.plan import Plan
@@ -29,6 +29,8 @@ from scdd.plan.ranking import rank
 from scdd.plan.settings import Setting, in_a_cell, merged
 from scdd.plan.stages import STAGES
 from scdd.plan.sweeps import Sweep, expand
+
+Methods = list[tuple[Method, Kind]]
 
 
 def build(experiments: Iterable[Experiment], *, check_files: bool = True) -> Plan:

@@ -8,11 +8,12 @@ from pydantic import TypeAdapter, ValidationError
 
 from scdd.errors import ScddError, nearest
 from scdd.params.base import Section, hints, key_of, parameters, sections_in
-from scdd.params.experiment import Experiment, Method
+from scdd.params.experiment import Experiment, Method, Overrides
 from scdd.plan.presets import merge
 
 S = TypeVar("S", bound=Section)
-SWEPT = ("squeeze", "probe", "recover", "learn")  # of a method: sections whose keys can be swept
+# of a method: the sections whose keys can be swept
+SWEPT = {name for name, hint in hints(Method).items() if hint == Overrides} - {"sweep"}
 # pydantic's errors of what is a list, or a section, by right
 NO_VALUE = ("value_error", "too_long", "too_short", "dataclass_type")
 

@@ -4,6 +4,7 @@ whole training set, as scdd.report.ddranking compares them.
 They are planned like all students: one that a table has too is trained once.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from scdd.errors import ScddError
@@ -12,7 +13,7 @@ from scdd.params.protocol import Labels
 from scdd.plan.draft import Draft
 from scdd.plan.evaluation import Cell, Column, Report, cells, cells_of_whole, labels_of, lesson
 from scdd.plan.methods import METHODS
-from scdd.plan.methods.base import Distilled, Methods, title_of
+from scdd.plan.methods.base import Distilled, Kind, title_of
 from scdd.plan.plan import Node
 from scdd.plan.protocols import checked_protocol, protocols_of, require_listed
 from scdd.plan.soft_labels import teachers_of
@@ -25,7 +26,7 @@ VARIED = {
 }
 
 
-def rank(draft: Draft, report: Report, methods: Methods) -> None:
+def rank(draft: Draft, report: Report, methods: Sequence[tuple[Method, Kind]]) -> None:
     """Add what the experiment's `ranking` needs to the plan, and the cells to `report`. Controls
     are not ranked. Raises ScddError for a protocol by which no method can be ranked."""
     for name in draft.config.ranking or ():

@@ -14,12 +14,12 @@ from typing import Any, Literal
 
 from scdd.errors import ScddError, nearest
 from scdd.params.experiment import Experiment, Method
-from scdd.plan.config import SWEPT
 from scdd.plan.methods import kind_of
 from scdd.plan.methods.base import title_of
 from scdd.plan.presets import merge, preset_names
 from scdd.plan.protocols import WHOLE
 
+SECTIONS = ("squeeze", "probe", "recover", "learn")  # of a method, whose keys can be swept
 OF_TEACHER = {"squeeze", "probe"}
 MOST = 100  # variants of one sweep
 LONGEST = 60  # characters of a name, as of every method's
@@ -63,8 +63,8 @@ def _of_method(method: Method) -> tuple[Sweep, list[Method]]:
     where, plain = f"methods.{method.name}.sweep", replace(method, sweep={})
     kind = kind_of(plain)
     for section in method.sweep:
-        if section not in SWEPT:
-            raise ScddError(f"unknown key {where}.{section}. {nearest(section, SWEPT)}")
+        if section not in SECTIONS:
+            raise ScddError(f"unknown key {where}.{section}. {nearest(section, SECTIONS)}")
         if section not in kind.keys(method):
             raise ScddError(f"{where}.{section}: this method has no use for it.")
     title, variants, methods = title_of(plain, kind), {}, []
@@ -73,7 +73,7 @@ def _of_method(method: Method) -> tuple[Sweep, list[Method]]:
     for values in _product(where, axes):
         name = _name(where, method.name, keys, values.values())
         variants[name] = tuple(values.values())
-        own = merge({key: getattr(method, key) for key in SWEPT}, _nested(values))
+        own = merge({key: getattr(method, key) for key in SECTIONS}, _nested(values))
         methods.append(
             replace(
                 plain,

@@ -48,9 +48,6 @@ class Kind(ABC):
         """
 
 
-Methods = list[tuple[Method, Kind]]  # of an experiment, as its configuration has them
-
-
 @dataclass(frozen=True)
 class Distilled(Kind):
     """A method with image sets. A subclass is a family of methods: it says how images are made.
