@@ -226,6 +226,11 @@ class Experiment(Section):
         {}, "overrides by protocol name; `sweep`, lists of values, as a method's"
     )
     ablation: Ablation | None = param(None, "{method, protocol}: a table of differences from them")
+    ranking: Annotated[tuple[str, ...], MinLen(1), Distinct] | None = param(
+        None,
+        "protocols by whose students methods get DD-Ranking's scores, label-robust and "
+        "augmentation-robust",
+    )
     figures: Figures = param(Figures())
     machine: Machine = param(Machine())
 

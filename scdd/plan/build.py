@@ -25,6 +25,7 @@ from scdd.plan.methods.whole import Whole
 from scdd.plan.plan import Plan
 from scdd.plan.presets import merge
 from scdd.plan.protocols import bundle, check_protocols, protocols_of, require_listed
+from scdd.plan.ranking import rank
 from scdd.plan.settings import Setting, in_a_cell, merged
 from scdd.plan.stages import STAGES
 from scdd.plan.sweeps import Sweep, expand
@@ -67,6 +68,7 @@ def _add(draft: Draft, sweeps: Sequence[Sweep]) -> None:
     report = Report()
     for method, kind in methods:
         kind.add(draft, report, method)
+    rank(draft, report, methods)
     _add_tables(draft, methods, report, sweeps)
 
 
@@ -156,6 +158,8 @@ def _add_tables(draft: Draft, methods: Methods, report: Report, sweeps: Sequence
         params["learned"] = report.learned
     if report.snapshots:
         params["snapshots"] = report.snapshots
+    if report.ranking:
+        params["ranking"] = report.ranking
     if backbones:
         params |= {"backbones": backbones, "balance": config.informativeness.balance}
     if sweeps:

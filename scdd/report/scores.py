@@ -103,6 +103,24 @@ def headers(columns: Sequence[Column]) -> list[str]:
     ]
 
 
+def settings(rows: Sequence[Row]) -> list[str]:
+    """Of each row its protocol and student, as far as there are several. The whole training set has
+    no protocol."""
+    several = [
+        len({row.protocol for row in rows if row.ipc is not None}) > 1,
+        len({row.student for row in rows}) > 1,
+    ]
+    return [
+        ", ".join(
+            [
+                *([row.protocol] if several[0] and row.ipc is not None else []),
+                *([row.student] if several[1] else []),
+            ]
+        )
+        for row in rows
+    ]
+
+
 def score(values: Sequence[float]) -> Score:
     """One value a seed -> mean and spread."""
     return Score(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None)

@@ -70,6 +70,7 @@ SECTIONS: list[Section] = [
         seeds=(3,),
         squeeze={"mocov2": {"epochs": 1}},
         ablation=Ablation("scdd", "dc"),
+        ranking=("dc",),
         machine=Machine("cpu", 2),
     ),
     Experts(count=20, per_file=5, storage="bf16"),

@@ -95,13 +95,17 @@ class Distilled(Kind):
         label = source.label if self.JOINT else f"{source.label}-ipc{ipc}"
         return draft.plan.add("imageset", label, params, parents)
 
+    def sources(self, draft: Draft, method: Method) -> dict[int, Node]:
+        """The sources of a method's images, by IPC."""
+        ipcs = method.ipc or draft.config.ipc
+        if self.JOINT:
+            return {ipc: self.source(draft, method, ipc) for ipc in ipcs}
+        return dict.fromkeys(ipcs, self.source(draft, method, max(ipcs)))
+
     def add(self, draft: Draft, report: Report, method: Method) -> None:
         column = Column(method, title_of(method, self), self.labels)
-        ipcs = method.ipc or draft.config.ipc
-        shared = None if self.JOINT else self.source(draft, method, max(ipcs))
         sets = []
-        for ipc in ipcs:
-            source = shared or self.source(draft, method, ipc)
+        for ipc, source in self.sources(draft, method).items():
             of_ipc = []
             for name in protocols_of(draft, method):
                 labels = labels_of(column, checked_protocol(draft, name))
