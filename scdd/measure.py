@@ -35,7 +35,8 @@ from scdd.errors import ScddError
 from scdd.evaluate.train import optimizer_of
 from scdd.jobs.devices import pick_device
 from scdd.jobs.progress import say
-from scdd.networks.resnet import ResNet, build, in_eval_mode
+from scdd.networks.backbone import in_eval_mode
+from scdd.networks.resnet import ResNet, build
 from scdd.params.base import Precision
 from scdd.params.network import Network
 from scdd.params.protocol import Student
@@ -43,7 +44,7 @@ from scdd.params.recover import Recover
 from scdd.params.squeeze import MoCoV2
 from scdd.params.views import Transform, View
 from scdd.plan.cost.machines import Begin, Measured
-from scdd.plan.cost.networks import resnet
+from scdd.plan.cost.networks import backbone_size
 from scdd.plan.cost.passes import passes
 from scdd.plan.cost.passes import views as views_work
 from scdd.plan.cost.work import Amount, Kind
@@ -126,7 +127,7 @@ def speed(device: torch.device) -> Speed:
     for kind, precision in itertools.product(passing, PRECISIONS):
         rows = []
         for point in points:
-            size = resnet(point.network, point.resolution, CLASSES)
+            size = backbone_size(point.network, point.resolution, CLASSES)
             work = passes(kind, size, point.batch, 1, precision)
             seconds = _seconds(passing[kind](point, precision, device), device)
             rows.append((work.parts[kind, precision], seconds))

@@ -29,14 +29,14 @@ from scdd.jobs.curve import Curve
 from scdd.jobs.epochs import Epochs, Part
 from scdd.jobs.progress import say
 from scdd.jobs.saved import JobState
-from scdd.networks.resnet import (
-    ResNet,
+from scdd.networks.backbone import (
+    Backbone,
     backbone_state,
-    build,
     features_of,
     in_eval_mode,
     load_backbone,
 )
+from scdd.networks.build import build
 from scdd.networks.schedules import stepped
 from scdd.params.probe import Probe
 from scdd.params.views import Transform
@@ -49,7 +49,7 @@ CLEAN_BATCH = 256  # images per forward pass without gradients
 
 @torch.no_grad()
 def features(
-    network: ResNet, split: Split, info: DatasetInfo, precision: str, device: torch.device
+    network: Backbone, split: Split, info: DatasetInfo, precision: str, device: torch.device
 ) -> Tensor:
     """The features of the unaugmented images, float32 [n, d], on `device`, in the split's order.
 
@@ -69,7 +69,7 @@ def top(logits: Tensor, labels: Tensor, k: int) -> float:
 
 
 def batches(
-    network: ResNet,
+    network: Backbone,
     split: Split,
     info: DatasetInfo,
     params: Probe,
@@ -100,7 +100,7 @@ def batches(
 
 
 def train(
-    network: ResNet,
+    network: Backbone,
     split: Split,
     info: DatasetInfo,
     params: Probe,
@@ -164,7 +164,7 @@ def train(
 
 
 def take_classifier(
-    network: ResNet,
+    network: Backbone,
     backbone: Checkpoint,
     path: object,
     classes: tuple[str, ...],
@@ -207,13 +207,13 @@ def probed(
     saved: JobState | None = None,
     path: object = "the backbone",
     classes_of: object = "the dataset",
-) -> tuple[ResNet, dict[str, float]]:
+) -> tuple[Backbone, dict[str, float]]:
     """The backbone with its classifier, on `device`, and accuracies in percent: 'top1' and 'top5'
     on the split 'val' and 'train_top1' on 'train'; no 'top5' of fewer than five classes.
 
     path, classes_of: as in `take_classifier`. Raises ScddError as `train` and it do.
     """
-    network = build(backbone.architecture, len(info.classes))
+    network = build(backbone.architecture, len(info.classes), info.resolution)
     load_backbone(network, backbone.state)
     if params.features == "imported":
         take_classifier(network, backbone, path, info.classes, classes_of)
@@ -259,6 +259,7 @@ def work(args: Namespace, config: Frozen, device: torch.device, saved: JobState)
         network.state_dict(),
         config.digest,
         backbone.source,
+        info.resolution,
     )
     save_checkpoint(args.out, teacher, runtime.environment(device))
     write_json(args.metrics, metrics)

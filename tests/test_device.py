@@ -12,7 +12,8 @@ from scdd.evaluate.feeds import hard_feed
 from scdd.evaluate.train import fit
 from scdd.labels.labelling import Labelling
 from scdd.labels.relabel import Averaged, label, use_batch_statistics
-from scdd.networks.resnet import build, in_eval_mode
+from scdd.networks.backbone import in_eval_mode
+from scdd.networks.resnet import build
 from scdd.params.protocol import Student
 from scdd.params.recover import Recover
 from scdd.params.squeeze import MoCoV2

@@ -14,7 +14,8 @@ from scdd.artifacts.dataset import DatasetInfo, save_info, save_split
 from scdd.artifacts.network import Checkpoint, load_checkpoint, save_checkpoint
 from scdd.data.source import Split
 from scdd.errors import ScddError
-from scdd.networks.resnet import ResNet, backbone_state, build
+from scdd.networks.backbone import Backbone, backbone_state
+from scdd.networks.resnet import build
 from scdd.params.network import Network
 from scdd.params.probe import Probe
 from scdd.params.views import View
@@ -45,7 +46,7 @@ def colours() -> Split:
     return Split(labels, (noise + 180 * of_class[labels][..., None, None]).to(torch.uint8), (), 8)
 
 
-def trained(**changes: Any) -> tuple[ResNet, dict[str, torch.Tensor]]:
+def trained(**changes: Any) -> tuple[Backbone, dict[str, torch.Tensor]]:
     network = build(ARCHITECTURE, 5, generator(0))
     before = {key: tensor.clone() for key, tensor in backbone_state(network).items()}
     probe.train(network, colours(), INFO, replace(RECIPE, **changes), CPU)

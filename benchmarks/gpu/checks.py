@@ -23,7 +23,8 @@ from scdd.jobs.capture import Compiled
 from scdd.labels import relabel
 from scdd.labels.labelling import Labelling
 from scdd.labels.replay import replay as replayed
-from scdd.networks.resnet import build, in_eval_mode
+from scdd.networks.backbone import in_eval_mode
+from scdd.networks.resnet import build
 from scdd.params.protocol import Student
 from scdd.params.recover import Recover
 from scdd.params.squeeze import MoCoV2

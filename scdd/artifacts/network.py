@@ -20,6 +20,8 @@ class Checkpoint:
     """A stored network. `kind` is 'backbone' (no classifier) or 'classifier' (with `fc`).
 
     source: where an imported backbone is from, else None; it may have an `fc` of its own.
+    resolution: pixels a side of the images that it is for, on which the weights of a ConvNet
+    depend; 0 in files of before it was written.
     """
 
     kind: str
@@ -28,6 +30,7 @@ class Checkpoint:
     state: dict[str, Tensor]
     digest: str
     source: Mapping[str, Any] | None = None
+    resolution: int = 0
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint, env: Mapping[str, Any]) -> None:
@@ -40,6 +43,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint, env: Mapping[str, Any]) 
         "architecture": asdict(checkpoint.architecture),
         "classes": list(checkpoint.classes),
         "class_hash": class_hash(checkpoint.classes),
+        "resolution": checkpoint.resolution,
         "digest": checkpoint.digest,
         "env": dict(env),
     }
@@ -68,4 +72,5 @@ def load_checkpoint(
     network, names = Network(**header["architecture"]), tuple(header["classes"])
     what = f"{network.arch} (width {network.width:g}, stem {network.stem})"
     require_digest(path, header["digest"], digest, f"holds a {what} of artifact")
-    return Checkpoint(kind, network, names, state, header["digest"], header.get("source"))
+    source, resolution = header.get("source"), header.get("resolution", 0)
+    return Checkpoint(kind, network, names, state, header["digest"], source, resolution)

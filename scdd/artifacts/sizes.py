@@ -52,11 +52,3 @@ def convnet_parameters(depth: int, filters: int, resolution: int, classes: int) 
     convolutions = filters * (9 * 3 + 1) + (depth - 1) * filters * (9 * filters + 1)
     features = filters * (resolution >> depth) ** 2
     return convolutions + 2 * depth * filters + classes * (features + 1)
-
-
-def convnet_flops(depth: int, filters: int, resolution: int, classes: int) -> int:
-    """Multiplications and additions of one image's forward pass through such a ConvNet."""
-    inputs = [3, *[filters] * (depth - 1)]
-    maps = [(resolution >> block) ** 2 for block in range(depth)]
-    convolutions = sum(9 * c * filters * pixels for c, pixels in zip(inputs, maps, strict=True))
-    return 2 * (convolutions + classes * filters * (resolution >> depth) ** 2)

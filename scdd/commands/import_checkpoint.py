@@ -1,6 +1,7 @@
 """`scdd import`: what a public checkpoint has."""
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import yaml
 
 from scdd.artifacts.files import sha256
 from scdd.errors import ScddError
-from scdd.params.network import ARCHITECTURES
+from scdd.params.architectures import RESNETS
 from scdd.params.squeeze import LAYOUTS
 
 
@@ -18,11 +19,18 @@ def import_checkpoint(args: argparse.Namespace) -> None:
     # the import of torch takes a second, for which the other commands need not wait
     from scdd.artifacts.tensors import save
     from scdd.interop.checkpoints import find, fitted
+    from scdd.interop.networks import by_authors
 
     checkpoint = find(args.file, args.layout)
     network = checkpoint.architecture
-    if not (network.arch and network.stem):
-        raise ScddError(f"{args.file} has none of the networks {', '.join(ARCHITECTURES)}.")
+    if not network.arch or (network.arch in RESNETS and not network.stem):
+        raise ScddError(
+            f"{args.file} has none of the networks {', '.join(RESNETS)}, and none of "
+            "torchvision's that can be imported (docs/checkpoints.md)."
+        )
+    shown = {key: value for key, value in vars(network).items() if value}
+    # the strides of a stem cannot be told from tensors: these are those of published files
+    network = replace(network, stem=network.stem or "imagenet")
     state = fitted(checkpoint, network, args.file)
     content = sha256(args.file)
     head = checkpoint.classifier.get("fc.weight")
@@ -33,11 +41,14 @@ def import_checkpoint(args: argparse.Namespace) -> None:
     source = {"file": str(args.file), "layout": layout}
     source |= {key: text for key in ("url", "licence") if (text := getattr(args, key))}
     squeeze = {"method": "imported", "source": source}
-    method = {"name": layout, "like": "scdd", "backbone": vars(network), "squeeze": squeeze}
+    matched = any(key.endswith("running_mean") for key in state)
+    kind = "scdd" if matched else "teacher"  # nothing can be recovered from it
+    method = {"name": layout, "like": kind, "backbone": shown, "squeeze": squeeze}
     print(yaml.safe_dump({"methods": [method]}, sort_keys=False), end="")
     if args.out is not None:
         header = {"kind": "imported", "source": {**source, "sha256": content}}
-        save(args.out, state | checkpoint.classifier, header)
+        tensors = state | checkpoint.classifier
+        save(args.out, by_authors(network, tensors), header)
 
 
 def add(commands: Any) -> None:

@@ -19,8 +19,8 @@ from scdd.jobs.curve import Curve
 from scdd.jobs.epochs import Epochs, Part
 from scdd.jobs.saved import JobState
 from scdd.networks.average import Average
+from scdd.networks.numbers import TorchNumbers
 from scdd.networks.schedules import half_cosine, stepped
-from scdd.networks.students import TorchNumbers
 from scdd.params.protocol import Student
 from scdd.rng import generator
 from scdd.views.pixels import normalise

@@ -12,7 +12,7 @@ from scdd.data.placement import open_images
 from scdd.evaluate.train import accuracy
 from scdd.jobs import arguments, runtime
 from scdd.jobs.progress import say
-from scdd.networks.resnet import in_eval_mode
+from scdd.networks.backbone import in_eval_mode
 from scdd.networks.teachers import load_teacher
 
 

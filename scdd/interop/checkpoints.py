@@ -17,7 +17,8 @@ Names are those of the authors' own programs:
     torchvision   the bare ResNet, in the references' checkpoints below 'model'; so are timm's
                   published weights, the files with the backbone alone of DINO and Barlow Twins, and
                   the teachers of SRe2L and RDED. Also ResNets of kuangliu/pytorch-cifar, whose
-                  shortcut and linear are torchvision's downsample and fc
+                  shortcut and linear are torchvision's downsample and fc; and the networks of
+                  scdd.interop.networks
 
 Keys may have the wrappers that scdd.interop.state_dicts removes. A file with none of these layouts
 is searched for a ResNet with torchvision's keys, however deep it is in dictionaries and prefixes.
@@ -33,12 +34,15 @@ import torch
 from torch import Tensor
 
 from scdd.errors import ScddError
+from scdd.interop import networks
+from scdd.interop.networks import COUNTER
 from scdd.interop.state_dicts import described, flat, listed, resnets
 from scdd.interop.unpickle import plain, read_foreign
-from scdd.networks.resnet import RESNETS, Bottleneck, backbone_state, build
+from scdd.networks.backbone import BODY, backbone_state
+from scdd.networks.build import build
+from scdd.networks.resnet import RESNETS, Bottleneck
 from scdd.params.network import Network
 
-COUNTER = ".num_batches_tracked"  # missing in files from before PyTorch 0.4.1
 RUNNING = ("running_mean", "running_var")
 WITH_FC = "backbone.fc.weight"  # an ordinary network, named backbone by whoever trained it
 HEADS = ("fc.", "linear.")  # classifiers that torchvision and kuangliu have inside the ResNet
@@ -100,6 +104,7 @@ LAYOUTS = (
     Layout("timm", "", "state_dict_ema", heads=("fc.",), classifier="fc."),
     Layout("torchvision", "", heads=HEADS, classifier="fc."),
 )
+BARE = LAYOUTS[-1]
 NAMES = tuple(dict.fromkeys(layout.name for layout in LAYOUTS))
 ALSO_BARE = ("dino", "barlow-twins", "timm")  # also published with torchvision's keys
 
@@ -110,8 +115,8 @@ class ForeignBackbone:
 
     prefix: of its keys in the file, without wrappers. architecture: of the file, with '' for an
     unknown arch or stem; the stem 'small' may also be 'small-pad2', which keys and shapes do not
-    show. state: float32 tensors by torchvision's keys. classifier: `fc.weight` [classes, features]
-    and `fc.bias` [classes], or empty.
+    show. state: float32 tensors by the keys of a backbone here. classifier: `fc.weight`
+    [classes, features] and `fc.bias` [classes], or empty.
     """
 
     layout: str
@@ -127,7 +132,11 @@ def find(path: Path, name: str = "auto") -> ForeignBackbone:
     Raises ScddError, naming the file, where there is none, where it does not consist of tensors, or
     where a value is not finite.
     """
-    layout, state = _choose(read_foreign(path), name, path)
+    content = read_foreign(path)
+    if name in {"auto", BARE.name} and (others := networks.find(values := flat(content))):
+        _require_single([other.prefix for other in others] + resnets(values), path)
+        return _other(others[0], path)
+    layout, state = _choose(content, name, path)
     backbone = {
         key: _checked(value, f"{layout.prefix}{key}", path)
         for key, value in _by_torchvision(state, layout).items()
@@ -137,14 +146,38 @@ def find(path: Path, name: str = "auto") -> ForeignBackbone:
         for part in ("weight", "bias")
         if layout.classifier and (key := f"{layout.classifier}{part}") in state
     }
-    if [tensor.ndim for tensor in classifier.values()] != [2, 1]:
-        classifier = {}
     architecture = _architecture(backbone, layout)
-    return ForeignBackbone(layout.name, layout.prefix, architecture, backbone, classifier)
+    return ForeignBackbone(layout.name, layout.prefix, architecture, backbone, _linear(classifier))
+
+
+def _require_single(prefixes: list[str], path: Path) -> None:
+    if len(prefixes) > 1:
+        raise ScddError(
+            f"{path} has several networks, below the keys "
+            f"{listed(prefix or 'of the file' for prefix in prefixes)}: save the one that is meant "
+            "in a file of its own."
+        )
+
+
+def _other(other: networks.Found, path: Path) -> ForeignBackbone:
+    """The network that is not a ResNet."""
+    state, classifier = (
+        {
+            key: _checked(value, f"{other.prefix}{key.removeprefix(BODY)}", path)
+            for key, value in part.items()
+        }
+        for part in (other.state, other.classifier)
+    )
+    architecture = other.architecture
+    return ForeignBackbone(BARE.name, other.prefix, architecture, state, _linear(classifier))
+
+
+def _linear(classifier: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The classifier if it is one linear layer, else nothing."""
+    return classifier if [t.ndim for t in classifier.values()] == [2, 1] else {}
 
 
 def _choose(content: Mapping[str, Any], name: str, path: Path) -> tuple[Layout, dict[str, Any]]:
-    bare = LAYOUTS[-1]
     possible = [layout for layout in LAYOUTS[:-1] if name in {"auto", layout.name}]
     for layout in possible:
         state = layout.state(content)
@@ -153,8 +186,8 @@ def _choose(content: Mapping[str, Any], name: str, path: Path) -> tuple[Layout, 
     if found := _elsewhere(content, [layout for layout in possible if layout.prefix]):
         return found
     values = flat(content)
-    networks = resnets(values) or ([""] if bare.fits(values) else [])
-    if name in {"auto", bare.name, *ALSO_BARE}:
+    networks = resnets(values) or ([""] if BARE.fits(values) else [])
+    if name in {"auto", BARE.name, *ALSO_BARE}:
         if len(networks) > 1:
             raise ScddError(
                 f"{path} has several ResNets, below the keys {listed(networks)}: save the one that "
@@ -162,8 +195,8 @@ def _choose(content: Mapping[str, Any], name: str, path: Path) -> tuple[Layout, 
             )
         for prefix in networks:
             head = next((h for h in HEADS if f"{prefix}{h}weight" in values), HEADS[0])
-            named = bare.name if name == "auto" else name
-            return replace(bare, name=named, prefix=prefix, classifier=f"{prefix}{head}"), values
+            named = BARE.name if name == "auto" else name
+            return replace(BARE, name=named, prefix=prefix, classifier=f"{prefix}{head}"), values
     what = "no known layout" if name == "auto" else f"not the layout {name}"
     raise ScddError(
         f"{path} has {what}: no ResNet was found. {described(content)} "
@@ -254,7 +287,8 @@ def fitted(foreign: ForeignBackbone, wanted: Network, path: Path) -> dict[str, T
     differ, or keys are missing or unknown.
     """
     own = foreign.architecture
-    same_width = round(64 * own.width) == round(64 * wanted.width)
+    # shapes tell the width of others
+    same_width = own.arch not in RESNETS or round(64 * own.width) == round(64 * wanted.width)
     if own.arch and not (own.arch == wanted.arch and same_width):
         raise ScddError(
             f"{path} holds a {own.arch} of width {own.width:g}, but the configuration has a "
@@ -268,9 +302,10 @@ def fitted(foreign: ForeignBackbone, wanted: Network, path: Path) -> dict[str, T
             f"{wanted.stem}. Set backbone.stem: {own.stem}."
         )
     with torch.device("meta"):
-        needed = backbone_state(build(wanted, 1))
+        needed = backbone_state(build(wanted, 1, networks.SIDE))
     state = {**{key: torch.tensor(0) for key in needed if key.endswith(COUNTER)}, **foreign.state}
-    if not any(key.endswith(RUNNING) for key in foreign.state):
+    running = [key for key in needed if key.endswith(RUNNING)]
+    if running and not any(key.endswith(RUNNING) for key in foreign.state):
         raise ScddError(
             f"{path} has no running statistics of BatchNorm (running_mean and running_var), from "
             "which images are recovered. Use a network that was trained with them."

@@ -52,20 +52,30 @@ def _leaves(
 
 
 def resnets(values: Mapping[str, Any]) -> list[str]:
-    """The prefixes of `values`, as `flat` returns them, below which there are ResNets.
-
-    Those without running statistics, gradients or moments say, only where none has them; of equal
-    ones the first; and where some are averaged weights, only those.
-    """
+    """The prefixes of `values`, as `flat` returns them, below which there are ResNets to choose
+    from."""
     found = list(dict.fromkeys(match[1] for key in values if (match := LAYER.match(key))))
     children: dict[str, set[str]] = {}
     for key in values:
         if (match := CHILD.match(key)) and not any(match[1].startswith(p) for p in found if p):
             children.setdefault(match[1], set()).add(match[2])
     found += [prefix for prefix, numbers in children.items() if len(numbers) == 4]
-    whole = [p for p in found if any(k.startswith(p) and k.endswith("running_var") for k in values)]
+    return told_apart(values, found)
+
+
+def told_apart(values: Mapping[str, Any], prefixes: list[str]) -> list[str]:
+    """Of the prefixes of networks those that are to be chosen from.
+
+    Networks without running statistics, gradients or moments say, only where none has them; of
+    equal ones the first; and where some are averaged weights, only those.
+    """
+    whole = [
+        prefix
+        for prefix in prefixes
+        if any(key.startswith(prefix) and key.endswith("running_var") for key in values)
+    ]
     different: list[str] = []
-    for prefix in whole or found:
+    for prefix in whole or prefixes:
         if not any(_equal(values, prefix, other) for other in different):
             different.append(prefix)
     return [prefix for prefix in different if AVERAGED.search(prefix)] or different

@@ -31,7 +31,7 @@ from scdd.jobs.saved import JobState
 from scdd.labels.forms import encode
 from scdd.labels.labelling import Labelling, labelling_of, origin_of
 from scdd.labels.passes import Passes
-from scdd.networks.resnet import in_eval_mode
+from scdd.networks.backbone import in_eval_mode
 from scdd.networks.teachers import load_teachers
 from scdd.params.protocol import Relabel
 from scdd.views.mixing import Draws

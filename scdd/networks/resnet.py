@@ -5,16 +5,15 @@ Written out rather than imported: torchvision's import costs a job more than a s
 
 import difflib
 import math
-from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from scdd.errors import ScddError
-from scdd.params.network import RESNETS as LAYOUTS
-from scdd.params.network import STEMS, Network
-
-N = TypeVar("N", bound=nn.Module)
+from scdd.networks.backbone import Backbone
+from scdd.params.architectures import RESNETS as LAYOUTS
+from scdd.params.architectures import STEMS
+from scdd.params.network import Network
 
 
 def conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Conv2d:
@@ -69,12 +68,11 @@ RESNETS: dict[str, tuple[Block, tuple[int, int, int, int]]] = {
 }
 
 
-class ResNet(nn.Module):
-    """Images float [n, 3, H, W], normalised, to logits [n, classes]; state dict as torchvision's.
+class ResNet(Backbone):
+    """Its state dict is torchvision's.
 
-    `features` gives what `fc` sees, [n, fc.in_features]. stem: 'imagenet' is 7x7 stride 2 and
-    max-pool, 'small' is 3x3 stride 1 without; 'small-pad2' pads it by 2, as solo-learn does on
-    CIFAR. `width` multiplies all channel counts.
+    stem: 'imagenet' is 7x7 stride 2 and max-pool, 'small' is 3x3 stride 1 without; 'small-pad2'
+    pads it by 2, as solo-learn does on CIFAR. `width` multiplies all channel counts.
     """
 
     layer1: nn.Sequential
@@ -113,9 +111,6 @@ class ResNet(nn.Module):
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         return x.mean((2, 3))
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.fc(self.features(x))
-
 
 def initialise(module: nn.Module, draw: torch.Generator | None) -> None:
     """Draw all weights as torchvision's ResNets do: He-normal (fan out) convolutions,
@@ -149,41 +144,3 @@ def build(architecture: Network, classes: int, draw: torch.Generator | None = No
     network = ResNet(block, depths, architecture.width, architecture.stem, classes)
     initialise(network, draw)
     return network
-
-
-def in_eval_mode(network: N, device: torch.device) -> N:
-    """The network, moved in place, for passes in which no convolution is trained. On a GPU it is
-    channels_last, which tensor cores need; on the CPU that would change the rounding."""
-    network.to(device)
-    if device.type == "cuda":
-        network.to(memory_format=torch.channels_last)
-    return network.eval()
-
-
-def features_of(network: ResNet, images: Tensor, precision: str) -> Tensor:
-    """float32 [n, fc.in_features] of normalised float32 [n, 3, H, W]; precision: 'float32', or
-    'bf16' (autocast)."""
-    with torch.autocast(images.device.type, torch.bfloat16, enabled=precision == "bf16"):
-        seen = network.features(images)
-    return seen.float()
-
-
-def backbone_state(network: ResNet) -> dict[str, Tensor]:
-    """The state dict without `fc`; tensors share memory with the network."""
-    return {key: t for key, t in network.state_dict().items() if not key.startswith("fc.")}
-
-
-def load_backbone(network: ResNet, state: dict[str, Tensor]) -> None:
-    """Load all but `fc`, which `state` may have. Raises ScddError if keys or shapes do not fit
-    the network."""
-    own = backbone_state(network)
-    state = {key: tensor for key, tensor in state.items() if not key.startswith("fc.")}
-    wrong = sorted(own.keys() ^ state.keys()) or [
-        key for key in own if own[key].shape != state[key].shape
-    ]
-    if wrong:
-        raise ScddError(
-            f"the backbone does not fit the architecture: {wrong[0]} and {len(wrong) - 1} more "
-            "tensors are missing, unexpected or of another shape."
-        )
-    network.load_state_dict(state, strict=False)

@@ -1,30 +1,25 @@
 """The networks that are trained on distilled images: students by name.
 
-ResNets are those of scdd.networks.resnet: a student and a backbone of one name are the same
-network. `convnet3` and `convnet4`, also with `-bn`, are the ConvNets of the classic papers,
-`timm:<name>` is one of timm's, other names are torchvision's. docs/students.md explains what a
-small-image stem is.
+A student and a backbone of one name are the same network. ResNets are those of
+scdd.networks.resnet, `convnet1` to `convnet4`, also with `-bn`, are the ConvNets of the classic
+papers, `timm:<name>` is one of timm's, other names are torchvision's. docs/students.md explains
+what a small-image stem is.
 """
 
 import contextlib
 import difflib
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
 
 from scdd.artifacts.sizes import FILTERS
 from scdd.errors import ScddError
-from scdd.networks import resnet
+from scdd.networks import resnet, scaled, wide_resnet
+from scdd.networks.stems import change_stem
+from scdd.params.architectures import CONVNETS, WIDE_RESNETS
 from scdd.params.network import Network
 
-CONVNETS = {  # depth, whether it has BatchNorm in place of instance norm
-    "convnet3": (3, False),
-    "convnet3-bn": (3, True),
-    "convnet4": (4, False),
-    "convnet4-bn": (4, True),
-}
 TIMM = "timm:"
 
 
@@ -67,12 +62,16 @@ def build(architecture: Network, classes: int, resolution: int, draw: torch.Gene
             depth, batch_norm = CONVNETS[name]
             filters = round(FILTERS * architecture.width)
             network: nn.Module = ConvNet(depth, batch_norm, filters, resolution, classes)
+        elif name in WIDE_RESNETS:
+            network = wide_resnet.build(architecture, classes)
+        elif name in scaled.SCALED:
+            network = scaled.build(name, architecture.width, classes)
         elif name.startswith(TIMM):
             network = _of_timm(name.removeprefix(TIMM), classes)
         else:
             network = _of_torchvision(name, classes, resolution)
         if architecture.stem != "imagenet":
-            _change_stem(network, name, architecture.stem)
+            change_stem(network, name, architecture.stem)
     _try(network, name, resolution)
     return network
 
@@ -88,35 +87,15 @@ def torchvision_names() -> list[str]:
 def _drawn_from(draw: torch.Generator) -> Iterator[None]:
     """Within, torch's global numbers, from which modules take their weights, come from `draw`."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(torch.randint(2**62, (), generator=draw)))
+        torch.manual_seed(int(torch.randint(2**62, (), generator=draw, device="cpu")))
         yield
-
-
-class TorchNumbers:
-    """Torch's own random numbers, from which dropout draws: the CPU's, and those of a GPU."""
-
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
-
-    def state_dict(self) -> list[Tensor]:
-        states = [torch.get_rng_state()]
-        return states + ([torch.cuda.get_rng_state(self.device)] if self._on_gpu() else [])
-
-    def load_state_dict(self, states: list[Tensor]) -> None:
-        """A job that continues on a GPU may have begun on the CPU: there is no GPU's state then."""
-        torch.set_rng_state(states[0])
-        if self._on_gpu() and len(states) > 1:
-            torch.cuda.set_rng_state(states[1], self.device)
-
-    def _on_gpu(self) -> bool:
-        return self.device.type == "cuda"
 
 
 def _of_torchvision(name: str, classes: int, resolution: int) -> nn.Module:
     from torchvision import models as theirs
 
     if name not in torchvision_names():
-        known = [*resnet.RESNETS, *CONVNETS, *torchvision_names()]
+        known = [*resnet.RESNETS, *CONVNETS, *WIDE_RESNETS, *scaled.SCALED, *torchvision_names()]
         near = difflib.get_close_matches(name, known, n=3, cutoff=0.3)
         raise ScddError(f"student {name!r} is unknown; the nearest are {', '.join(near or known)}.")
     own: dict[str, object] = {}
@@ -161,80 +140,3 @@ def _try(network: nn.Module, name: str, resolution: int) -> None:
     except (ValueError, AssertionError, RuntimeError) as error:
         raise _wrong_size(name, resolution, error) from None
     network.train()
-
-
-# ---- small-image stems -------------------------------------------------------------------------
-
-
-def _unstride(*parts: nn.Module) -> None:
-    """Let the convolutions in these parts keep the size of their input."""
-    for part in parts:
-        for module in part.modules():
-            if isinstance(module, nn.Conv2d):
-                module.stride = (1, 1)
-
-
-def _another(old: nn.Conv2d, kernel: int, stride: int) -> nn.Conv2d:
-    """A convolution with the same channels but another kernel, drawn as torch does by default."""
-    channels, bias = (old.in_channels, old.out_channels), old.bias is not None
-    return nn.Conv2d(*channels, kernel, stride, padding=(kernel - 1) // 2, bias=bias)
-
-
-def _resnet(network: Any) -> None:
-    network.conv1 = _another(network.conv1, 3, 1)
-    nn.init.kaiming_normal_(network.conv1.weight, mode="fan_out")
-    network.maxpool = nn.Identity()
-
-
-def _densenet(network: Any) -> None:
-    network.features.conv0 = _another(network.features.conv0, 3, 1)
-    nn.init.kaiming_normal_(network.features.conv0.weight)
-    network.features.pool0 = nn.Identity()
-
-
-def _mobilenet_v2(network: Any) -> None:
-    _unstride(network.features[0], network.features[2])
-
-
-def _efficientnet(network: Any) -> None:
-    _unstride(network.features[0])
-
-
-def _shufflenet(network: Any) -> None:
-    _unstride(network.conv1)
-    network.maxpool = nn.Identity()
-
-
-def _regnet(network: Any) -> None:
-    _unstride(network.stem, network.trunk_output.block1, network.trunk_output.block2)
-
-
-def _swin(network: Any) -> None:
-    network.features[0][0] = _another(network.features[0][0], 2, 2)
-
-
-def _convnext(network: Any) -> None:
-    network.features[0][0] = _another(network.features[0][0], 2, 2)
-    nn.init.trunc_normal_(network.features[0][0].weight, std=0.02)
-    nn.init.zeros_(network.features[0][0].bias)
-
-
-SMALL_STEMS: dict[str, Callable[[nn.Module], None]] = {  # by how a family's names begin
-    "convnext_": _convnext,
-    "densenet": _densenet,
-    "efficientnet_": _efficientnet,
-    "mobilenet_v2": _mobilenet_v2,
-    "regnet_": _regnet,
-    "resnext": _resnet,
-    "shufflenet_": _shufflenet,
-    "swin_": _swin,
-    "wide_resnet": _resnet,
-}
-
-
-def _change_stem(network: nn.Module, name: str, stem: str) -> None:
-    """Raises ScddError if the network has no such stem."""
-    families = [family for family in SMALL_STEMS if stem == "small" and name.startswith(family)]
-    if not families:
-        raise ScddError(f"student {name} has no stem {stem!r}. Leave `stem` out.")
-    SMALL_STEMS[families[0]](network)

@@ -6,12 +6,13 @@ from pathlib import Path
 from scdd.artifacts.config import Frozen, teacher_roles
 from scdd.artifacts.network import Checkpoint, load_checkpoint
 from scdd.errors import ScddError
-from scdd.networks import resnet
+from scdd.networks.backbone import Backbone
+from scdd.networks.build import build
 
 
 def load_teacher(
     path: Path, config: Frozen, classes: tuple[str, ...], classes_of: Path, role: str = "teacher"
-) -> tuple[resnet.ResNet, Checkpoint]:
+) -> tuple[Backbone, Checkpoint]:
     """The probed network of the checkpoint, on the CPU, and the checkpoint; `role` is its name
     among the parents of `config`.
 
@@ -28,16 +29,17 @@ def load_teacher(
     return network_of(checkpoint), checkpoint
 
 
-def network_of(checkpoint: Checkpoint) -> resnet.ResNet:
+def network_of(checkpoint: Checkpoint) -> Backbone:
     """The probed network that a checkpoint holds, on the CPU."""
-    network = resnet.build(checkpoint.architecture, len(checkpoint.classes))
+    classes, resolution = len(checkpoint.classes), checkpoint.resolution
+    network = build(checkpoint.architecture, classes, resolution)
     network.load_state_dict(checkpoint.state)
     return network
 
 
 def load_teachers(
     paths: Sequence[Path], config: Frozen, classes: tuple[str, ...], classes_of: Path
-) -> list[tuple[resnet.ResNet, Checkpoint]]:
+) -> list[tuple[Backbone, Checkpoint]]:
     """All teachers of `config`, in its order. Raises ScddError as `load_teacher` does, and where
     there are more or fewer files than teachers."""
     roles = teacher_roles(config.parents)

@@ -17,7 +17,7 @@ from scdd.informativeness import look
 from scdd.jobs.curve import Row
 from scdd.labels.relabel import label_origin, label_set
 from scdd.labels.replay import Remembered
-from scdd.networks.resnet import in_eval_mode
+from scdd.networks.backbone import in_eval_mode
 from scdd.networks.teachers import network_of
 from scdd.notebook.data import Data, drafted
 from scdd.notebook.values import Backbone, Images, SoftLabels, Student, Teacher
@@ -64,9 +64,16 @@ def squeeze(
         state, source = backbones.load(Path(draft.plan.imports[node.key]), node.params)
     else:
         state, history = backbones.train(node.params, data.train, data.info, data.device)
-    architecture = Network.of(node.params)
     state = {name: tensor.cpu() for name, tensor in state.items()}
-    checkpoint = Checkpoint("backbone", architecture, data.classes, state, node.digest, source)
+    checkpoint = Checkpoint(
+        "backbone",
+        Network.of(node.params),
+        data.classes,
+        state,
+        node.digest,
+        source,
+        data.info.resolution,
+    )
     return Backbone(data, node, checkpoint, history, own)
 
 

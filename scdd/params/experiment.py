@@ -197,7 +197,7 @@ class Experiment(Section):
     methods: tuple[Method, ...] = param(
         (),
         "scdd, sre2l, cda, dc, dsa, dm, cafe, cafe-dsa, mtt, tesla, tesla-exact, random, "
-        "random-hard, herding, kcenter, forgetting, noise, untrained, whole",
+        "random-hard, herding, kcenter, forgetting, noise, untrained, teacher, whole",
     )
     backbones: tuple[Backbone, ...] = param(
         (), "squeezed networks whose informativeness is compared"

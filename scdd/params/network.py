@@ -7,20 +7,6 @@ from annotated_types import Ge, Le
 
 from scdd.params.base import Section, param
 
-# What scdd.networks.resnet builds, here so that a plan needs no torch: whether blocks are
-# bottlenecks, and how many of them each of the four stages has.
-RESNETS: dict[str, tuple[bool, tuple[int, int, int, int]]] = {
-    "resnet10": (False, (1, 1, 1, 1)),
-    "resnet18": (False, (2, 2, 2, 2)),
-    "resnet34": (False, (3, 4, 6, 3)),
-    "resnet50": (True, (3, 4, 6, 3)),
-    "resnet101": (True, (3, 4, 23, 3)),
-    "resnet152": (True, (3, 8, 36, 3)),
-}
-ARCHITECTURES = tuple(RESNETS)
-# kernel, stride and padding of the first convolution
-STEMS = {"imagenet": (7, 2, 3), "small": (3, 1, 1), "small-pad2": (3, 1, 2)}
-
 
 @dataclass(frozen=True)
 class Network(Section):
@@ -30,11 +16,11 @@ class Network(Section):
 
     arch: str = param(
         "resnet18",
-        "resnet10, 18, 34, 50, 101 or 152; a student: also convnet3, a name of torchvision's or "
-        "timm:<name> (docs/students.md)",
+        "resnet18, densenet121, shufflenet_v2_x0_5, wrn-16-2, convnet3-bn, another name of "
+        "torchvision's; a student: also timm:<name> (docs/students.md)",
     )
     width: Annotated[float, Ge(1 / 64), Le(64)] = param(
-        1.0, "factor on the channels of a ResNet or ConvNet"
+        1.0, "factor on the channels, of networks that have one (docs/students.md)"
     )
     stem: Literal["auto", "small", "small-pad2", "imagenet"] = param(
         "auto",

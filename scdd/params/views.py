@@ -7,6 +7,8 @@ from annotated_types import Ge, Le
 
 from scdd.params.base import Positive, Section, Share, param
 
+SMALL = 3 / 7  # of an image's side: 96 of 224, as in SwAV, arXiv 2006.09882, section 4
+
 
 def require_range(scale: tuple[float, float], name: str = "scale") -> None:
     if not scale[0] <= scale[1] <= 1:
@@ -45,6 +47,10 @@ class SmallCrops(Section):
 
     def __post_init__(self) -> None:
         require_range(self.scale)
+
+    def side(self, resolution: int) -> int:
+        """Pixels a side of one, of images of this resolution."""
+        return self.size or round(SMALL * resolution)
 
 
 @dataclass(frozen=True)

@@ -8,15 +8,15 @@ from scdd.artifacts.classes import require_same_classes
 from scdd.artifacts.run import RESULTS
 from scdd.errors import ScddError, nearest
 from scdd.params.base import Section, parameters
-from scdd.params.experiment import Backbone
-from scdd.params.network import ARCHITECTURES, Network
+from scdd.params.experiment import Backbone, Method
+from scdd.params.network import Network
 from scdd.params.probe import Probe
 from scdd.params.recover import Recover
-from scdd.params.squeeze import SQUEEZES, Imported, Source
+from scdd.params.squeeze import SQUEEZES, Imported, Source, Training
 from scdd.plan.checkpoints import WHERE, read_source
 from scdd.plan.draft import Draft
 from scdd.plan.plan import Node
-from scdd.plan.students import STUDENTS, TIMM, for_images
+from scdd.plan.students import STUDENTS, for_images
 
 # what squeezed backbones are called where people read; others by their names in the configuration
 TITLES = {
@@ -33,15 +33,38 @@ NOT_OF_LOOKS = {"iterations", "r_bn", "start", "statistics", "storage"}
 
 
 def as_backbone(draft: Draft, network: Network) -> Network:
-    """The network for the dataset's images: a ResNet, whose BatchNorm statistics are matched."""
-    arch = network.arch
-    if arch in ARCHITECTURES:
-        return for_images(network, draft.resolution, "backbone")
-    if arch in STUDENTS or arch.startswith(TIMM):
+    """The network for the dataset's images. Raises ScddError where it is unknown, cannot be a
+    backbone, or does not take such images."""
+    suited = for_images(network, draft.resolution, "backbone")
+    if suited.arch not in STUDENTS or not STUDENTS[suited.arch].backbone:
         raise ScddError(
-            f"backbone: {arch} can be a student only. Backbones are {', '.join(ARCHITECTURES)}."
+            f"backbone: {suited.arch} can be a student only. Backbones are the ResNets, ConvNets, "
+            "Wide ResNets and those of torchvision's networks that end in a linear layer."
         )
-    raise ScddError(f"backbone: unknown arch {arch!r}. {nearest(arch, ARCHITECTURES)}")
+    return suited
+
+
+def require_batch_norm(draft: Draft, teachers: Iterable[Node]) -> None:
+    """Raises ScddError, naming the network, where one of the teachers has no BatchNorm, whose
+    statistics a recovery matches."""
+    for teacher in teachers:
+        arch = draft.plan.parent(teacher, "backbone").params["arch"]
+        if not STUDENTS[arch].batch_norm:
+            raise ScddError(
+                f"backbone: images are recovered from statistics of BatchNorm, and {arch} has "
+                f"none. It can label: give it to a method that is `like: teacher`, and name that "
+                "one in `teacher` of others, not in `committee`."
+            )
+
+
+def probe_of(draft: Draft, method: Method, squeeze: str) -> Node:
+    """The probe of a method that squeezes a backbone, by `squeeze` if it names no other way."""
+    chosen = str(method.squeeze.get("method", squeeze))
+    if chosen not in SQUEEZES:
+        hint = nearest(chosen, SQUEEZES)
+        raise ScddError(f"methods.{method.name}.squeeze.method: unknown {chosen!r}. {hint}")
+    network = method.backbone or draft.config.backbone
+    return probed(draft, chosen, network, method.squeeze, method.probe)
 
 
 def probed(
@@ -55,6 +78,7 @@ def probed(
     suited, shared = as_backbone(draft, network), draft.config.squeeze.get(squeeze, {})
     section = draft.section(SQUEEZES[squeeze], ("squeeze", squeeze), shared, own_squeeze)
     _require_enough_images(draft, squeeze, section)
+    _require_small_views_fit(draft, squeeze, section, suited)
     label = f"{draft.data.label}-{squeeze}-{network.label}"
     probe = draft.section(Probe, ("probe",), draft.config.probe, own_probe)
     if isinstance(section, Imported):
@@ -83,6 +107,22 @@ def _require_enough_images(draft: Draft, name: str, squeeze: Section) -> None:
         raise ScddError(
             f"squeeze.{name}.batch: {batch}, but there are {most} training images at most."
         )
+
+
+def _require_small_views_fit(draft: Draft, name: str, squeeze: Section, network: Network) -> None:
+    """Refuse small crops that the network does not take."""
+    small = squeeze.multi_crop if isinstance(squeeze, Training) else None
+    if small is None or small.count == 0:
+        return
+    family = STUDENTS[network.arch]
+    size, least = small.side(draft.resolution), family.smallest(network.stem)
+    if family.any_size and size >= least:
+        return
+    takes = f"{least} pixels on" if family.any_size else f"{draft.resolution} pixels alone"
+    raise ScddError(
+        f"squeeze.{name}.small: crops of {size} pixels, but {network.arch} takes images of "
+        f"{takes}. Set small.count to 0, or choose another squeeze."
+    )
 
 
 def _imported(draft: Draft, source: Source, label: str, network: Network, probe: Probe) -> Node:
@@ -124,7 +164,9 @@ def recover_params(draft: Draft, preset: str, own: Mapping[str, Any]) -> Recover
 
 
 def informativeness(draft: Draft, teacher: Node, recover: Recover) -> Node:
-    """A look at `teacher` by a short recovery, like `recover` but for its length and r_bn."""
+    """A look at `teacher` by a short recovery, like `recover` but for its length and r_bn. Raises
+    ScddError where it has no BatchNorm."""
+    require_batch_norm(draft, [teacher])
     section = draft.config.informativeness
     params = {k: v for k, v in recover.dump().items() if k not in NOT_OF_LOOKS}
     identity = {k: v for k, v in recover.identity().items() if k not in NOT_OF_LOOKS}

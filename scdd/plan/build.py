@@ -19,9 +19,8 @@ from scdd.plan.differences import origins
 from scdd.plan.draft import Draft, in_words
 from scdd.plan.evaluation import OF_COSTS, Report
 from scdd.plan.methods import kind_of
-from scdd.plan.methods.base import Kind, title_of
+from scdd.plan.methods.base import Distilled, Kind, title_of
 from scdd.plan.methods.recovery import Recovery
-from scdd.plan.methods.whole import Whole
 from scdd.plan.plan import Plan
 from scdd.plan.presets import merge
 from scdd.plan.protocols import bundle, check_protocols, protocols_of, require_listed
@@ -110,7 +109,7 @@ def _check_ablation(draft: Draft, methods: Methods, base: Ablation) -> None:
     known = [
         method.name
         for method, kind in methods
-        if not isinstance(kind, Whole) and base.protocol in protocols_of(draft, method)
+        if isinstance(kind, Distilled) and base.protocol in protocols_of(draft, method)
     ]
     if base.method not in known:
         raise ScddError(

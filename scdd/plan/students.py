@@ -1,7 +1,7 @@
-"""The students: names, stems for small images and image sizes, without torch.
+"""The networks: names, stems for small images, image sizes and norms, without torch.
 
-It lists what scdd.networks.students builds, so that a wrong name is found before the first job. A
-test compares the two.
+It lists what scdd.networks builds, so that a wrong name is found before the first job. A test
+compares the two.
 """
 
 import importlib.util
@@ -12,7 +12,15 @@ from functools import cache
 from pathlib import Path
 
 from scdd.errors import ScddError, nearest
-from scdd.params.network import ARCHITECTURES, Network
+from scdd.params.architectures import (
+    CONVNETS,
+    DENSENETS,
+    RESNETS,
+    SCALED,
+    SHUFFLENETS,
+    WIDE_RESNETS,
+)
+from scdd.params.network import Network
 
 SMALL = 64  # pixels up to which `stem: auto` is the small one
 TIMM = "timm:"
@@ -22,12 +30,23 @@ TIMM = "timm:"
 class Family:
     """Networks of one kind. least: pixels a side of the smallest images that they take, as
     published; least_small: with the small stem (None: they have no small stem); step: sizes are
-    multiples of it."""
+    multiples of it; any_size: whether one network takes images of several sizes; batch_norm:
+    whether it has BatchNorm; backbone: whether it can be one, its last layer being linear; dots:
+    pixels a side of the largest images, as published and with the small stem, of which the last
+    maps have one pixel (0: not known)."""
 
     names: tuple[str, ...]
     least: int = 1
     least_small: int | None = None
     step: int = 1
+    any_size: bool = True
+    batch_norm: bool = True
+    backbone: bool = True
+    dots: tuple[int, int] = (0, 0)
+
+    def smallest(self, stem: str) -> int:
+        """Pixels a side of the smallest images that they take with a stem."""
+        return self.least_small if stem == "small" and self.least_small else self.least
 
 
 def _each(prefix: str, ends: str) -> tuple[str, ...]:
@@ -36,30 +55,38 @@ def _each(prefix: str, ends: str) -> tuple[str, ...]:
 
 _REGNETS = "400mf 800mf 1_6gf 3_2gf 8gf 16gf 32gf"
 FAMILIES = (
-    Family(ARCHITECTURES, least_small=1),
-    Family(("convnet3", "convnet3-bn"), least=8),
-    Family(("convnet4", "convnet4-bn"), least=16),
-    Family(("alexnet",), least=63),
-    Family(_each("convnext_", "tiny small base large"), least=32, least_small=16),
-    Family(_each("densenet", "121 161 169 201"), least=29, least_small=8),
-    Family(_each("efficientnet_", "b0 b1 b2 b3 b4 b5 b6 b7 v2_s v2_m v2_l"), least_small=1),
+    Family(tuple(RESNETS), least_small=1, dots=(32, 8)),
+    *(
+        Family((name,), least=2**depth, any_size=False, batch_norm=batch_norm)
+        for name, (depth, batch_norm) in CONVNETS.items()
+    ),
+    Family(tuple(WIDE_RESNETS), dots=(4, 4)),
+    Family(("alexnet",), least=63, batch_norm=False),
+    Family(_each("convnext_", "tiny small base large"), least=32, least_small=16, batch_norm=False),
+    Family(tuple(DENSENETS), least=29, least_small=8, dots=(60, 15)),
+    Family(
+        _each("efficientnet_", "b0 b1 b2 b3 b4 b5 b6 b7 v2_s v2_m v2_l"),
+        least_small=1,
+        dots=(32, 16),
+    ),
     Family(("googlenet",), least=15),
     Family(("inception_v3",), least=75),
-    Family(("maxvit_t",), least=224, step=224),
+    Family(("maxvit_t",), least=224, step=224, any_size=False),
     Family(_each("mnasnet", "0_5 0_75 1_0 1_3")),
-    Family(("mobilenet_v2",), least_small=1),
+    Family(("mobilenet_v2",), least_small=1, dots=(32, 8)),
     Family(_each("mobilenet_v3_", "small large")),
     Family(_each("regnet_x_", _REGNETS), least_small=1),
     Family(_each("regnet_y_", f"{_REGNETS} 128gf"), least_small=1),
     Family(_each("resnext", "50_32x4d 101_32x8d 101_64x4d"), least_small=1),
-    Family(_each("shufflenet_v2_", "x0_5 x1_0 x1_5 x2_0"), least_small=1),
-    Family(("squeezenet1_0",), least=21),
-    Family(("squeezenet1_1",), least=17),
-    Family(_each("swin_", "t s b v2_t v2_s v2_b"), least_small=1),
-    Family(_each("vgg", "11 13 16 19 11_bn 13_bn 16_bn 19_bn"), least=32),
-    Family(_each("vit_", "b_16 l_16"), least=16, step=16),
-    Family(_each("vit_", "b_32 l_32"), least=32, step=32),
-    Family(("vit_h_14",), least=14, step=14),
+    Family(tuple(SHUFFLENETS), least_small=1, dots=(32, 8)),
+    Family(("squeezenet1_0",), least=21, batch_norm=False, backbone=False),
+    Family(("squeezenet1_1",), least=17, batch_norm=False, backbone=False),
+    Family(_each("swin_", "t s b v2_t v2_s v2_b"), least_small=1, batch_norm=False),
+    Family(_each("vgg", "11 13 16 19"), least=32, batch_norm=False),
+    Family(_each("vgg", "11_bn 13_bn 16_bn 19_bn"), least=32),
+    Family(_each("vit_", "b_16 l_16"), least=16, step=16, any_size=False, batch_norm=False),
+    Family(_each("vit_", "b_32 l_32"), least=32, step=32, any_size=False, batch_norm=False),
+    Family(("vit_h_14",), least=14, step=14, any_size=False, batch_norm=False),
     Family(_each("wide_resnet", "50_2 101_2"), least_small=1),
 )
 STUDENTS = {name: family for family in FAMILIES for name in family.names}
@@ -79,10 +106,11 @@ def for_images(network: Network, resolution: int, where: str) -> Network:
         family = STUDENTS[name]
     else:
         raise ScddError(f"{where}: unknown arch {name!r}. {nearest(name, STUDENTS)}")
-    own = name in ARCHITECTURES
-    if network.width != 1 and not (own or name.startswith("convnet")):
+    own = name in RESNETS
+    if network.width != 1 and name not in SCALED:
         raise ScddError(
-            f"{where}: {name} has one width. Leave width out, or take a ResNet or a ConvNet."
+            f"{where}: {name} has one width. Leave width out, or take a ResNet, a ConvNet or "
+            "another network that has a width (docs/students.md)."
         )
     stem = network.stem
     if stem == "auto":
@@ -90,7 +118,7 @@ def for_images(network: Network, resolution: int, where: str) -> Network:
         stem = "small" if small else "imagenet"
     elif not own and (stem == "small-pad2" or family.least_small is None):
         raise ScddError(f"{where}: {name} has no stem {stem!r}. Leave stem out.")
-    least = family.least_small if stem == "small" and family.least_small else family.least
+    least = family.smallest(stem)
     if resolution < least or resolution % family.step:
         sizes = f"multiples of {family.step} pixels" if family.step > 1 else f"{least} pixels on"
         raise ScddError(
@@ -101,9 +129,9 @@ def for_images(network: Network, resolution: int, where: str) -> Network:
 
 def require_batch(network: Network, batch: int, resolution: int, where: str) -> None:
     """Raises ScddError where BatchNorm would see a single value: a batch of one image whose last
-    maps in a ResNet have one pixel. network: as `for_images` returns it."""
-    step = 32 if network.stem == "imagenet" else 8  # pixels of an image for one of the last maps
-    if batch == 1 and network.arch in ARCHITECTURES and resolution <= step:
+    maps have one pixel. network: as `for_images` returns it."""
+    family = STUDENTS.get(network.arch, Family(()))  # timm's are not known
+    if batch == 1 and resolution <= family.dots[network.stem != "imagenet"]:
         raise ScddError(
             f"{where}: 1, but BatchNorm in {network.arch} cannot train on one image of "
             f"{resolution} pixels. Set it to 2 or more."

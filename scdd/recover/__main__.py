@@ -27,7 +27,7 @@ from scdd.errors import ScddError
 from scdd.jobs import arguments, runtime
 from scdd.jobs.progress import say
 from scdd.jobs.saved import JobState
-from scdd.networks.resnet import in_eval_mode
+from scdd.networks.backbone import in_eval_mode
 from scdd.networks.teachers import load_teachers
 from scdd.params.recover import Recover
 from scdd.recover.blocks import block_units, kept_pixels

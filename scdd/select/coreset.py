@@ -17,7 +17,7 @@ from scdd.data.source import Split, open_dataset
 from scdd.jobs import arguments, runtime
 from scdd.jobs.epochs import Epochs
 from scdd.jobs.saved import JobState
-from scdd.networks.resnet import ResNet, features_of, in_eval_mode
+from scdd.networks.backbone import Backbone, features_of, in_eval_mode
 from scdd.networks.teachers import load_teacher
 from scdd.params.select import Coreset
 from scdd.select.orders import Method, method
@@ -28,7 +28,7 @@ BATCH = 512  # images a pass
 
 @torch.inference_mode()
 def features(
-    network: ResNet,
+    network: Backbone,
     split: Split,
     rows: Tensor,
     info: DatasetInfo,
@@ -46,7 +46,7 @@ def features(
 
 def ranks(
     chosen: Method,
-    network: ResNet,
+    network: Backbone,
     split: Split,
     info: DatasetInfo,
     device: torch.device,

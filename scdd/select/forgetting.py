@@ -28,7 +28,9 @@ from scdd.jobs.curve import Curve
 from scdd.jobs.epochs import Epochs, Part
 from scdd.jobs.progress import say
 from scdd.jobs.saved import JobState
-from scdd.networks.resnet import ResNet, build
+from scdd.networks.backbone import Backbone
+from scdd.networks.build import build
+from scdd.networks.numbers import TorchNumbers
 from scdd.networks.schedules import stepped
 from scdd.params.network import Network
 from scdd.params.select import Forgetting
@@ -81,7 +83,7 @@ def batches(
 
 
 def train(
-    network: ResNet,
+    network: Backbone,
     split: Split,
     info: DatasetInfo,
     params: Forgetting,
@@ -103,6 +105,8 @@ def train(
         nesterov=True,
         fused=True,
     )
+    # dropout and stochastic depth draw from torch's own numbers
+    torch.manual_seed(generator(params.seed, "dropout").initial_seed())
     labels = split.labels.to(device)
     memory = Memory(len(split), device)
     total = torch.zeros((), device=device)
@@ -113,6 +117,7 @@ def train(
         "total": total,
         "memory": vars(memory),
         "curve": curve,
+        "numbers": TorchNumbers(device),
     }
     steps = batch_count(len(split), params.batch)
     run = Epochs("forgetting", params.epochs, steps, saved, state)
@@ -157,7 +162,9 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: 
     dataset = open_dataset(args.data, args.root)
     info, labels = dataset.info, dataset.train.labels
     architecture = Network.of(config.params)
-    network = build(architecture, len(info.classes), generator(params.seed, "weights"))
+    network = build(
+        architecture, len(info.classes), info.resolution, generator(params.seed, "weights")
+    )
     counts = train(network, dataset.train, info, params, device, saved)
     never = (counts == params.epochs).sum().item()
     say(

@@ -65,8 +65,15 @@ def save_backbone(
     source: dict[str, Any] | None = None,
 ) -> None:
     """Write the checkpoint of a backbone; source: where an imported one is from."""
-    architecture, classes = Network.of(config.params), dataset.info.classes
-    backbone = Checkpoint("backbone", architecture, classes, state, config.digest, source)
+    backbone = Checkpoint(
+        "backbone",
+        Network.of(config.params),
+        dataset.info.classes,
+        state,
+        config.digest,
+        source,
+        dataset.info.resolution,
+    )
     save_checkpoint(path, backbone, runtime.environment(device))
 
 

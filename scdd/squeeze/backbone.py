@@ -14,7 +14,8 @@ from scdd.jobs.capture import Compiled
 from scdd.jobs.curve import Row
 from scdd.jobs.progress import say
 from scdd.jobs.saved import JobState
-from scdd.networks.resnet import backbone_state, build
+from scdd.networks.backbone import backbone_state
+from scdd.networks.build import build
 from scdd.params.network import Network
 from scdd.params.squeeze import SQUEEZES, Training
 from scdd.rng import generator
@@ -45,7 +46,7 @@ def train(
     the CPU, and none. split: the training images. Raises ScddError as `engine.train` does."""
     own = SQUEEZES[params["method"]].of(params)
     draw = generator(params["seed"], "weights")
-    network = build(Network.of(params), len(info.classes), draw)
+    network = build(Network.of(params), len(info.classes), info.resolution, draw)
     method = module(params["method"]).make(own, network, draw)
     if method is None:
         return backbone_state(network), []

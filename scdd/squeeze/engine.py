@@ -15,9 +15,11 @@ from scdd.jobs.capture import Compiled, captured
 from scdd.jobs.curve import Curve, Row
 from scdd.jobs.epochs import Epochs, Part
 from scdd.jobs.saved import JobState
-from scdd.networks.resnet import ResNet, backbone_state
+from scdd.networks.backbone import Backbone, backbone_state
+from scdd.networks.numbers import TorchNumbers
 from scdd.networks.schedules import half_cosine, warm_cosine
 from scdd.params.squeeze import Training
+from scdd.rng import generator
 from scdd.squeeze import knn, processes
 from scdd.squeeze.optimizers import optimizer
 from scdd.squeeze.views import Crop, batches
@@ -157,7 +159,7 @@ def take_step(
 
 
 def knn_accuracy(
-    network: ResNet, split: Split, info: DatasetInfo, params: Training, epoch: int
+    network: Backbone, split: Split, info: DatasetInfo, params: Training, epoch: int
 ) -> float | None:
     """The k-NN accuracy in percent after `epoch`, from 0; None if it is not due."""
     done = epoch + 1
@@ -170,7 +172,7 @@ def knn_accuracy(
 
 def train(
     method: Method,
-    network: ResNet,
+    network: Backbone,
     split: Split,
     info: DatasetInfo,
     params: Training,
@@ -205,6 +207,8 @@ def train(
         params.weight_decay,
         method.decay_vectors,
     )
+    # dropout and stochastic depth draw from torch's own numbers
+    torch.manual_seed(generator(params.seed, "dropout", processes.rank()).initial_seed())
     slope = slope_of(method, params.precision, device, compiled)
     losses = torch.zeros(per_epoch, device=device)
     curve = Curve("squeeze", COLUMNS, saved)
@@ -215,6 +219,7 @@ def train(
         "optimizer": optimize,
         "losses": losses,
         "good": last_good,
+        "numbers": TorchNumbers(device),
     }
 
     def rate(step: int) -> float:

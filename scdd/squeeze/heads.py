@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from scdd.networks.resnet import ResNet, initialise
+from scdd.networks.backbone import Backbone
+from scdd.networks.resnet import initialise
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -15,7 +16,7 @@ M = TypeVar("M", bound=nn.Module)
 class Encoder(nn.Module):
     """A backbone and a head: images float [n, 3, R, R] to the head's outputs [n, dim]."""
 
-    def __init__(self, network: ResNet, head: nn.Module, draw: torch.Generator) -> None:
+    def __init__(self, network: Backbone, head: nn.Module, draw: torch.Generator) -> None:
         super().__init__()
         self.network, self.head = network, head
         initialise(head, draw)

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from scdd.artifacts.dataset import DatasetInfo
 from scdd.data.source import Split
-from scdd.networks.resnet import ResNet
+from scdd.networks.backbone import Backbone
 from scdd.rng import generator
 from scdd.views.pixels import normalise
 from scdd.views.products import exact_products
@@ -31,7 +31,7 @@ def vote(bank: Tensor, labels: Tensor, queries: Tensor, classes: int) -> Tensor:
 
 
 @torch.no_grad()
-def accuracy(network: ResNet, split: Split, info: DatasetInfo, device: torch.device) -> float:
+def accuracy(network: Backbone, split: Split, info: DatasetInfo, device: torch.device) -> float:
     """Percent of held-out training images that the others classify right; always the same images.
 
     split: the training images, on the device. The network stays as it is.

@@ -17,8 +17,9 @@ class GroupedBatchNorm(nn.modules.batchnorm._BatchNorm):
     num_batches_tracked: Tensor
     momentum: float
 
-    def __init__(self, channels: int, groups: int, affine: bool = True) -> None:
-        super().__init__(channels, affine=affine)
+    def __init__(self, like: nn.modules.batchnorm._BatchNorm, groups: int) -> None:
+        super().__init__(like.num_features, like.eps, like.momentum, like.affine)
+        self.load_state_dict(like.state_dict())
         self.groups = groups
 
     def _check_input_dim(self, x: Tensor) -> None:
@@ -47,8 +48,7 @@ class GroupedBatchNorm(nn.modules.batchnorm._BatchNorm):
 
 
 def group_batch_norms(network: nn.Module, groups: int) -> bool:
-    """Replace every freshly initialised BatchNorm of the network by one with this process's share
-    of `groups`.
+    """Replace every BatchNorm of the network by one with this process's share of `groups`.
 
     Keys stay the same. Returns whether the share is more than one group: splitting a channels_last
     batch copies it. Raises ScddError if the processes cannot share the groups evenly.
@@ -64,6 +64,5 @@ def group_batch_norms(network: nn.Module, groups: int) -> bool:
     for parent in list(network.modules()):
         for name, child in list(parent.named_children()):
             if isinstance(child, nn.BatchNorm1d | nn.BatchNorm2d):
-                grouped = GroupedBatchNorm(child.num_features, groups, child.affine)
-                setattr(parent, name, grouped)
+                setattr(parent, name, GroupedBatchNorm(child, groups))
     return True

@@ -23,8 +23,6 @@ from scdd.views.colour import (
 )
 from scdd.views.geometry import crop_resize, draw_views, whole_boxes
 
-SMALL = 3 / 7  # of the image's side: 96 of 224, as in SwAV, arXiv 2006.09882, section 4
-
 
 @dataclass(frozen=True)
 class Crop:
@@ -44,9 +42,8 @@ def crops_of(params: Training, large: int, resolution: int) -> tuple[Crop, ...]:
     chances = list(zip(params.blurs, params.solarises, strict=True))[:large]
     crops = [Crop(resolution, params.view, jitter, *ps) for ps in chances]
     if small := params.multi_crop:
-        size = small.size or round(SMALL * resolution)
         inner = View("resized", 0, small.scale, params.view.flip)
-        crops += [Crop(size, inner, jitter, small.blur_p)] * small.count
+        crops += [Crop(small.side(resolution), inner, jitter, small.blur_p)] * small.count
     return tuple(crops)
 
 

@@ -18,7 +18,8 @@ from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
 from scdd.errors import ScddError
 from scdd.interop import checkpoints
-from scdd.networks.resnet import build, load_backbone
+from scdd.networks.backbone import load_backbone
+from scdd.networks.resnet import build
 from scdd.params.network import Network
 from scdd.params.squeeze import LAYOUTS
 

@@ -20,6 +20,7 @@ from scdd.learn import engine as learning
 from scdd.learn import methods
 from scdd.learn.learner import Task
 from scdd.learn.real import RealImages
+from scdd.networks.build import build as build_backbone
 from scdd.networks.resnet import build
 from scdd.networks.students import build as build_student
 from scdd.params import squeeze
@@ -42,6 +43,7 @@ from scdd.views.pixels import normalise, valid_range
 
 CPU = torch.device("cpu")
 INFO = info(8)
+DROPPING = Network("mobilenet_v2", 0.125, "small")  # it has dropout
 Result = dict[str, Tensor] | list[Any]
 
 
@@ -73,8 +75,9 @@ SQUEEZES: dict[str, dict[str, Any]] = {
 
 
 def squeezed(kind: str, saved: JobState) -> Result:
-    """24 images in batches of 8: three steps an epoch. kind: the method and the optimiser."""
-    name, optimizer = kind.split()
+    """24 images in batches of 8: three steps an epoch. kind: the method, the optimiser, and whether
+    the network has dropout."""
+    name, optimizer, *more = kind.split()
     view, jitter = View("resized", 0, (0.5, 1.0), True), Jitter((0.2, 0.2, 0.2, 0.1), 0.8, 0.2)
     large, small = Crop(8, view, jitter, 0.5, 0.5), Crop(6, view, jitter, 0.5)
     crops = (large, large, small) if name in ("swav", "dino") else (large, large)
@@ -83,7 +86,7 @@ def squeezed(kind: str, saved: JobState) -> Result:
     own = {"dim": 6, "target_momentum": 0.9, "temperature": 0.2, **SQUEEZES[name]}
     params = squeeze.SQUEEZES[name].of({**common, **own})
     draw = generator(0, "weights")
-    network = build(TEACHER, 3, draw)
+    network = build_backbone(DROPPING if "dropout" in more else TEACHER, 3, 8, draw)
     method = module(name).make(params, network, draw)
     history = engine.train(method, network, image_set(24, 8), INFO, params, crops, CPU, saved)
     state = method.state_dict()
@@ -149,15 +152,17 @@ def relabelled(how: str, saved: JobState) -> Result:
 
 
 def forgotten(precision: str, saved: JobState) -> Result:
-    """17 images in batches of 8: two an epoch, since a last one of one image joins the other."""
+    """17 images in batches of 8: two an epoch, since a last one of one image joins the other.
+    precision: or 'dropout', which the network then has."""
     recipe = Forgetting(
         view=View("padded", 1, (1.0, 1.0), True),
         epochs=3,
         batch=8,
         milestones=(0.5,),
-        precision=precision,
+        precision="float32" if precision == "dropout" else precision,
     )
-    network = build(TEACHER, 3, generator(0))
+    chosen = DROPPING if precision == "dropout" else TEACHER
+    network = build_backbone(chosen, 3, 8, generator(0))
     counts = forgetting.train(network, image_set(17, 8), INFO, recipe, CPU, saved)
     return [counts, *network.state_dict().values()]
 
@@ -251,6 +256,7 @@ JOBS: list[tuple[Callable[[str, JobState], Result], str, int]] = [
     (squeezed, "swav sgd", 6),
     (squeezed, "dino sgd", 6),
     (squeezed, "supervised sgd", 6),
+    (squeezed, "supervised sgd dropout", 6),
     (probed, "clean", 6),
     (probed, "augmented", 4),
     (recovered, "float32 1", 12),
@@ -262,6 +268,7 @@ JOBS: list[tuple[Callable[[str, JobState], Result], str, int]] = [
     (relabelled, "cutmix topk:2 batch", 9),
     (forgotten, "float32", 6),
     (forgotten, "bf16", 6),
+    (forgotten, "dropout", 6),
     (ordered, "herding", 3),
     (learned, "dc", 6),
     (learned, "dsa", 6),

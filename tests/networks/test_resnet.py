@@ -7,15 +7,8 @@ import torchvision
 from pretended import CPU, GPU
 
 from scdd.errors import ScddError
-from scdd.networks.resnet import (
-    RESNETS,
-    ResNet,
-    backbone_state,
-    build,
-    features_of,
-    in_eval_mode,
-    load_backbone,
-)
+from scdd.networks.backbone import backbone_state, features_of, in_eval_mode, load_backbone
+from scdd.networks.resnet import RESNETS, ResNet, build
 from scdd.params.network import Network
 from scdd.rng import generator
 

@@ -10,7 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from scdd.errors import ScddError
-from scdd.networks import resnet, students
+from scdd.networks import resnet, scaled, stems, students
+from scdd.networks.numbers import TorchNumbers
+from scdd.params.architectures import CONVNETS, WIDE_RESNETS
 from scdd.params.network import Network
 from scdd.plan import students as plan
 from scdd.plan.students import STUDENTS, for_images
@@ -25,15 +27,15 @@ def student(name: str, resolution: int, stem: str = "small", width: float = 1.0)
 
 
 def test_the_plan_knows_the_students_that_can_be_built() -> None:
-    built = {*resnet.RESNETS, *students.CONVNETS, *students.torchvision_names()}
-    assert set(STUDENTS) == built
+    built = {*resnet.RESNETS, *CONVNETS, *WIDE_RESNETS, *scaled.SCALED}
+    assert set(STUDENTS) == built | {*students.torchvision_names()}
     assert len(plan.FAMILIES) == len({family.names for family in plan.FAMILIES})
 
 
 def test_the_plan_knows_the_small_stems() -> None:
     for name, family in STUDENTS.items():
         if name not in resnet.RESNETS:
-            small = any(name.startswith(start) for start in students.SMALL_STEMS)
+            small = any(name.startswith(start) for start in stems.SMALL_STEMS)
             assert (family.least_small is not None) == small, name
 
 
@@ -261,7 +263,7 @@ def test_images_that_a_network_of_timm_does_not_take_are_named() -> None:
 
 
 def test_random_numbers_of_a_job_that_began_on_the_cpu_continue_on_a_gpu() -> None:
-    begun = students.TorchNumbers(torch.device("cpu")).state_dict()
+    begun = TorchNumbers(torch.device("cpu")).state_dict()
     expected = torch.rand(3)
-    students.TorchNumbers(torch.device("cuda")).load_state_dict(begun)
+    TorchNumbers(torch.device("cuda")).load_state_dict(begun)
     assert torch.rand(3).equal(expected)

@@ -22,10 +22,23 @@ CONFIG: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("resolution", [8, 9, 16, 32, 33])
-@pytest.mark.parametrize("stem", ["small", "imagenet"])
-def test_a_batch_of_one_is_refused_where_torch_refuses_it(stem: str, resolution: int) -> None:
-    suited = for_images(Network("resnet10", 1 / 16, stem), resolution, "students")
+@pytest.mark.parametrize(
+    ("arch", "stem", "resolution"),
+    [
+        *(("resnet10", "small", resolution) for resolution in (8, 9)),
+        *(("resnet10", "imagenet", resolution) for resolution in (16, 32, 33)),
+        *(("densenet21", "small", resolution) for resolution in (15, 16)),
+        *(("densenet21", "imagenet", resolution) for resolution in (60, 61)),
+        *(("shufflenet_v2_x0_5", "small", resolution) for resolution in (8, 9)),
+        *(("mobilenet_v2", "imagenet", resolution) for resolution in (32, 33)),
+        *(("efficientnet_b0", "small", resolution) for resolution in (16, 17)),
+        *(("wrn-16-2", "auto", resolution) for resolution in (4, 5)),
+    ],
+)
+def test_a_batch_of_one_is_refused_where_torch_refuses_it(
+    arch: str, stem: str, resolution: int
+) -> None:
+    suited = for_images(Network(arch, 1 / 16, stem), resolution, "students")
     network = build(suited, 2, resolution, generator(0))
     try:
         network.train()(torch.zeros(1, 3, resolution, resolution))

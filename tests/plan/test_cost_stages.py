@@ -6,12 +6,11 @@ from typing import Any
 
 import pytest
 
-from scdd.artifacts.sizes import convnet_flops
 from scdd.params.network import Network
 from scdd.params.squeeze import DINO, SQUEEZES, MoCoV2, MoCoV3, Supervised, SwAV, Training
 from scdd.params.views import SmallCrops
 from scdd.plan.cost.counts import NotCounted
-from scdd.plan.cost.networks import resnet
+from scdd.plan.cost.networks import backbone_size
 from scdd.plan.cost.passes import Job
 from scdd.plan.cost.squeezes import STEPS, squeeze_work
 from scdd.plan.cost.stages import jobs_of
@@ -20,8 +19,8 @@ from scdd.plan.plan import Plan
 
 FORWARD = 0.1019e9  # of ConvNet-3 with 128 filters on an image of CIFAR-100
 NETWORK = Network("resnet10", 0.25, "small")
-BODY = resnet(NETWORK, 16, None).flops  # of the backbone of `digits` below
-WHOLE = resnet(NETWORK, 16, 10).flops  # with its classifier
+BODY = backbone_size(NETWORK, 16, None).flops  # of the backbone of `digits` below
+WHOLE = backbone_size(NETWORK, 16, 10).flops  # with its classifier
 TRAIN, VAL = 1437, 360  # digits
 
 
@@ -81,12 +80,12 @@ HEADS = {  # multiplications of heads for one view; 128 is the width of the back
         # two large views and three small ones, all trained
         (
             SwAV(hidden=32, dim=8, prototypes=50, batch=64, small=SmallCrops(count=3)),
-            3 * (2 * BODY + 3 * resnet(NETWORK, SMALL, None).flops + 5 * 2 * HEADS["swav"]),
+            3 * (2 * BODY + 3 * backbone_size(NETWORK, SMALL, None).flops + 5 * 2 * HEADS["swav"]),
         ),
         # the same, and the teacher's two large ones
         (
             DINO(hidden=32, bottleneck=8, outputs=60, batch=64, small=SmallCrops(count=3)),
-            3 * (2 * BODY + 3 * resnet(NETWORK, SMALL, None).flops + 5 * 2 * HEADS["dino"])
+            3 * (2 * BODY + 3 * backbone_size(NETWORK, SMALL, None).flops + 5 * 2 * HEADS["dino"])
             + 2 * (BODY + 2 * HEADS["dino"]),
         ),
         (Supervised(batch=64), 3 * WHOLE),
@@ -245,9 +244,11 @@ def test_whitening_multiplies_all_pixels_with_each_other() -> None:
 def test_a_convnet_is_that_of_the_layers() -> None:
     """Nine weights for each pair of channels and pixel, twice; and the last layer."""
     layers = [3 * 128 * 32**2, 128 * 128 * 16**2, 128 * 128 * 8**2]
-    assert convnet_flops(3, 128, 32, 100) == 2 * (9 * sum(layers) + 100 * 128 * 4**2)
-    assert convnet_flops(3, 128, 32, 100) == pytest.approx(FORWARD, rel=1e-3)
-    assert convnet_flops(4, 128, 64, 200) == pytest.approx(0.43e9, rel=0.02)
+    three = backbone_size(Network("convnet3"), 32, 100).flops
+    assert three == 2 * (9 * sum(layers) + 100 * 128 * 4**2)
+    assert three == pytest.approx(FORWARD, rel=1e-3)
+    four = backbone_size(Network("convnet4"), 64, 200).flops
+    assert four == pytest.approx(0.43e9, rel=0.02)
 
 
 # ---- a user's own folder -----------------------------------------------------------------------

@@ -695,7 +695,7 @@ def test_mappings_merge_key_by_key() -> None:
         ({"students": ["alexnet"]}, "students: alexnet takes images of 63 pixels on, and these"),
         (
             {"backbone": "convnet3"},
-            "backbone: convnet3 can be a student only. Backbones are resnet",
+            "backbone: images are recovered from statistics of BatchNorm, and convnet3 has none.",
         ),
         ({"backbone": "timm:resnet26"}, "backbone: timm:resnet26 can be a student only"),
         ({"methods": ["scd"]}, "methods: unknown method 'scd'. Did you mean 'scdd'?"),

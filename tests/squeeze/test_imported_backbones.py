@@ -16,7 +16,8 @@ from scdd.artifacts import tensors
 from scdd.artifacts.files import sha256
 from scdd.artifacts.network import load_checkpoint
 from scdd.errors import ScddError
-from scdd.networks.resnet import backbone_state, build
+from scdd.networks.backbone import backbone_state
+from scdd.networks.resnet import build
 from scdd.plan.code import print_path
 from scdd.plan.load import plan_of
 from scdd.plan.plan import Node

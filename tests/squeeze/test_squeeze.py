@@ -17,7 +17,8 @@ from scdd.artifacts.dataset import DatasetInfo, save_info, save_split
 from scdd.artifacts.network import load_checkpoint
 from scdd.data.source import Split
 from scdd.errors import ScddError
-from scdd.networks.resnet import ResNet, backbone_state, build
+from scdd.networks.backbone import Backbone, backbone_state
+from scdd.networks.resnet import build
 from scdd.networks.schedules import warm_cosine
 from scdd.params.network import Network
 from scdd.params.squeeze import SQUEEZES, Training
@@ -74,7 +75,7 @@ def toy() -> Split:
     return Split(labels, (noise + labels[:, None, None, None] * 120).to(torch.uint8), (), 8)
 
 
-def make(name: str, seed: int = 0, **changes: Any) -> tuple[engine.Method, ResNet]:
+def make(name: str, seed: int = 0, **changes: Any) -> tuple[engine.Method, Backbone]:
     draw = generator(seed)
     network = build(ARCHITECTURE, 2, draw)
     return module(name).make(SQUEEZES[name].of({**MOCO, **changes}), network, draw), network
@@ -181,7 +182,7 @@ def test_a_queue_shorter_than_the_keys_keeps_the_newest() -> None:
 
 def test_grouped_batch_norm_equals_each_groups_own() -> None:
     x = torch.randn(12, 5, 4, 4, generator=generator(0), requires_grad=True)
-    grouped, plain = GroupedBatchNorm(5, 3), [nn.BatchNorm2d(5) for _ in range(3)]
+    grouped, plain = GroupedBatchNorm(nn.BatchNorm2d(5), 3), [nn.BatchNorm2d(5) for _ in range(3)]
     with torch.no_grad():
         for layer in [grouped, *plain]:
             layer.weight.copy_(torch.linspace(0.5, 2, 5))
@@ -194,7 +195,7 @@ def test_grouped_batch_norm_equals_each_groups_own() -> None:
         expected = torch.stack([getattr(layer, name) for layer in plain]).mean(0)
         torch.testing.assert_close(getattr(grouped, name), expected)
     assert grouped.num_batches_tracked == 2
-    vectors = GroupedBatchNorm(5, 3, affine=False)
+    vectors = GroupedBatchNorm(nn.BatchNorm1d(5, affine=False), 3)
     for group in range(3):
         own = nn.BatchNorm1d(5, affine=False)(x[group::3, :, 0, 0])
         torch.testing.assert_close(vectors(x[:, :, 0, 0])[group::3], own)
@@ -234,7 +235,7 @@ def test_bf16_trains_float32_weights() -> None:
 
 def test_diverging_stops_with_the_last_good_state() -> None:
     class Breaks(engine.Method):
-        def __init__(self, network: ResNet) -> None:
+        def __init__(self, network: Backbone) -> None:
             super().__init__()
             self.network, self.steps = network, 0
 

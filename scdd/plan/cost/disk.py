@@ -4,7 +4,7 @@ from scdd.artifacts.sizes import FLOAT_BYTES, image_bytes
 from scdd.artifacts.slots import slot_ranges
 from scdd.data import sets
 from scdd.plan.cost.counts import backbone_of, counts_of
-from scdd.plan.cost.networks import resnet
+from scdd.plan.cost.networks import backbone_size
 from scdd.plan.plan import Node, Plan
 from scdd.plan.stages import EXPERTS, IMAGES, LABELS, STAGES
 
@@ -23,7 +23,9 @@ def bytes_of(plan: Plan, node: Node) -> float:
         return float(plan.store_bytes(node))
     if node.stage in {"squeeze", "probe"}:
         classes = plan.class_count(node) if node.stage == "probe" else None
-        size = resnet(backbone_of(plan, node), plan.data_of(node).params["resolution"], classes)
+        size = backbone_size(
+            backbone_of(plan, node), plan.data_of(node).params["resolution"], classes
+        )
         return FLOAT_BYTES * size.weights
     if node.stage == "data":
         return _dataset_bytes(plan, node)

@@ -13,7 +13,7 @@ from scdd.artifacts.slots import blocks
 from scdd.params.learn import LEARNS, Cafe, Dc, Experts, Learn, Matched, Trajectory
 from scdd.params.network import Network
 from scdd.plan.cost.counts import counts_of
-from scdd.plan.cost.networks import Size, convnet
+from scdd.plan.cost.networks import Size, backbone_size
 from scdd.plan.cost.passes import Job, steps_of, training_memory
 from scdd.plan.cost.work import Amount, Work
 from scdd.plan.plan import Node, Plan
@@ -98,4 +98,4 @@ def _in_units(size: Size, taken: float, steps: float) -> Work:
 
 def _size(plan: Plan, node: Node, network: Network) -> Size:
     resolution = plan.data_of(node).params["resolution"]
-    return convnet(network, resolution, plan.class_count(node))
+    return backbone_size(network, resolution, plan.class_count(node))

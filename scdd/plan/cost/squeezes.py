@@ -20,12 +20,11 @@ from scdd.params.squeeze import (
     SwAV,
     Training,
 )
-from scdd.plan.cost.networks import Size, linear, resnet, together
+from scdd.plan.cost.networks import Size, backbone_size, linear, together
 from scdd.plan.cost.passes import forward_memory, passes, steps_of, training_memory, views
 from scdd.plan.cost.work import Work
 
 KNN_IMAGES, KNN_BATCH = 20_000, 256  # as in scdd.squeeze.knn
-SMALL = 3 / 7  # a small view's share of the image's side, as in scdd.squeeze.views
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ def squeeze_work(
     for side in step.shown:
         work += views("crops", images, side, steps)
     looked = min(train, KNN_IMAGES)
-    body = resnet(network, resolution, None)
+    body = backbone_size(network, resolution, None)
     look = passes("forward", body, looked, steps_of(looked, KNN_BATCH))
     return work + look * looks(params)
 
@@ -80,7 +79,7 @@ def _sharing_weights(sizes: Sequence[Size]) -> list[Size]:
 
 
 def _mocov2(params: MoCoV2, network: Network, resolution: int, _: int) -> Step:
-    body = resnet(network, resolution, None)
+    body = backbone_size(network, resolution, None)
     width = body.features
     encoder = together(body, linear(width, width), linear(width, params.dim))
     query = together(encoder, _similarities(params.dim, params.queue))
@@ -90,7 +89,7 @@ def _mocov2(params: MoCoV2, network: Network, resolution: int, _: int) -> Step:
 
 def _mocov3(params: MoCoV3, network: Network, resolution: int, _: int) -> Step:
     hidden, dim = params.hidden, params.dim
-    body = resnet(network, resolution, None)
+    body = backbone_size(network, resolution, None)
     key = together(body, linear(body.features, hidden, bias=False), linear(hidden, dim, bias=False))
     predictor = (linear(dim, hidden, bias=False), linear(hidden, dim, bias=False))
     query = together(key, *predictor, _similarities(dim, params.batch))
@@ -99,7 +98,7 @@ def _mocov3(params: MoCoV3, network: Network, resolution: int, _: int) -> Step:
 
 def _swav(params: SwAV, network: Network, resolution: int, _: int) -> Step:
     def seen(side: int) -> Size:
-        body = resnet(network, side, None)
+        body = backbone_size(network, side, None)
         projector = linear(body.features, params.hidden), linear(params.hidden, params.dim)
         return together(body, *projector, linear(params.dim, params.prototypes, bias=False))
 
@@ -109,7 +108,7 @@ def _swav(params: SwAV, network: Network, resolution: int, _: int) -> Step:
 
 def _dino(params: DINO, network: Network, resolution: int, _: int) -> Step:
     def seen(side: int) -> Size:
-        body = resnet(network, side, None)
+        body = backbone_size(network, side, None)
         widths = (body.features, params.hidden, params.hidden, params.bottleneck)
         layers = [linear(a, b) for a, b in pairwise(widths)]
         return together(body, *layers, linear(params.bottleneck, params.outputs, bias=False))
@@ -119,7 +118,7 @@ def _dino(params: DINO, network: Network, resolution: int, _: int) -> Step:
 
 
 def _supervised(params: Supervised, network: Network, resolution: int, classes: int) -> Step:
-    return Step((resnet(network, resolution, classes),), (), (resolution,))
+    return Step((backbone_size(network, resolution, classes),), (), (resolution,))
 
 
 def _similarities(dim: int, others: int) -> Size:
@@ -129,8 +128,7 @@ def _similarities(dim: int, others: int) -> Size:
 
 def _sides(params: SwAV | DINO, resolution: int) -> tuple[int, ...]:
     """Two large views and the small ones."""
-    small = params.small.size or round(SMALL * resolution)
-    return (resolution,) * 2 + (small,) * params.small.count
+    return (resolution,) * 2 + (params.small.side(resolution),) * params.small.count
 
 
 STEPS: dict[type[Training], Callable[[Any, Network, int, int], Step]] = {

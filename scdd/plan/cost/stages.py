@@ -13,7 +13,7 @@ from scdd.params.select import Coreset, Forgetting
 from scdd.params.squeeze import SQUEEZES, Training
 from scdd.plan.cost.counts import Counts, backbone_of, counts_of, student_size
 from scdd.plan.cost.learned import expert_jobs, learn_jobs, whiten_jobs
-from scdd.plan.cost.networks import Size, linear, resnet
+from scdd.plan.cost.networks import Size, backbone_size, linear
 from scdd.plan.cost.passes import (
     Job,
     forward_memory,
@@ -60,7 +60,7 @@ def _squeeze(plan: Plan, node: Node) -> list[Job]:
 
 def _probe(plan: Plan, node: Node) -> list[Job]:
     counts, params = counts_of(plan, node), params_of_probe.Probe.of(node.params)
-    body = resnet(backbone_of(plan, node), counts.resolution, None)
+    body = backbone_size(backbone_of(plan, node), counts.resolution, None)
     classifier = linear(body.features, counts.classes)
     train, epochs, precision = counts.train, params.epochs, params.precision
 
@@ -125,7 +125,7 @@ def _class_statistics(plan: Plan, node: Node, teachers: list[Size], classes: int
 
 def _coreset(plan: Plan, node: Node) -> list[Job]:
     counts, precision = counts_of(plan, node), Coreset.of(node.params).precision
-    body = resnet(backbone_of(plan, plan.parent(node, "teacher")), counts.resolution, None)
+    body = backbone_size(backbone_of(plan, plan.parent(node, "teacher")), counts.resolution, None)
     steps = max(counts.classes, steps_of(counts.train, TEST_BATCH))  # class by class
     work = passes("forward", body, counts.train, steps, precision)
     memory = forward_memory(body, TEST_BATCH, precision)
@@ -134,7 +134,7 @@ def _coreset(plan: Plan, node: Node) -> list[Job]:
 
 def _forgetting(plan: Plan, node: Node) -> list[Job]:
     counts, params = counts_of(plan, node), Forgetting.of(node.params)
-    size = resnet(Network.of(node.params), counts.resolution, counts.classes)
+    size = backbone_size(Network.of(node.params), counts.resolution, counts.classes)
     images, steps = (
         counts.train * params.epochs,
         params.epochs * steps_of(counts.train, params.batch),
@@ -194,7 +194,7 @@ def _validate(plan: Plan, node: Node) -> list[Job]:
 def _teacher(plan: Plan, node: Node, role: str) -> Size:
     """The network of a probe, with its classifier."""
     resolution, classes = plan.data_of(node).params["resolution"], plan.class_count(node)
-    return resnet(backbone_of(plan, plan.parent(node, role)), resolution, classes)
+    return backbone_size(backbone_of(plan, plan.parent(node, role)), resolution, classes)
 
 
 def _set_size(plan: Plan, images: Node) -> int:

@@ -12,6 +12,7 @@ from scdd.plan.methods.learned import Learned
 from scdd.plan.methods.ordered import ByFeatures, ByForgetting
 from scdd.plan.methods.recovery import Recovery
 from scdd.plan.methods.sampled import Sampled
+from scdd.plan.methods.teacher import Teacher
 from scdd.plan.methods.whole import Whole
 
 METHODS: dict[str, Kind] = {
@@ -22,6 +23,7 @@ METHODS: dict[str, Kind] = {
     "sre2l": Recovery("SRe2L", squeeze="supervised", preset="sre2l"),
     "cda": Recovery("CDA", squeeze="supervised", preset="cda"),
     "untrained": Recovery("Untrained", squeeze="untrained"),
+    "teacher": Teacher("Teacher"),
     "dc": Learned("DC", method="dc", engine="dc"),
     "dsa": Learned("DSA", method="dsa", engine="dc"),
     "dm": Learned("DM", method="dm", engine="dm"),

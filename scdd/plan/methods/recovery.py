@@ -9,8 +9,12 @@ from scdd.artifacts.slots import most_slots, slot_ranges
 from scdd.errors import ScddError, nearest
 from scdd.params.experiment import Method
 from scdd.params.recover import Recover
-from scdd.params.squeeze import SQUEEZES
-from scdd.plan.backbones import informativeness, probed, recover_params
+from scdd.plan.backbones import (
+    informativeness,
+    probe_of,
+    recover_params,
+    require_batch_norm,
+)
 from scdd.plan.draft import Draft
 from scdd.plan.evaluation import Column, Report
 from scdd.plan.methods.base import EVALUATED, Distilled, title_of
@@ -42,12 +46,7 @@ class Recovery(Distilled):
         return str(method.squeeze.get("method", self.squeeze))
 
     def probe(self, draft: Draft, method: Method) -> Node:
-        squeeze = self.squeeze_of(method)
-        if squeeze not in SQUEEZES:
-            hint = nearest(squeeze, SQUEEZES)
-            raise ScddError(f"methods.{method.name}.squeeze.method: unknown {squeeze!r}. {hint}")
-        network = method.backbone or draft.config.backbone
-        return probed(draft, squeeze, network, method.squeeze, method.probe)
+        return probe_of(draft, method, self.squeeze)
 
     def source(self, draft: Draft, method: Method, ipc: int) -> Node:
         title, teacher = title_of(method, self), draft.probes[draft.teacher_name(method)]
@@ -59,6 +58,7 @@ class Recovery(Distilled):
             draft.note(f"{title}: recovered from the teachers of {names}.")
         _require_images(draft, method, recover, ipc)
         parents = {"teacher": teacher, **_committee(draft, method)}
+        require_batch_norm(draft, parents.values())
         if recover.r_bn == "auto":
             parents["informativeness"] = informativeness(draft, teacher, recover)
         return draft.plan.add_section("recover", teacher.label, recover, parents)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from scdd.networks.resnet import ResNet
+from scdd.networks.backbone import Backbone
 from scdd.params import squeeze
 from scdd.squeeze import processes
 from scdd.squeeze.engine import Method, Now
@@ -86,7 +86,7 @@ class DINO(Method):
     decay_vectors = False
     centre: Tensor
 
-    def __init__(self, params: squeeze.DINO, network: ResNet, draw: torch.Generator) -> None:
+    def __init__(self, params: squeeze.DINO, network: Backbone, draw: torch.Generator) -> None:
         super().__init__()
         self.target_momentum, self.momentum = params.target_momentum, params.centre_momentum
         self.temperature = params.temperature
@@ -148,5 +148,5 @@ class DINO(Method):
         follow(self.teacher, self.student, now.cosine(self.target_momentum, 1.0))
 
 
-def make(params: squeeze.DINO, network: ResNet, draw: torch.Generator) -> DINO:
+def make(params: squeeze.DINO, network: Backbone, draw: torch.Generator) -> DINO:
     return DINO(params, network, draw)

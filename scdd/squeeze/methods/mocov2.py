@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from scdd.networks.resnet import ResNet
+from scdd.networks.backbone import Backbone
 from scdd.params import squeeze
 from scdd.squeeze import processes
 from scdd.squeeze.engine import Method, Now
@@ -33,7 +33,7 @@ class MoCoV2(Method):
     shuffle: Tensor
     unshuffle: Tensor
 
-    def __init__(self, params: squeeze.MoCoV2, network: ResNet, draw: torch.Generator) -> None:
+    def __init__(self, params: squeeze.MoCoV2, network: Backbone, draw: torch.Generator) -> None:
         super().__init__()
         self.target_momentum, self.temperature = params.target_momentum, params.temperature
         self.symmetric, self.groups = params.symmetric, params.bn_groups
@@ -97,5 +97,5 @@ class MoCoV2(Method):
         self.enqueue(self.fresh)
 
 
-def make(params: squeeze.MoCoV2, network: ResNet, draw: torch.Generator) -> MoCoV2:
+def make(params: squeeze.MoCoV2, network: Backbone, draw: torch.Generator) -> MoCoV2:
     return MoCoV2(params, network, draw)

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from scdd.networks.resnet import ResNet, initialise
+from scdd.networks.backbone import Backbone
+from scdd.networks.resnet import initialise
 from scdd.params import squeeze
 from scdd.squeeze import processes
 from scdd.squeeze.engine import Method, Now
@@ -39,7 +40,7 @@ def layers(inputs: int, hidden: int, outputs: int) -> list[nn.Module]:
 class MoCoV3(Method):
     views = 2
 
-    def __init__(self, params: squeeze.MoCoV3, network: ResNet, draw: torch.Generator) -> None:
+    def __init__(self, params: squeeze.MoCoV3, network: Backbone, draw: torch.Generator) -> None:
         super().__init__()
         self.target_momentum, self.temperature = params.target_momentum, params.temperature
         hidden, dim = params.hidden, params.dim
@@ -68,5 +69,5 @@ class MoCoV3(Method):
         follow(self.key, self.query, after.cosine(self.target_momentum, 1.0))
 
 
-def make(params: squeeze.MoCoV3, network: ResNet, draw: torch.Generator) -> MoCoV3:
+def make(params: squeeze.MoCoV3, network: Backbone, draw: torch.Generator) -> MoCoV3:
     return MoCoV3(params, network, draw)

@@ -4,14 +4,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from scdd.networks.resnet import ResNet
+from scdd.networks.backbone import Backbone
 from scdd.params import squeeze
 from scdd.squeeze.engine import Method, Now
 from scdd.squeeze.norm import group_batch_norms
 
 
 class Supervised(Method):
-    def __init__(self, params: squeeze.Supervised, network: ResNet) -> None:
+    def __init__(self, params: squeeze.Supervised, network: Backbone) -> None:
         super().__init__()
         self.channels_last = not group_batch_norms(network, params.bn_groups)
         self.network = network
@@ -20,5 +20,5 @@ class Supervised(Method):
         return functional.cross_entropy(self.network(views[0]).float(), labels)
 
 
-def make(params: squeeze.Supervised, network: ResNet, draw: torch.Generator) -> Supervised:
+def make(params: squeeze.Supervised, network: Backbone, draw: torch.Generator) -> Supervised:
     return Supervised(params, network)

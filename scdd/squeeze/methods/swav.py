@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from scdd.networks.resnet import ResNet, initialise
+from scdd.networks.backbone import Backbone
+from scdd.networks.resnet import initialise
 from scdd.params import squeeze
 from scdd.squeeze import processes
 from scdd.squeeze.engine import Method, Now
@@ -53,7 +54,7 @@ class SwAV(Method):
     queue: Tensor
     fresh: Tensor
 
-    def __init__(self, params: squeeze.SwAV, network: ResNet, draw: torch.Generator) -> None:
+    def __init__(self, params: squeeze.SwAV, network: Backbone, draw: torch.Generator) -> None:
         super().__init__()
         self.temperature, self.epsilon = params.temperature, params.epsilon
         self.iterations, self.freeze_steps = params.iterations, params.freeze_steps
@@ -119,5 +120,5 @@ class SwAV(Method):
             self.queue[:, start : start + self.batch] = self.fresh
 
 
-def make(params: squeeze.SwAV, network: ResNet, draw: torch.Generator) -> SwAV:
+def make(params: squeeze.SwAV, network: Backbone, draw: torch.Generator) -> SwAV:
     return SwAV(params, network, draw)

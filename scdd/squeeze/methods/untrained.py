@@ -2,9 +2,9 @@
 
 import torch
 
-from scdd.networks.resnet import ResNet
+from scdd.networks.backbone import Backbone
 from scdd.params import squeeze
 
 
-def make(params: squeeze.Untrained, network: ResNet, draw: torch.Generator) -> None:
+def make(params: squeeze.Untrained, network: Backbone, draw: torch.Generator) -> None:
     return None
