@@ -72,7 +72,7 @@ class Lesson:
 
 def lesson(draft: Draft, method: Method, labels: Labels, images: Node, name: str) -> Lesson:
     """What students of one image set learn by the protocol `name`, with these labels."""
-    values = protocol(draft, name)
+    values = protocol(draft, name, images.params["ipc"])
     if values.patches > draft.resolution:
         raise ScddError(
             f"protocol.{name}.patches: {values.patches}, but the images have "
@@ -82,6 +82,8 @@ def lesson(draft: Draft, method: Method, labels: Labels, images: Node, name: str
     if labels == "soft":
         node = soft_labels(draft, method, images, name, values)
         more = {"label_epochs": used_epochs(values), "labels": "soft"}
+        if values.label_reuse == "batches":
+            more["label_reuse"] = values.label_reuse
         unused = "temperature" if values.loss == "mse-ce" else "ce_weight"
         stored = storage(draft, node, values)
         sections = (train, pick(Loss, values))
@@ -121,7 +123,7 @@ def add_students(
 def evaluate(draft: Draft, report: Report, column: Column, images: Node, name: str) -> None:
     """Students of one image set by the protocol `name`, with soft labels or the classes alone."""
     method = column.method
-    labels = labels_of(column, checked_protocol(draft, name))
+    labels = labels_of(column, checked_protocol(draft, name, images.params["ipc"]))
     taught = lesson(draft, method, labels, images, name)
     teacher: str | None = None
     if labels == "soft":

@@ -18,6 +18,7 @@ from scdd.evaluate.losses import Soft, soft_criterion
 from scdd.labels import relabel
 from scdd.labels.labelling import Labelling, origin_of
 from scdd.labels.replay import replay
+from scdd.labels.teachers import use_batch_statistics
 from scdd.networks.resnet import build
 from scdd.params.base import pick
 from scdd.params.protocol import Loss, Relabel
@@ -41,7 +42,7 @@ def labelling(params: Relabel) -> Labelling:
 def teacher(params: Relabel) -> nn.Module:
     network = build(TEACHER, 3, generator(1)).eval()
     if params is TIED:
-        relabel.use_batch_statistics(network)
+        use_batch_statistics(network, labelling(params).groups)
     return network
 
 
@@ -137,6 +138,31 @@ def test_labels_used_again_come_in_another_order(tmp_path: Path) -> None:
     first, again = (next(iter(feed(epoch, 0)))[1].logits for epoch in (1, 3))
     assert not torch.equal(first, again)
     assert torch.equal(first.sort(dim=0).values, again.sort(dim=0).values)
+
+
+@pytest.mark.parametrize("params", [PLAIN, TIED], ids=["set", "batch"])
+def test_batches_of_a_pool_are_those_of_all_labelled_epochs(
+    tmp_path: Path, params: Relabel
+) -> None:
+    """LPLD: with replacement, as many an epoch as there are, and never the shorter last one."""
+    split, recipe = image_set(30, 8), training(batch=BATCH)
+    made = store(tmp_path, split, params, 2)
+    one_by_one = feeds.soft_feed(split, made, recipe, "cutmix", INFO, CPU)
+    pool = [batch for epoch in range(2) for batch in list(one_by_one(epoch, 0))[:3]]
+    feed = feeds.pooled_feed(split, made, recipe, "cutmix", INFO, CPU)
+    drawn = [list(feed(epoch, 0)) for epoch in range(12)]
+    assert {len(batches) for batches in drawn} == {4}
+    picks = []
+    for inputs, goal in (batch for batches in drawn for batch in batches):
+        same = [
+            torch.equal(inputs, seen) and torch.equal(goal.logits, own.logits) for seen, own in pool
+        ]
+        picks.append(same.index(True))
+    assert set(picks) == set(range(6))
+    assert len({tuple(picks[at : at + 4]) for at in range(0, 48, 4)}) > 6
+    again = list(feed(5, 3))
+    assert len(again) == 1
+    assert torch.equal(again[0][0], drawn[5][3][0])
 
 
 @pytest.mark.parametrize(("form", "steps"), [("int8", 0.5), ("topk:3", 0.0)])
