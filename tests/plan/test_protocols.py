@@ -14,12 +14,12 @@ EQUAL = {"name": "both", "like": "random", "teacher": ["scdd", "sre2l"]}
 VOTED = {**EQUAL, "teacher_priors": [64, 60.6]}
 
 
-def on_cifar(dataset: str, protocol: str, ipc: list[int], **more: Any) -> Plan:
+def on_cifar(dataset: str, name: str, ipc: list[int], **more: Any) -> Plan:
     config = {
         "experiment": "e",
         "dataset": dataset,
         "methods": ["random", {"name": "sre2l", "ipc": [1]}],
-        "protocols": [protocol],
+        "protocols": [name],
         "ipc": ipc,
         "seeds": [0],
         "recover": {"block": 10},
