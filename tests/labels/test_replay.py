@@ -1,5 +1,6 @@
 """What a student sees of a store: the teacher's views and logits, to the bit."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -65,27 +66,25 @@ def store(
 
 
 def online(split: Split, params: Relabel, epochs: int) -> feeds.Feed[Soft]:
-    """What a student sees whose views are drawn and labelled as it trains: with eval mode's labels
-    in passes of the whole set, in training mode by the very batch."""
+    """What a student sees whose views are drawn and labelled as it trains: in passes of as many
+    images as the store's, by whose order an epoch's batches are cut if labels depend on them."""
     how, network, recipe = labelling(params), teacher(params), training(batch=BATCH)
+    n, mix = len(split), how.transform.mix
 
-    def feed(epoch: int, skip: int) -> object:
-        draws = how.draw(len(split), split.resolution, epoch % epochs)
-        order = how.order(len(split), epoch % epochs)
+    def feed(epoch: int, skip: int) -> Iterator[tuple[Tensor, Soft]]:
+        draws = how.draw(n, split.resolution, epoch % epochs)
+        order = how.order(n, epoch % epochs)
+        labelled = torch.arange(n) if order is None else order
+        passes = views(split, labelled, relabel.pass_size(how), draws, mix, INFO)
+        with torch.inference_mode():
+            logits = torch.cat([network(inputs).half() for _, inputs in passes])[labelled.argsort()]
+        labels = logits.clone()
         if order is None:
-            order = torch.randperm(len(split), generator=generator(recipe.seed, "order", epoch))
-            passes = views(split, torch.arange(len(split)), 256, draws, how.transform.mix, INFO)
-            with torch.inference_mode():
-                labels = torch.cat([network(inputs).half() for _, inputs in passes]).clone()
-        for index, inputs in views(split, order[skip * 8 :], 8, draws, how.transform.mix, INFO):
-            if params is TIED:
-                with torch.no_grad():
-                    labels = network(inputs).half()
-                yield inputs, Soft(labels, split.labels[index])
-            else:
-                yield inputs, Soft(labels[index], split.labels[index])
+            order = torch.randperm(n, generator=generator(recipe.seed, "order", epoch))
+        for index, inputs in views(split, order[skip * 8 :], 8, draws, mix, INFO):
+            yield inputs, Soft(labels[index], split.labels[index])
 
-    return feed  # type: ignore[return-value]
+    return feed
 
 
 def student(feed: feeds.Feed[Soft], n: int) -> list[Tensor]:
