@@ -87,17 +87,6 @@ class Train(Section):
     """How a student is trained."""
 
     batch: Count = param(64, "images a step")
-    passes: Count = param(
-        1,
-        "forward passes of a step, of batch / passes images each, which have BatchNorm statistics "
-        "of their own",
-        as_before=1,
-    )
-    bn_updates: Count = param(
-        1,
-        "how often the statistics of a pass go into BatchNorm's running ones; RDED: 2",
-        as_before=1,
-    )
     epochs: Count = param(200, "passes over the distilled set")
     optimizer: Literal["adamw", "sgd"] = param("adamw", "of the student")
     lr: Positive = param(0.001, "peak learning rate")
@@ -112,9 +101,6 @@ class Train(Section):
     )
     milestones: tuple[Share, ...] | None = param(
         None, "shares of the epochs at which lr falls; null: the cosine"
-    )
-    milestone_factor: Share = param(
-        0.1, "what lr is multiplied by at each milestone", as_before=0.1
     )
     at_milestones: Literal["lower", "renew"] = param(
         "lower",
@@ -134,6 +120,20 @@ class Train(Section):
     )
     decay_vectors: bool = param(True, "whether weight_decay is for biases and BatchNorm too")
     precision: Precision = param("float32", "bf16: autocast")
+    passes: Count = param(
+        1,
+        "forward passes of a step, of batch / passes images each, which have BatchNorm statistics "
+        "of their own",
+        as_before=1,
+    )
+    bn_updates: Count = param(
+        1,
+        "how often the statistics of a pass go into BatchNorm's running ones; RDED: 2",
+        as_before=1,
+    )
+    milestone_factor: Share = param(
+        0.1, "what lr is multiplied by at each milestone", as_before=0.1
+    )
 
     def __post_init__(self) -> None:
         require_warm_up_ends(self.warmup_epochs, self.epochs)

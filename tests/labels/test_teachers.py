@@ -61,13 +61,15 @@ def mixed(golden: dict[str, Tensor], case: str, batch: int) -> Tensor:
     ],
 )
 def test_labels_of_half_batches_are_the_authors(case: str, config: dict[str, Any]) -> None:
-    """Batches of 16 and 7 images, which go through the networks as one pass."""
+    """Batches of 16 and 7 images, which go through the networks as one pass. 4e-7 is three units in
+    the last place of these logits: as much as two passes of halves differ from the golden ones on
+    another machine, and as those do from float64."""
     golden = load_file(GOLDEN)
     teacher = teacher_of([released(k, golden) for k in range(3)], config, BSSL, CPU)
     with torch.inference_mode():
         found = teacher(torch.cat([mixed(golden, case, batch) for batch in range(2)]))
     expected = torch.cat([golden[f"{case}.logits.{batch}"] for batch in range(2)])
-    torch.testing.assert_close(found, expected, rtol=0, atol=3e-7)
+    torch.testing.assert_close(found, expected, rtol=0, atol=4e-7)
 
 
 @pytest.mark.parametrize(
