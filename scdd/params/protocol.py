@@ -49,6 +49,15 @@ class Relabel(Transform):
         "eval",
         "batch: the teacher normalises by the statistics of the student's batches",
     )
+    seed: Seed = param(0, "of the views; all students of a set share them")
+    form: Annotated[str, Checked(_is_a_form)] = param(
+        "float16", "how logits are kept: float16, int8, or topk:k (the k largest, e.g. topk:5)"
+    )
+    views: Literal["stored", "drawn"] = param(
+        "stored", "drawn: not kept, but drawn again from the seed"
+    )
+    epochs_per_shard: Count = param(100, "epochs in one label file")
+    label_precision: Precision = param("float32", "of the teacher's passes; bf16: autocast")
     bn_groups: Count = param(
         1,
         "groups of a batch, each with statistics of its own (teacher_bn: batch); BSSL: 2",
@@ -59,15 +68,6 @@ class Relabel(Transform):
         "whether the teacher's dropout is live (teacher_bn: batch), as BSSL's",
         as_before=False,
     )
-    seed: Seed = param(0, "of the views; all students of a set share them")
-    form: Annotated[str, Checked(_is_a_form)] = param(
-        "float16", "how logits are kept: float16, int8, or topk:k (the k largest, e.g. topk:5)"
-    )
-    views: Literal["stored", "drawn"] = param(
-        "stored", "drawn: not kept, but drawn again from the seed"
-    )
-    epochs_per_shard: Count = param(100, "epochs in one label file")
-    label_precision: Precision = param("float32", "of the teacher's passes; bf16: autocast")
 
     def __post_init__(self) -> None:
         if self.mix_by == "batch" and self.mix == "none":

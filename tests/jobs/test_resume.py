@@ -142,7 +142,7 @@ def relabelled(how: str, saved: JobState) -> Result:
     mix, form, scope = how.split()
     teacher = build(TEACHER, 3, generator(0)).eval()
     transform = Transform(View("padded", 1, (1.0, 1.0), True), mix, 1.0)
-    labelling, n = Labelling(transform, 0), 2 * relabel.PASS + 2
+    labelling, n = Labelling(transform, 0), 2 * relabel.PASS + 4
     if scope != "set":
         live = scope == "dropout"
         labelling = Labelling(transform, 0, "batch", 4, True, bn_groups=2, dropout=live)
