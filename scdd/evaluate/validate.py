@@ -19,10 +19,11 @@ from scdd.artifacts.dataset import DatasetInfo
 from scdd.artifacts.files import write_json, write_text
 from scdd.artifacts.images import SetInfo
 from scdd.artifacts.labels import LabelStore, open_store
+from scdd.data.batches import batch_count
 from scdd.data.placement import load_if_room, open_images, whitened_validation
 from scdd.data.source import Dataset, Split, open_dataset
 from scdd.errors import ScddError
-from scdd.evaluate.feeds import Feed, hard_feed, soft_feed
+from scdd.evaluate.feeds import Feed, hard_feed, pooled_feed, soft_feed
 from scdd.evaluate.losses import Criterion, soft_criterion
 from scdd.evaluate.train import COLUMNS, Row, accuracy, fit
 from scdd.jobs import arguments, runtime
@@ -56,7 +57,8 @@ def lesson_of(
         feed = hard_feed(split, labelling, training, info, device, training.dsa)
         return feed, F.cross_entropy
     mix = store.origin.transform["mix"]
-    return soft_feed(split, store, training, mix, info, device), soft_criterion(Loss.of(config))
+    taught = pooled_feed if training.label_reuse == "batches" else soft_feed
+    return taught(split, store, training, mix, info, device), soft_criterion(Loss.of(config))
 
 
 def store_of(
@@ -112,14 +114,16 @@ def train_student(
     draw = generator(training.seed, "student")
     network = build(Network(**config["student"]), len(info.classes), info.resolution, draw)
     network.to(device).to(memory_format=torch.channels_last)  # a fifth faster on the CPU too
-    val = load_if_room(val, device)
+    val, images = load_if_room(val, device), len(split)
+    if training.label_reuse == "batches":  # which are all full
+        images = batch_count(images, training.batch) * min(training.batch, images)
     history = fit(
         network,
         feed,
         criterion,
         training,
         lambda: accuracy(network, val, info, device),
-        len(split),
+        images,
         device,
         saved,
         compiled,

@@ -82,6 +82,11 @@ class Method(Section):
     teacher: Annotated[tuple[str, ...], MinLen(1), Distinct] | None = param(
         None, "method whose probe labels the images; several: their mean"
     )
+    teacher_priors: tuple[float, ...] | None = param(
+        None,
+        "a number for each of several teachers, as the accuracy of students of its own images: by "
+        "protocols with a prior_temperature, a higher one has more weight in the labels",
+    )
     features: str | None = param(
         None,
         "method whose probed backbone a coreset is chosen by; null: the (first) one that labels "

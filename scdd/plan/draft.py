@@ -10,7 +10,15 @@ from scdd.params.base import Section, required
 from scdd.params.experiment import Experiment, Method
 from scdd.plan.config import S, parse
 from scdd.plan.plan import Node, Plan
-from scdd.plan.presets import Preset, flatten, merge, preset, preset_names
+from scdd.plan.presets import (
+    BY_IPC,
+    Preset,
+    flatten,
+    merge,
+    preset,
+    preset_names,
+    published_ipcs,
+)
 from scdd.plan.settings import Setting, at, settings
 
 
@@ -75,8 +83,16 @@ class Draft:
 
     def published(self, path: tuple[str, ...], ipc: int | None = None) -> Preset:
         """The published values at `path`, of this dataset or else of its family."""
-        own = preset(*path, self.config.dataset.name, ipc=ipc)
-        return own if own.values else preset(*path, self.family, ipc=ipc)
+        return preset(*path, self._of(path), ipc=ipc)
+
+    def published_ipcs(self, path: tuple[str, ...]) -> list[int]:
+        """The IPCs for which the published values at `path` have some of their own."""
+        return published_ipcs(*path, self._of(path))
+
+    def _of(self, path: tuple[str, ...]) -> str:
+        """Whose published values at `path` apply: this dataset's, or its family's."""
+        name = self.config.dataset.name
+        return name if preset(*path, name).values else self.family
 
     def checked(
         self,
@@ -133,13 +149,15 @@ class Draft:
 
 
 def in_words(values: Mapping[str, Any]) -> str:
-    """Settings as `lr 0.1, view.flip False`."""
+    """Settings as `lr 0.1, view.flip False, eta 2 from IPC 10`."""
     words = []
-    for key in flatten({key: value for key, value in values.items() if key != "like"}):
+    for key in flatten({k: v for k, v in values.items() if k not in ("like", BY_IPC)}):
         value: Any = values
         for part in key.split("."):
             value = value[part]
         words.append(f"{key} {value}")
+    for ipc, own in values.get(BY_IPC, {}).items():
+        words += [f"{each} from IPC {ipc}" for each in in_words(own).split(", ") if each]
     return ", ".join(words)
 
 

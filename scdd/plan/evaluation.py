@@ -79,7 +79,7 @@ def lesson(
 ) -> Lesson:
     """What students of one image set learn by the protocol `name`, with these labels. plain:
     without augmentation."""
-    values = protocol(draft, name)
+    values = protocol(draft, name, images.params["ipc"])
     if plain:
         values = without_augmentation(values)
     if values.patches > draft.resolution:
@@ -91,6 +91,8 @@ def lesson(
     if labels == "soft":
         node = soft_labels(draft, method, images, name, values)
         more = {"label_epochs": used_epochs(values), "labels": "soft"}
+        if values.label_reuse == "batches":
+            more["label_reuse"] = values.label_reuse
         unused = "temperature" if values.loss == "mse-ce" else "ce_weight"
         stored = storage(draft, node, values)
         sections = (train, pick(Loss, values))
@@ -129,7 +131,7 @@ def add_students(
 
 def evaluate(draft: Draft, report: Report, column: Column, images: Node, name: str) -> None:
     """Students of one image set by the protocol `name`, with soft labels or the classes alone."""
-    labels = labels_of(column, checked_protocol(draft, name))
+    labels = labels_of(column, checked_protocol(draft, name, images.params["ipc"]))
     taught = lesson(draft, column.method, labels, images, name)
     for node, cell in cells(draft, column, images, name, taught):
         if "at" in cell:  # on the way: it is in no other table
@@ -234,7 +236,7 @@ def without_augmentation(values: Protocol) -> Protocol:
     still = replace(
         values, view=view, mix="none", mix_by="set", patches=1, randaugment=None, dsa=False
     )
-    return still if still.by_batch else replace(still, label_epochs=1)
+    return still if still.by_batch else replace(still, label_epochs=1, label_reuse="epochs")
 
 
 def _hard_views(protocol: Protocol) -> tuple[Transform, dict[str, Any]]:

@@ -5,7 +5,7 @@ They are planned like all students: one that a table has too is trained once.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from scdd.errors import ScddError
 from scdd.params.experiment import Method
@@ -76,7 +76,10 @@ def _of_method(draft: Draft, method: Method, kind: Distilled, name: str) -> list
     """The cells of all scores of a method by the protocol `name`."""
     title, protocol = title_of(method, kind), checked_protocol(draft, name)
     labels = labels_of(Column(method, title, kind.labels), protocol)
-    random = Method("random", teacher=teachers_of(draft, method) if labels == "soft" else None)
+    random = Method("random")
+    if labels == "soft":
+        teachers, priors = teachers_of(draft, method), method.teacher_priors
+        random = replace(random, teacher=teachers, teacher_priors=priors)
     sampled = METHODS[random.name]
     assert isinstance(sampled, Distilled)
     upper = Column(Method("whole"), METHODS["whole"].title, "hard")

@@ -22,6 +22,7 @@ from scdd.errors import ScddError
 from scdd.labels import relabel
 from scdd.labels.forms import encode
 from scdd.labels.labelling import Labelling, origin_of
+from scdd.labels.teachers import use_batch_statistics
 from scdd.networks.resnet import build
 from scdd.params.protocol import Relabel
 from scdd.params.views import RandAugment, Transform, View
@@ -256,7 +257,7 @@ def test_a_teacher_with_batch_statistics_is_one_in_training_mode_on_the_students
 ) -> None:
     split, labelling = image_set(11, 16), by_batch("cutmix", 4, mix_by)
     teacher = build(TEACHER, 3, generator(1))
-    relabel.use_batch_statistics(teacher.eval())
+    use_batch_statistics(teacher.eval(), labelling.groups)
     made = label(teacher, split, labelling, (2, 4))
     released = build(TEACHER, 3, generator(1)).train()  # whose running statistics drift
     order = torch.utils.data.RandomSampler(
@@ -275,10 +276,10 @@ def test_a_teacher_with_batch_statistics_is_one_in_training_mode_on_the_students
 
 
 def test_batch_statistics_leave_the_teacher_as_it_is() -> None:
-    teacher = build(TEACHER, 3, generator(1)).eval()
-    relabel.use_batch_statistics(teacher)
+    teacher, labelling = build(TEACHER, 3, generator(1)).eval(), by_batch("mixup", 4)
+    use_batch_statistics(teacher, labelling.groups)
     before = {name: tensor.clone() for name, tensor in teacher.state_dict().items()}
-    label(teacher, image_set(11, 16), by_batch("mixup", 4), (0, 1))
+    label(teacher, image_set(11, 16), labelling, (0, 1))
     assert all(torch.equal(before[name], now) for name, now in teacher.state_dict().items())
 
 
@@ -320,17 +321,9 @@ def test_labels_in_bf16_are_those_in_float32_but_for_rounding(batch_bn: bool) ->
     teacher = build(TEACHER, 3, generator(1)).eval()
     if batch_bn:
         labelling = by_batch("cutmix", 4)
-        relabel.use_batch_statistics(teacher)
+        use_batch_statistics(teacher, labelling.groups)
     exact, found = off(teacher, split, labelling)
     assert found.max() <= 10 * 4 * HALF * exact.abs().max()
-
-
-def test_several_teachers_are_averaged_in_float32() -> None:
-    draw = torch.Generator().manual_seed(0)
-    pair, x = [nn.Linear(4, 3) for _ in range(2)], torch.randn(5, 4, generator=draw)
-    with torch.autocast("cpu", torch.bfloat16):
-        found, each = relabel.Averaged(list(pair))(x), [one(x).double() for one in pair]
-    torch.testing.assert_close(found.double(), (each[0] + each[1]) / 2, rtol=1e-6, atol=0)
 
 
 @pytest.mark.parametrize("form", ["int8", "topk:2"])

@@ -23,7 +23,7 @@ from scdd.plan.config import parse
 from scdd.plan.identity import canonical, digest
 from scdd.plan.load import freeze, plan_of, plan_of_file, thaw
 from scdd.plan.plan import Node, Plan
-from scdd.plan.presets import merge, preset, preset_names
+from scdd.plan.presets import merge, preset, preset_names, published_ipcs
 from scdd.plan.stages import STAGES
 from scdd.report import sections
 
@@ -483,8 +483,20 @@ def test_every_published_protocol_is_a_valid_one_with_its_sources(name: str, fam
         assert protocol.dsa == (name == "dc")
 
 
+@pytest.mark.parametrize("family", ["cifar", "cifar10", "tiny", "imagenet"])
+@pytest.mark.parametrize("name", ["rded", "delt", "gvbsm", "edc", "cvdd", "fadrm"])
+def test_published_values_by_ipc_are_valid_and_new_ones(name: str, family: str) -> None:
+    before = preset("protocol", name, family).values
+    for ipc in published_ipcs("protocol", name, family):
+        found = preset("protocol", name, family, ipc=ipc)
+        assert found.values != before
+        parse(Protocol, found.values, name)
+        assert set(found.sources.values()) <= SOURCES
+        before = found.values
+
+
 def test_there_is_a_bundle_for_each_protocol_of_the_literature() -> None:
-    names = "scdd-paper scdd-code sre2l cda rded edc cvdd fadrm hard-label dc dc-plain"
+    names = "scdd-paper scdd-code sre2l cda rded delt gvbsm edc cvdd fadrm hard-label dc dc-plain"
     assert names.split() == PROTOCOLS
 
 
@@ -527,6 +539,9 @@ def test_the_released_protocol_of_cifar_100_ends_at_three_quarters_of_its_learni
         ("steep_from", 0.8, "validate"),
         ("milestones", [0.5], "validate"),
         ("decay_vectors", False, "validate"),
+        ("passes", 2, "validate"),
+        ("bn_updates", 2, "validate"),
+        ("label_reuse", "batches", "validate"),
     ],
 )
 def test_a_later_key_of_a_protocol_changes_its_stage_alone(

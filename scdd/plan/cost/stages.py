@@ -156,7 +156,9 @@ def _relabel(plan: Plan, node: Node) -> list[Job]:
     params, images = Relabel.of(node.params), _set_size(plan, plan.parent(node, "images"))
     teachers = [_teacher(plan, node, role) for role in teacher_roles(node.parents)]
     precision, resolution = params.label_precision, plan.data_of(node).params["resolution"]
-    batch = node.params["batch"] if params.teacher_bn == "batch" else LABEL_BATCH
+    batch = LABEL_BATCH  # or more, where that is less than a batch with statistics of its own
+    if params.teacher_bn == "batch":
+        batch = max(batch, node.params["batch"])
     epochs, jobs = params.epochs_per_shard, []
     for shard in plan.label_shards(node, plan.store_epochs(node)):
         steps = epochs * steps_of(images, batch)
@@ -179,13 +181,14 @@ def _validate(plan: Plan, node: Node) -> list[Job]:
         images = _set_size(plan, plan.parent(labels, "images"))
     pixels = image_bytes(images + counts.val, counts.resolution)
     seen, steps = images * params.epochs, params.epochs * steps_of(images, params.batch)
+    each = params.batch // params.passes
     evaluations = min(EVALUATIONS, params.epochs)
-    work = passes("train", size, seen, steps, params.precision)
+    work = passes("train", size, seen, steps * params.passes, params.precision)
     work += views("views", seen, counts.resolution, steps)
     tests = evaluations * steps_of(counts.val, TEST_BATCH)
     work += passes("forward", size, evaluations * counts.val, tests)
     memory = max(
-        training_memory(size, min(params.batch, images), params.precision),
+        training_memory(size, min(each, images), params.precision),
         forward_memory(size, min(TEST_BATCH, counts.val)),
     )
     return [Job(node.stage, work, memory, pixels)]

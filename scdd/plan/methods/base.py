@@ -11,9 +11,11 @@ from scdd.plan.draft import Draft
 from scdd.plan.evaluation import Column, Report, evaluate, labels_of
 from scdd.plan.plan import Node
 from scdd.plan.protocols import checked_protocol, protocols_of
+from scdd.plan.soft_labels import check_priors
 
 # the keys, of a method in the configuration, that every method with an image set uses
-EVALUATED = frozenset({"ipc", "protocols", "teacher"})
+LABELLED = frozenset({"teacher", "teacher_priors"})  # with soft labels
+EVALUATED = frozenset({"ipc", "protocols"}) | LABELLED
 
 
 @dataclass(frozen=True)
@@ -62,8 +64,8 @@ class Distilled(Kind):
     JOINT: ClassVar[bool] = False
 
     def keys(self, method: Method) -> frozenset[str]:
-        """KEYS, but without soft labels no `teacher`."""
-        return self.KEYS if self.labels == "soft" else self.KEYS - {"teacher"}
+        """KEYS, but without soft labels none of teachers."""
+        return self.KEYS if self.labels == "soft" else self.KEYS - LABELLED
 
     @abstractmethod
     def source(self, draft: Draft, method: Method, ipc: int) -> Node:
@@ -104,11 +106,12 @@ class Distilled(Kind):
 
     def add(self, draft: Draft, report: Report, method: Method) -> None:
         column = Column(method, title_of(method, self), self.labels)
+        check_priors(draft, method)
         sets = []
         for ipc, source in self.sources(draft, method).items():
             of_ipc = []
             for name in protocols_of(draft, method):
-                labels = labels_of(column, checked_protocol(draft, name))
+                labels = labels_of(column, checked_protocol(draft, name, ipc))
                 images = self.image_set(draft, method, source, ipc, labels)
                 _note_space(draft, column, images)
                 evaluate(draft, report, column, images, name)

@@ -13,7 +13,7 @@ from scdd.params.select import Import
 from scdd.plan.datasets import is_in_own_order, whitening
 from scdd.plan.draft import Draft
 from scdd.plan.imports import check_file, check_set
-from scdd.plan.methods.base import Distilled
+from scdd.plan.methods.base import LABELLED, Distilled
 from scdd.plan.plan import Node
 
 
@@ -25,7 +25,7 @@ class Imported(Distilled):
 
     def keys(self, method: Method) -> frozenset[str]:
         """Labels of others take the place of a teacher's."""
-        return super().keys(method) - ({"teacher"} if method.labels else set()) | {
+        return super().keys(method) - (LABELLED if method.labels else set()) | {
             "imported",
             "labels",
         }
