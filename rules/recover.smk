@@ -13,6 +13,7 @@ for block in blocks_of("recover"):
             data=dataset("recover"),
             teacher=parents("recover", "teacher"),
             informativeness=parents("recover", "informativeness"),
+            patches=parents("recover", "patches"),
             train=real_images,
         output:
             **shards("recover", block),
@@ -32,6 +33,7 @@ for block in blocks_of("recover"):
             job=resumed(state),
             root=root_of("recover"),
             informativeness=option("informativeness"),
+            patches=option("patches"),
             width=f"--pass-width {plan.machine['pass_width']}" if plan.machine["pass_width"] else "",
             classes="{}:{}".format(*block),
             slots=lambda w: half_open(w.slots),
@@ -39,5 +41,5 @@ for block in blocks_of("recover"):
         shell:
             "exec python -m scdd.recover --config {input.config} --code {input.code} {params.job}"
             " --data {input.data[0]} --root {params.root:q} --teacher {input.teacher}"
-            " {params.informativeness} {params.width} --classes {params.classes}"
+            " {params.informativeness} {params.patches} {params.width} --classes {params.classes}"
             " --slots {params.slots} --out {params.folder} 2> {log}"

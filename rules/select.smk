@@ -1,4 +1,5 @@
-# Images that are not recovered: real ones and noise. One rule for each number of classes.
+# Images that are not recovered: real ones, mosaics of their crops, and noise. One rule for each
+# number of classes.
 for block in blocks_of("select"):
 
     rule:
@@ -9,6 +10,7 @@ for block in blocks_of("select"):
             code=code_of("select"),
             data=dataset("select", "train.safetensors"),
             order=parents("select", "order"),
+            patches=parents("select", "patches"),
         output:
             **shards("select", block),
         log:
@@ -23,9 +25,10 @@ for block in blocks_of("select"):
         params:
             root=root_of("select"),
             order=option("order"),
+            patches=option("patches"),
             slots=lambda w: half_open(w.slots),
             folder=shards_folder,
         shell:
             "exec python -m scdd.select --config {input.config} --data {input.data[0]}"
-            " --root {params.root:q} {params.order} --slots {params.slots} --device cpu"
-            " --out {params.folder} 2> {log}"
+            " --root {params.root:q} {params.order} {params.patches} --slots {params.slots}"
+            " --device cpu --out {params.folder} 2> {log}"

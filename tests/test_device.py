@@ -12,7 +12,6 @@ from scdd.evaluate.feeds import hard_feed
 from scdd.evaluate.train import fit
 from scdd.labels import relabel as relabelling
 from scdd.labels.labelling import Labelling
-from scdd.networks.backbone import in_eval_mode
 from scdd.networks.resnet import build
 from scdd.params.protocol import Student
 from scdd.params.recover import Recover

@@ -70,6 +70,16 @@ def test_a_recovery_from_real_images_by_class_two_units_a_pass(
     assert load(second)[1]["passes"] == [2, 1]  # of three classes
 
 
+def test_patches_are_ranked_once_for_their_method_and_for_a_recoverys_start(
+    again: Checkout, tiny: dict[str, Any]
+) -> None:
+    start = {"name": "start", "like": "scdd", "recover": {"start": "patches"}}
+    tiny["methods"] += ["rded", start]
+    again.configure(tiny)
+    twice = {"imageset": 2, "relabel": 2, "validate": 2}
+    assert again.jobs() == NEW_IMAGES | {"patches": 1, "select": 1} | twice | NOTHING
+
+
 def test_backbones_are_looked_at_and_an_automatic_r_bn_is_what_the_look_suggests(
     again: Checkout, tiny: dict[str, Any]
 ) -> None:

@@ -1,8 +1,8 @@
 """The dataset's artifact: dataset.json beside train.safetensors and val.safetensors.
 
 A split has `labels` int64 [n] and `images` uint8 [n, 3, R, R] or, where the pixels do not fit in
-memory, `files`: the images' paths below the data root, joined by newlines, as bytes. Validation
-images from files have both, so that they can be cut in other ways.
+memory, `files`: the images' paths below the data root, joined by newlines, as bytes. Images from
+files have both if the pixels fit, so that they can be cut in other ways.
 """
 
 from collections.abc import Sequence
@@ -60,14 +60,16 @@ def save_split(
 
 
 def load_split(
-    path: Path, classes: Sequence[str], classes_of: object
+    path: Path, classes: Sequence[str], classes_of: object, *, as_files: bool = False
 ) -> tuple[Tensor, Tensor | list[str]]:
     """Labels int64 [n], and images uint8 [n, 3, R, R] or the list of file names.
 
-    Raises ScddError where the file is damaged or has another class list.
+    as_files: the file names where there are both. Raises ScddError where the file is damaged or has
+    another class list.
     """
     parts = _load(path, classes, classes_of)
-    return parts["labels"], parts["images"] if "images" in parts else _names(parts)
+    named = "files" in parts and (as_files or "images" not in parts)
+    return parts["labels"], _names(parts) if named else parts["images"]
 
 
 def load_files(path: Path, classes: Sequence[str], classes_of: object) -> tuple[Tensor, list[str]]:

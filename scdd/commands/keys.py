@@ -7,6 +7,7 @@ from typing import Any
 from scdd.params.base import Section, default_of, hints, key_of, parameters
 from scdd.params.experiment import Backbone, Experiment, Method
 from scdd.params.learn import LEARNS, Experts
+from scdd.params.patches import Patches
 from scdd.params.probe import Probe
 from scdd.params.protocol import Protocol, Whole
 from scdd.params.recover import Recover
@@ -24,6 +25,7 @@ def show_keys(_: argparse.Namespace) -> None:
         show_section(f"squeeze.{name}.", section)
     show_section("probe.", Probe)
     show_section("recover.", Recover)
+    show_section("patches.", Patches)
     for name, learn in LEARNS.items():
         show_section(f"learn.{name}.", learn)
     show_section("experts.", Experts)

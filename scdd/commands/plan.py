@@ -66,12 +66,13 @@ def beyond(plan: Plan) -> list[str]:
     configuration."""
     asked: dict[str, int] = {}
     for images in plan.of("imageset"):
-        source = images.parents["source"]
-        asked[source] = max(asked.get(source, 0), images.params["ipc"])
+        key = images.parents["source"]
+        asked[key] = max(asked.get(key, 0), images.params["ipc"])
     lines: dict[str, None] = {}
     for key, ipc in asked.items():
-        stage, last = plan.nodes[key].stage, slot_ranges(ipc)[-1][1]
-        if stage in ("select", "recover") and last > ipc:
+        source, last = plan.nodes[key], slot_ranges(ipc)[-1][1]
+        stage, joint = source.stage, "ipc" in source.params
+        if stage in ("select", "recover") and not joint and last > ipc:
             lines[f"{stage}: {last} images a class are made for IPC {ipc}, in ranges {WHY}"] = None
     return [*lines]
 

@@ -26,9 +26,8 @@ def work(args: Namespace, config: Frozen, device: torch.device) -> None:
             sizes = (f"{file} {(args.root / file).stat().st_size}\n" for file in part.files)
             fingerprint.update("".join(sizes).encode())
         path = args.out.parent / f"{part.split}.safetensors"
-        # validation images may be cut in other ways
-        kept_files = part.files if part.split == "val" else None
-        content = save_split(path, part.labels, part.content, classes, kept_files)
+        # images from files may be cut in other ways
+        content = save_split(path, part.labels, part.content, classes, part.files)
         fingerprint.update(content.encode())
         counts[part.split] = len(part.labels)
     info = DatasetInfo(

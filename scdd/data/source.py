@@ -6,6 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from scdd.artifacts.images import MappedImages
 from scdd.data.decoding import read_rgb
 from scdd.views.geometry import fit_boxes
 
+T = TypeVar("T")
 DECODERS = 8  # threads that decode image files
 AHEAD = 4  # batches read ahead of their use
 
@@ -147,18 +149,35 @@ class Split:
         for views in self._stacked(len(order), size, cut):
             yield [view.to(device, non_blocking=True) for view in views]
 
+    def whole(self, order: Tensor, size: int) -> Iterator[Sequence[Tensor]]:
+        """Batches of images in their own sizes, uint8 [3, H, W] each, in `order`: those of files as
+        they are decoded (CPU), pixels where they are."""
+        if self.files:
+            yield from _read_ahead(
+                len(order), size, lambda place: as_tensor(read_rgb(self.files[order[place]]))
+            )
+            return
+        for index in order.split(size):
+            yield list(self.images(index))
+
     def _stacked(
         self, count: int, size: int, read: Callable[[int], list[Tensor]]
     ) -> Iterator[list[Tensor]]:
         """Stacked batches of what `read` makes of places 0 to `count`, read ahead by threads."""
-        with ThreadPoolExecutor(DECODERS) as pool:
-            waiting: deque[Iterator[list[Tensor]]] = deque()
-            for start in range(0, count, size):
-                waiting.append(pool.map(read, range(start, min(start + size, count))))
-                if len(waiting) > AHEAD:
-                    yield [torch.stack(views) for views in zip(*waiting.popleft(), strict=True)]
-            for batch in waiting:
-                yield [torch.stack(views) for views in zip(*batch, strict=True)]
+        for batch in _read_ahead(count, size, read):
+            yield [torch.stack(views) for views in zip(*batch, strict=True)]
+
+
+def _read_ahead(count: int, size: int, read: Callable[[int], T]) -> Iterator[list[T]]:
+    """Batches of what `read` makes of places 0 to `count`, read ahead by threads."""
+    with ThreadPoolExecutor(DECODERS) as pool:
+        waiting: deque[Iterator[T]] = deque()
+        for start in range(0, count, size):
+            waiting.append(pool.map(read, range(start, min(start + size, count))))
+            if len(waiting) > AHEAD:
+                yield list(waiting.popleft())
+        for batch in waiting:
+            yield list(batch)
 
 
 def _ahead(
@@ -209,6 +228,12 @@ class Dataset:
     def val(self) -> Split:
         return self._split("val")
 
+    @cached_property
+    def originals(self) -> Split:
+        """The training images of `train` in their own sizes (see `Split.whole`): photos from their
+        files, others as pixels."""
+        return self._split("train", as_files=True)
+
     def validation(self, short: int | None) -> Split:
         """`val`; with `short`, decoded from the image files (see Split).
 
@@ -220,10 +245,9 @@ class Dataset:
         labels, files = load_files(path, self.info.classes, self.folder / "dataset.json")
         return split_of(labels, files, self.root, self.info.resolution, short)
 
-    def _split(self, name: str) -> Split:
-        labels, content = load_split(
-            self.folder / f"{name}.safetensors", self.info.classes, self.folder / "dataset.json"
-        )
+    def _split(self, name: str, *, as_files: bool = False) -> Split:
+        path, described_in = self.folder / f"{name}.safetensors", self.folder / "dataset.json"
+        labels, content = load_split(path, self.info.classes, described_in, as_files=as_files)
         return split_of(labels, content, self.root, self.info.resolution)
 
 

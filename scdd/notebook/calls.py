@@ -2,15 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from scdd.artifacts.classes import require_same_classes
 from scdd.artifacts.network import Checkpoint
+from scdd.artifacts.patches import Rankings, rankings_of
 from scdd.artifacts.slots import blocks, slot_ranges
+from scdd.data.source import Split
 from scdd.errors import ScddError
 from scdd.evaluate.validate import train_student
 from scdd.informativeness import look
@@ -23,12 +26,15 @@ from scdd.notebook.data import Data, drafted
 from scdd.notebook.values import Backbone, Images, SoftLabels, Student, Teacher
 from scdd.params.experiment import Method
 from scdd.params.network import Network
+from scdd.params.patches import Patches
 from scdd.params.probe import Probe
 from scdd.params.protocol import Student as Training
 from scdd.params.recover import Recover
+from scdd.patches.ranking import rankings
 from scdd.plan.draft import Draft
 from scdd.plan.evaluation import Lesson, add_students, lesson
 from scdd.plan.methods.recovery import Recovery
+from scdd.plan.plan import Node, Plan
 from scdd.plan.presets import merge, preset_names
 from scdd.plan.protocols import check_protocols
 from scdd.probe import probed
@@ -92,18 +98,26 @@ def probe(backbone: Backbone, **keys: Any) -> Teacher:
     return Teacher(data, node, checkpoint, metrics)
 
 
-def recover(teacher: Teacher, ipc: int, preset: str = "scdd-paper", **keys: Any) -> Images:
+def recover(
+    teacher: Teacher,
+    ipc: int,
+    preset: str = "scdd-paper",
+    *,
+    patches: Mapping[str, Any] | None = None,
+    **keys: Any,
+) -> Images:
     """Synthetic images, `ipc` for each class, recovered from the teacher.
 
-    preset: whose published values are used: scdd-paper, scdd-code, sre2l or cda. keys: those of the
-    configuration's `recover`; a published `block` of more classes than there are is all of them.
-    Raises ScddError for wrong keys and values, and if a loss is not finite.
+    preset: whose published values are used: scdd-paper, scdd-code, sre2l or cda. patches: keys of
+    the configuration's `patches`, if the start is patches. keys: those of the configuration's
+    `recover`; a published `block` of more classes than there are is all of them. Raises ScddError
+    for wrong keys and values, and if a loss is not finite.
     """
     data = teacher.data
     draft = replace(drafted(data, ipc=[ipc]), probes={METHOD.name: teacher.node})
     if draft.checked(Recover, ("recover", preset), keys).block > (count := len(data.classes)):
         keys = {"block": count, **keys}
-    method = replace(METHOD, preset=preset, recover=keys)
+    method = replace(METHOD, preset=preset, recover=keys, patches=dict(patches or {}))
     source = KIND.source(draft, method, ipc)
     node = KIND.image_set(draft, method, source, ipc, "soft")
     params = Recover.of(source.params)
@@ -113,17 +127,28 @@ def recover(teacher: Teacher, ipc: int, preset: str = "scdd-paper", **keys: Any)
         params = replace(params, r_bn=r_bn)
     info = as_normalised(data.info, params)
     network = in_eval_mode(network_of(teacher.checkpoint), data.device)
+    ranked = cache(partial(_ranked, data, draft.plan, source, network))
     # with statistics by class, the images of a range are recovered together
     spans = slot_ranges(ipc) if params.statistics == "class" else [(0, ipc)]
     rows = []
     for block, classes in enumerate(blocks(len(info.classes), params.block)):
         parts = []
         for slots in spans:
-            units = block_units(params, info, block, classes, slots, [network], lambda: data.train)
+            units = block_units(
+                params, info, block, classes, slots, [network], lambda: data.train, ranked
+            )
             made = recover_units([network], units, params, valid_range(info, data.device))
             parts.append(kept_pixels(made, params, info))
         rows.append(torch.cat(parts, dim=1)[:, :ipc])
     return Images(data, node, torch.cat(rows))
+
+
+def _ranked(data: Data, plan: Plan, recovery: Node, network: nn.Module) -> tuple[Split, Rankings]:
+    """The real images that a recovery starts from, and their order by its teacher."""
+    node = plan.parent(recovery, "patches")
+    params = Patches.of(node.params) if node.params["method"] == "easiest" else None
+    made = rankings(network, data.originals, data.info, params, data.device)
+    return data.originals, rankings_of(made, 1 if params is None else params.factor)
 
 
 def as_images(data: Data, pixels: Tensor) -> Images:

@@ -38,13 +38,15 @@ OF_FILES = ("name", "root", "download", "val", "val_resize")
 class Data:
     """A dataset whose images are in memory, or large ones in their files.
 
-    train, val: as backbones and probes see them; tested: the validation images as students are
-    tested on them. device: where all calls compute. draft: what the plan knows of the dataset.
+    train, val: as backbones and probes see them; originals: the training images in their own
+    sizes; tested: the validation images as students are tested on them. device: where all calls
+    compute. draft: what the plan knows of the dataset.
     """
 
     info: DatasetInfo
     train: Split
     val: Split
+    originals: Split
     tested: Split
     device: torch.device
     draft: Draft
@@ -98,6 +100,8 @@ def _of_files(source: str | Path, device: torch.device, keys: dict[str, Any]) ->
     splits = {}
     for part in parts:
         splits[part.split] = split_of(part.labels, part.content, root, params.resolution)
+        if part.split == "train" and part.files is not None:
+            splits["originals"] = split_of(part.labels, part.files, root, params.resolution)
         if part.split == "val" and (short := draft.tested_on["val_resize"]) is not None:
             files = part.files or []
             splits["tested"] = split_of(part.labels, files, root, params.resolution, short)
@@ -153,7 +157,8 @@ def _data(
         "",
         draft.data.digest,
     )
-    return Data(info, train, val, splits.get("tested", val), device, draft)
+    originals, tested = splits.get("originals", train), splits.get("tested", val)
+    return Data(info, train, val, originals, tested, device, draft)
 
 
 def _names(train: Pairs, wanted: Any, count: int) -> tuple[str, ...]:

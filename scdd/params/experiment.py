@@ -92,6 +92,10 @@ class Method(Section):
         "method whose probed backbone a coreset is chosen by; null: the (first) one that labels "
         "the images",
     )
+    observer: str | None = param(
+        None,
+        "method whose probe chooses real patches; null: the (first) one that labels the images",
+    )
     committee: Annotated[tuple[Name, ...], Distinct] = param(
         (), "methods whose probes join its own in the recovery, by the losses' mean"
     )
@@ -101,6 +105,9 @@ class Method(Section):
     )
     probe: Overrides = param({}, "overrides for this method alone")
     recover: Overrides = param({}, "overrides for this method alone")
+    patches: Overrides = param(
+        {}, "overrides for this method alone (rded; recoveries that start from patches)"
+    )
     learn: Overrides = param({}, "overrides for this method alone (dc, dsa, dm, cafe, mtt, ...)")
     storage: Literal["float32", "uint8"] | None = param(
         None, "of learned images: float32, the default, as they are learned; uint8: as 8-bit ones"
@@ -110,8 +117,8 @@ class Method(Section):
     )
     sweep: Overrides = param(
         {},
-        "lists of values where squeeze, probe, recover or learn have a value: {recover: {lr: [0.2, "
-        "0.4]}}; variants with one value each take the method's place",
+        "lists of values where squeeze, probe, recover, patches or learn have a value: {recover: "
+        "{lr: [0.2, 0.4]}}; variants with one value each take the method's place",
     )
     ipc: Annotated[tuple[Ipc, ...], MinLen(1), Distinct] | None = param(
         None, "fewer IPCs than the experiment's"
@@ -201,7 +208,7 @@ class Experiment(Section):
     backbone: Network = param(Network())
     methods: tuple[Method, ...] = param(
         (),
-        "scdd, sre2l, cda, dc, dsa, dm, cafe, cafe-dsa, mtt, tesla, tesla-exact, random, "
+        "scdd, sre2l, cda, rded, dc, dsa, dm, cafe, cafe-dsa, mtt, tesla, tesla-exact, random, "
         "random-hard, herding, kcenter, forgetting, noise, untrained, teacher, whole",
     )
     backbones: tuple[Backbone, ...] = param(
@@ -221,6 +228,7 @@ class Experiment(Section):
     squeeze: dict[str, Overrides] = param({}, "overrides by squeeze method")
     probe: Overrides = param({}, "overrides for every probe")
     recover: Overrides = param({}, "overrides for every recovery")
+    patches: Overrides = param({}, "overrides for all real patches")
     learn: dict[str, Overrides] = param({}, "overrides by method (dc, dsa, dm, cafe, mtt, ...)")
     experts: Overrides = param({}, "overrides for all experts (mtt, tesla)")
     informativeness: Informativeness = param(Informativeness())

@@ -55,9 +55,11 @@ class Recover(Section):
         1.0, "share of the iterations after which a curriculum has reached crop[0]"
     )
     shift_both_ways: bool = param(False, "shifts from -shift; false: from 0")
-    start: Literal["noise", "real"] = param(
+    start: Literal["noise", "real", "patches", "median"] = param(
         "noise",
-        "real: the training images that the method random has in the same slots for an equal seed",
+        "real: the training images that the method random has in the same slots for an equal seed; "
+        "patches: RDED's, median: those around the median of its classes' probabilities, both by "
+        "the own teacher, from the first slot on",
     )
     statistics: Literal["dataset", "class"] = param(
         "dataset",
@@ -96,4 +98,4 @@ class Recover(Section):
     @property
     def reads_images(self) -> bool:
         """Whether it needs real training images."""
-        return self.start == "real" or self.statistics == "class"
+        return self.start != "noise" or self.statistics == "class"

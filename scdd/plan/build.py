@@ -9,6 +9,7 @@ from scdd.errors import ScddError, nearest
 from scdd.jobs.events import require_tensorboard
 from scdd.params.experiment import Ablation, Experiment, Method
 from scdd.params.learn import LEARNS, Experts
+from scdd.params.patches import Patches
 from scdd.params.probe import Probe
 from scdd.params.recover import Recover
 from scdd.params.select import Forgetting
@@ -89,6 +90,7 @@ def _check(draft: Draft, methods: Methods, sweeps: Sequence[Sweep]) -> None:
     draft.checked(Probe, ("probe",), config.probe)
     draft.checked(Forgetting, ("forgetting",), config.forgetting)
     draft.checked(Experts, ("experts",), config.experts)
+    draft.checked(Patches, ("patches", "rded"), config.patches)
     for name in config.learn:
         if name not in LEARNS:
             raise ScddError(f"unknown key learn.{name}. {nearest(name, LEARNS)}")
@@ -208,7 +210,7 @@ def _experiment(draft: Draft) -> list[Setting]:
 
 def _ablation(draft: Draft, base: Ablation) -> dict[str, Any]:
     """What is compared, and what each method and protocol changes, as far as it is set here."""
-    keys = {"preset", "teacher", "backbone", "squeeze", "probe", "recover"}
+    keys = {"preset", "teacher", "observer", "backbone", "squeeze", "probe", "recover", "patches"}
     methods = {
         method.name: in_words(
             {key: value for key, value in method.dump().items() if key in keys and value}

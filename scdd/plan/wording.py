@@ -14,6 +14,7 @@ DOES = {
     "informativeness": "look at the backbone",
     "forgetting": "order real images for",
     "coreset": "order real images for",
+    "patches": "rank real images for",
     "select": "choose",
     "import_images": "import",
     "imageset": "collect",
@@ -70,7 +71,11 @@ def _details(plan: Plan, node: Node) -> list[str]:
             return _details(plan, plan.parent(node, "teacher"))[:-1]
         case "forgetting":
             return [_network(params), _epochs(params)]
-        case "learn" | "imageset":
+        case "patches" if params["method"] == "median":
+            return ["around the median"]
+        case "patches":
+            return [f"factor {params['factor']}"]
+        case "learn" | "imageset" | "select" if "ipc" in params:
             return [f"IPC {params['ipc']}", f"iteration {params['at']}" if "at" in params else ""]
         case "relabel" | "import_labels" | "verify":
             images = _details(plan, plan.parent(node, "images"))

@@ -20,9 +20,10 @@ from scdd.artifacts.dataset import load_info
 from scdd.artifacts.files import write_text
 from scdd.artifacts.frames import Frames, moments, save_frames
 from scdd.artifacts.informativeness import load_informativeness
+from scdd.artifacts.patches import Rankings
 from scdd.artifacts.shards import save_shards
 from scdd.artifacts.slots import Range, blocks, frames_path, losses_path
-from scdd.data.source import Split, open_dataset
+from scdd.data.source import Dataset, Split, open_dataset
 from scdd.errors import ScddError
 from scdd.jobs import arguments, runtime
 from scdd.jobs.progress import say
@@ -30,6 +31,7 @@ from scdd.jobs.saved import JobState
 from scdd.networks.backbone import in_eval_mode
 from scdd.networks.teachers import load_teachers
 from scdd.params.recover import Recover
+from scdd.patches.images import open_rankings
 from scdd.recover.blocks import block_units, kept_pixels
 from scdd.recover.engine import FramePlan, recover_units
 from scdd.recover.starts import as_normalised
@@ -70,12 +72,25 @@ def block_index(span: Range, size: int, classes: int) -> int:
     return cut.index(span)
 
 
-def real_images(args: argparse.Namespace, params: Recover) -> Split:
-    """The training images, for a recovery that needs some."""
+def real_images(args: argparse.Namespace, params: Recover) -> Dataset:
+    """The dataset, for a recovery that needs real images."""
     if args.root is None:
-        key = "start" if params.start == "real" else "statistics"
+        key = "statistics" if params.start == "noise" else "start"
         raise ScddError(f"recover.{key} needs real images: --root must name the data root.")
-    return open_dataset(args.data, args.root).train
+    return open_dataset(args.data, args.root)
+
+
+def ranked_images(
+    args: argparse.Namespace, params: Recover, config: Frozen
+) -> tuple[Split, Rankings]:
+    """The training images in their own sizes, and their rankings by the teacher."""
+    if args.patches is None:
+        raise ScddError(
+            f"recover.start is {params.start}: --patches must name the patches.safetensors of the "
+            "teacher."
+        )
+    dataset = real_images(args, params)
+    return dataset.originals, open_rankings(args.patches, dataset, config.parents["patches"])
 
 
 def losses_csv(of: str, keys: Iterable[int], losses: Tensor) -> str:
@@ -96,8 +111,17 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: 
     loaded = load_teachers(args.teacher, config, info.classes, args.data)
     networks = [in_eval_mode(network, device) for network, _ in loaded]
     by_class = params.statistics == "class"
-    train = partial(real_images, args, params)
-    units = block_units(params, info, block, args.classes, args.slots, networks, train)
+    ranked = partial(ranked_images, args, params, config)
+    units = block_units(
+        params,
+        info,
+        block,
+        args.classes,
+        args.slots,
+        networks,
+        lambda: real_images(args, params).train,
+        ranked,
+    )
     frames = FramePlan()
     if block == 0:
         frames = FramePlan(moments(params.iterations), *((FRAMED, 1) if by_class else (1, FRAMED)))
@@ -145,6 +169,9 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument(
         "--informativeness", type=Path, help="the teacher's informativeness.json, if r_bn is auto"
+    )
+    parser.add_argument(
+        "--patches", type=Path, help="the teacher's patches.safetensors, if images start from it"
     )
     parser.add_argument("--classes", type=arguments.span, required=True, help="a block: 0:100")
     parser.add_argument(

@@ -6,21 +6,19 @@ import torch
 from torch import Tensor, nn
 
 from scdd.artifacts.dataset import DatasetInfo
+from scdd.artifacts.patches import Rankings
 from scdd.artifacts.slots import Range
 from scdd.data.source import Split
 from scdd.errors import ScddError
 from scdd.jobs.progress import track
 from scdd.params.recover import Recover
 from scdd.recover.engine import Recovered, Units
-from scdd.recover.starts import real_starts
+from scdd.recover.starts import Starts, ranked_starts, real_starts
 from scdd.recover.targets import class_statistics
 from scdd.recover.units import Statistics, Unit, draw_class_unit, draw_unit
 from scdd.views.pixels import normalise, stored
 
 STATISTICS = 256  # real images a forward pass
-
-# of a range of classes and one of slots: what their images start from, None for noise
-Starts = Callable[[Range, Range], Tensor | None]
 
 
 def from_noise(classes: Range, slots: Range) -> None:
@@ -35,18 +33,22 @@ def block_units(
     slots: Range,
     networks: Sequence[nn.Module],
     train: Callable[[], Split],
+    ranked: Callable[[], tuple[Split, Rankings]],
 ) -> Units:
     """The units of block number `block`, which has these classes: for each slot one image of each
     class, or, with statistics by class, for each class its images in all slots.
 
     info: with the mean and std that the recovery normalises by. networks: the teachers, on their
-    device. train: gives the training images; it is called if the recovery needs real ones. Raises
-    ScddError if there are too few of them.
+    device. train: gives the training images; it is called if the recovery needs real ones. ranked:
+    gives them in their own sizes, with the order in which images start from them. Raises ScddError
+    if there are too few of them.
     """
     what = f"images of block {block}"
     start: Starts = from_noise
     if params.start == "real":
         start = real_starts(train(), info, classes, slots, params.seed)
+    elif params.start != "noise":
+        start = ranked_starts(*ranked(), info, classes, slots)
     if params.statistics == "class":
         targets = targets_by_class(train(), info, classes, networks)
 

@@ -7,12 +7,18 @@ import torch
 from torch import Tensor
 
 from scdd.artifacts.dataset import DatasetInfo
+from scdd.artifacts.patches import Rankings
 from scdd.artifacts.slots import Range, most_slots
 from scdd.data.sample import in_random_order
 from scdd.data.source import Split
 from scdd.errors import ScddError
 from scdd.params.recover import Recover
-from scdd.views.pixels import normalise
+from scdd.patches.images import ranked_images, require_ranked
+from scdd.patches.mosaic import cells_by_slot
+from scdd.views.pixels import normalise, standardise
+
+# of a range of classes and one of slots: what their images start from, None for noise
+Starts = Callable[[Range, Range], Tensor | None]
 
 
 def as_normalised(info: DatasetInfo, params: Recover) -> DatasetInfo:
@@ -43,5 +49,28 @@ def real_starts(
     def start(classes: Range, slots: Range) -> Tensor:
         index = torch.cat([orders[label][slice(*slots)] for label in range(*classes)])
         return normalise(train.images(index), info)
+
+    return start
+
+
+def ranked_starts(
+    originals: Split, rankings: Rankings, info: DatasetInfo, classes: Range, slots: Range
+) -> Starts:
+    """As `real_starts`, of ranked images: slot s has the best that is left, whatever the IPC.
+
+    originals: the training images in their own sizes. Raises ScddError if a class has too few
+    images for the slots.
+    """
+    cells = cells_by_slot(slots[1], rankings.factor)
+    for label in range(*classes):
+        require_ranked(rankings.classes[label], info.classes[label], cells.numel())
+
+    def start(classes: Range, slots: Range) -> Tensor:
+        own = cells[slice(*slots)]
+        images = [
+            ranked_images(originals, info, rankings.classes[label], own)
+            for label in range(*classes)
+        ]
+        return standardise(torch.cat(images), info)
 
     return start

@@ -71,21 +71,28 @@ def padded_crop_boxes(n: int, resolution: int, pad: int, draw: torch.Generator) 
     return torch.cat([corner, torch.full((n, 2), resolution)], dim=1)
 
 
-def draw_chances(n: int, scale: tuple[float, float], draw: torch.Generator) -> Tensor:
+def draw_chances(
+    n: int,
+    scale: tuple[float, float],
+    draw: torch.Generator,
+    ratio: tuple[float, float] = RATIO,
+) -> Tensor:
     """Random numbers from which `fit_boxes` places random resized crops in images of any size.
 
     float32 [n, 2 TRIES + 2]: the share of the area of each try, its width / height, then the place.
-    scale: the range of the share.
+    scale, ratio: the ranges of the share and of width / height.
     """
     share = torch.empty(n, TRIES).uniform_(*scale, generator=draw)
-    aspect = torch.empty(n, TRIES).uniform_(*map(math.log, RATIO), generator=draw).exp()
+    aspect = torch.empty(n, TRIES).uniform_(*map(math.log, ratio), generator=draw).exp()
     return torch.cat([share, aspect, torch.rand(2, n, generator=draw).T], dim=1)
 
 
-def fit_boxes(chances: Tensor, height: int, width: int) -> Tensor:
+def fit_boxes(
+    chances: Tensor, height: int, width: int, ratio: tuple[float, float] = RATIO
+) -> Tensor:
     """Boxes int64 [n, 4] (top, left, height, width) in images of `height` x `width` pixels, made of
     `chances` as torchvision's RandomResizedCrop does: the first try that fits; where none does, the
-    largest centred box within RATIO."""
+    largest centred box within `ratio`."""
     area, aspect, place = chances.split([TRIES, TRIES, 2], dim=1)
     area = height * width * area
     wide, high = (area * aspect).sqrt().round().long(), (area / aspect).sqrt().round().long()
@@ -95,7 +102,7 @@ def fit_boxes(chances: Tensor, height: int, width: int) -> Tensor:
     top = (place[:, 0] * (height - high + 1)).long()
     left = (place[:, 1] * (width - wide + 1)).long()
     boxes = torch.stack([top, left, high, wide], dim=1)
-    most = min(height, round(width / RATIO[0])), min(width, round(height * RATIO[1]))
+    most = min(height, round(width / ratio[0])), min(width, round(height * ratio[1]))
     centred = torch.tensor([(height - most[0]) // 2, (width - most[1]) // 2, *most])
     return torch.where(fits.any(1)[:, None], boxes, centred)
 

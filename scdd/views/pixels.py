@@ -72,18 +72,28 @@ def valid_range(scale: Scale, device: torch.device) -> tuple[Tensor, Tensor]:
     return (0 - mean) / std, (1 - mean) / std
 
 
-def stored(images: Tensor, scale: Scale, storage: str) -> Tensor:
-    """Normalised float32 [..., 3, R, R] (CPU) as the uint8 pixels that are stored.
+def in_bytes_truncated(pixels: Tensor) -> Tensor:
+    """Floats with black 0 and white 1, clipped and truncated, as released programs have it: uint8
+    that are darker than those of `in_bytes` by half a level in the mean."""
+    return (pixels.clamp(0, 1) * 255).byte()
 
-    storage: 'lossless', rounded; 'jpeg', as the released code of SC-DD and SRe2L reads them from
-    its files: truncated, then encoded as JPEG with half the colour resolution.
+
+def kept(pixels: Tensor, storage: str) -> Tensor:
+    """Float32 [..., 3, R, R] (CPU), black 0 and white 1, as the uint8 pixels that are stored.
+
+    storage: 'lossless', rounded; 'jpeg', as the released code of SC-DD, SRe2L and RDED reads them
+    from its files: truncated, then encoded as JPEG with half the colour resolution.
     """
     if storage == "lossless":
-        return denormalise(images, scale)
-    mean, std = (torch.tensor(values)[:, None, None] for values in (scale.mean, scale.std))
-    pixels = ((images * std + mean).clamp(0, 1) * 255).byte()
-    decoded = [_through_jpeg(image) for image in pixels.flatten(0, -4)]
-    return torch.stack(decoded).view_as(pixels)
+        return in_bytes(pixels)
+    levels = in_bytes_truncated(pixels)
+    decoded = [_through_jpeg(image) for image in levels.flatten(0, -4)]
+    return torch.stack(decoded).view_as(levels)
+
+
+def stored(images: Tensor, scale: Scale, storage: str) -> Tensor:
+    """Normalised float32 [..., 3, R, R] (CPU) as the uint8 pixels that are stored: see `kept`."""
+    return kept(in_unit(images, scale), storage)
 
 
 def _through_jpeg(image: Tensor) -> Tensor:

@@ -27,10 +27,12 @@ from scdd.networks.students import build as build_student
 from scdd.params import squeeze
 from scdd.params.learn import LEARNS, Trajectory
 from scdd.params.network import Network
+from scdd.params.patches import Patches
 from scdd.params.probe import Probe
 from scdd.params.recover import Recover
 from scdd.params.select import Forgetting
 from scdd.params.views import Transform, View
+from scdd.patches.ranking import rankings
 from scdd.recover.engine import FramePlan, Units, recover_units
 from scdd.recover.units import draw_unit
 from scdd.rng import generator
@@ -177,6 +179,13 @@ def ordered(_: str, saved: JobState) -> Result:
     return [coreset.ranks(herding, network, image_set(17, 8), INFO, CPU, saved)]
 
 
+def ranked(how: str, saved: JobState) -> Result:
+    """Three classes. how: the easiest patches, or around the median."""
+    network = build(TEACHER, 3, generator(0))
+    params = Patches(pool=4, crops=2) if how == "easiest" else None
+    return [*rankings(network, image_set(17, 8), INFO, params, CPU, saved).values()]
+
+
 def validated(how: str, saved: JobState) -> Result:
     """17 images in batches of 8: two a epoch, since a last one of one image joins the other. how:
     the optimiser; with a moving average of the weights, DSA, dropout or two passes a step."""
@@ -276,6 +285,8 @@ JOBS: list[tuple[Callable[[str, JobState], Result], str, int]] = [
     (forgotten, "bf16", 6),
     (forgotten, "dropout", 6),
     (ordered, "herding", 3),
+    (ranked, "easiest", 3),
+    (ranked, "median", 3),
     (learned, "dc", 6),
     (learned, "dsa", 6),
     (learned, "dm", 3),

@@ -22,6 +22,7 @@ from scdd.errors import ScddError
 from scdd.evaluate import validate
 from scdd.interop.torch_dataset import Images
 from scdd.labels import relabel
+from scdd.patches import __main__ as patches
 from scdd.plan.load import plan_of
 from scdd.plan.plan import Node
 from scdd.recover import __main__ as recovery
@@ -81,6 +82,12 @@ class Workflow:
         given |= {} if short else job(self.folder)
         options = [f"--{key}={value}" for key, value in given.items()]
         assert main([*options, *map(str, words)]) == 0
+
+    def patches(self, node: Node, teacher: Path) -> tuple[str, Path]:
+        """What a recovery is told of the images that it starts from."""
+        out = self.folder / "patches.safetensors"
+        self.run(patches.main, node, teacher=teacher, root=self.folder, out=out)
+        return "--patches", out
 
     def recover(self, node: Node, teacher: Path, *words: object) -> None:
         for classes in ("0:2", "2:3"):
@@ -144,16 +151,24 @@ def _equal(some: dict[str, torch.Tensor], others: dict[str, torch.Tensor]) -> bo
 
 @pytest.mark.parametrize(
     "keys",
-    [{"statistics": "class", "start": "real"}, {"storage": "jpeg", "mean": MEAN, "std": STD}],
+    [
+        {"statistics": "class", "start": "real"},
+        {"storage": "jpeg", "mean": MEAN, "std": STD},
+        {"start": "patches", "patches": {"pool": 15, "crops": 2}},
+        {"start": "median"},
+    ],
 )
 def test_other_recoveries_are_the_programs_too(
     made: Made, tmp_path: Path, keys: dict[str, Any]
 ) -> None:
     flow, teacher = Workflow(tmp_path, made.data), tmp_path / "teacher"
     images = dd.recover(made.teacher, ipc=2, **{**RECOVER, **keys})
-    source = made.data.draft.plan.parent(images.node, "source")
+    plan = made.data.draft.plan
+    source, words = plan.parent(images.node, "source"), tuple[object, ...]()
     save_checkpoint(teacher, made.teacher.checkpoint, {})
-    flow.recover(source, teacher)
+    if "patches" in source.parents:
+        words = flow.patches(plan.parent(source, "patches"), teacher)
+    flow.recover(source, teacher, *words)
     assert torch.equal(images.pixels, flow.images(source, images.node))
 
 

@@ -22,6 +22,7 @@ from scdd.params.experiment import (
 )
 from scdd.params.learn import Cafe, Dc, Dm, Experts, Learn, Matched, Trajectory
 from scdd.params.network import Network
+from scdd.params.patches import Patches
 from scdd.params.probe import Informativeness, Probe
 from scdd.params.protocol import Loss, Protocol, Relabel, Student, Train, Whole
 from scdd.params.recover import Recover
@@ -88,6 +89,7 @@ SECTIONS: list[Section] = [
     MoCoV3(optimizer="lars", target_momentum=0.9, hidden=64),
     MultiCrop(small=SmallCrops(2)),
     NARROW,
+    Patches(2, 50, 3, (0.2, 0.9), "jpeg", 4),
     Probe("clean", VIEW, milestones=(0.2, 0.4, 0.9), precision="bf16"),
     Protocol(
         loss="kl-t2",

@@ -42,11 +42,12 @@ def files_of(plan: Plan, node: Node, jobs: int) -> int:
 
 
 def _image_bytes(plan: Plan, node: Node) -> float:
-    """All slots of its ranges; learned images as they were learned, too."""
+    """All slots of its ranges, or, of images made for an IPC, these; learned images as they were
+    learned, too."""
     resolution, ipc = plan.data_of(node).params["resolution"], plan.largest_ipc(node)
-    learned = node.stage == "learn"
-    count = plan.class_count(node) * (ipc if learned else slot_ranges(ipc)[-1][1])
-    each = 1 + FLOAT_BYTES if learned else 1
+    joint = "ipc" in node.params
+    count = plan.class_count(node) * (ipc if joint else slot_ranges(ipc)[-1][1])
+    each = 1 + FLOAT_BYTES if node.stage == "learn" else 1
     return float(image_bytes(count, resolution, each))
 
 

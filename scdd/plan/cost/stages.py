@@ -7,6 +7,7 @@ from scdd.artifacts.sizes import image_bytes
 from scdd.artifacts.slots import Range, range_name, slot_ranges
 from scdd.params import probe as params_of_probe
 from scdd.params.network import Network
+from scdd.params.patches import Patches
 from scdd.params.protocol import Relabel, Student
 from scdd.params.recover import Recover
 from scdd.params.select import Coreset, Forgetting
@@ -31,6 +32,7 @@ EVALUATIONS = 20  # accuracies of a student on the way, as in scdd.evaluate.trai
 TEST_BATCH = 512  # images a pass of these
 CLEAN_BATCH = 256  # … of features, as in scdd.probe
 LABEL_BATCH = 256  # … of labels, as in scdd.labels.relabel
+PATCH_BATCH = 64  # … of patches, but for their crops, as in scdd.patches.ranking
 SIGNALS = 2 * 8 * 1.5  # passes with gradients of the views that an informativeness is a mean of
 
 Jobs = Callable[[Plan, Node], list[Job]]
@@ -132,6 +134,20 @@ def _coreset(plan: Plan, node: Node) -> list[Job]:
     return [Job(node.stage, work, memory, _training_pixels(counts))]
 
 
+def _patches(plan: Plan, node: Node) -> list[Job]:
+    """The crops of each class's pool, or all training images, through the observer."""
+    counts, size = counts_of(plan, node), _teacher(plan, node, "teacher")
+    images, each = float(counts.train), 1
+    if node.params["method"] == "easiest":
+        params = Patches.of(node.params)
+        images, each = min(images, float(counts.classes * params.pool)), params.crops
+    steps = max(counts.classes, steps_of(images, PATCH_BATCH))  # class by class
+    work = passes("forward", size, images * each, steps)
+    work += views("views", images * each, counts.resolution, steps * each)
+    memory = forward_memory(size, PATCH_BATCH * each)
+    return [Job(node.stage, work, memory, _training_pixels(counts))]
+
+
 def _forgetting(plan: Plan, node: Node) -> list[Job]:
     counts, params = counts_of(plan, node), Forgetting.of(node.params)
     size = backbone_size(Network.of(node.params), counts.resolution, counts.classes)
@@ -223,6 +239,7 @@ JOBS: dict[str, Jobs] = {
     "informativeness": _informativeness,
     "forgetting": _forgetting,
     "coreset": _coreset,
+    "patches": _patches,
     "recover": _recover,
     "verify": _verify,
     "relabel": _relabel,

@@ -10,6 +10,7 @@ from scdd.plan.methods.base import Kind
 from scdd.plan.methods.imported import Imported
 from scdd.plan.methods.learned import Learned
 from scdd.plan.methods.ordered import ByFeatures, ByForgetting
+from scdd.plan.methods.patches import FromPatches
 from scdd.plan.methods.recovery import Recovery
 from scdd.plan.methods.sampled import Sampled
 from scdd.plan.methods.teacher import Teacher
@@ -23,6 +24,7 @@ METHODS: dict[str, Kind] = {
     "sre2l": Recovery("SRe2L", squeeze="supervised", preset="sre2l"),
     "cda": Recovery("CDA", squeeze="supervised", preset="cda"),
     "untrained": Recovery("Untrained", squeeze="untrained"),
+    "rded": FromPatches("RDED"),
     "teacher": Teacher("Teacher"),
     "dc": Learned("DC", method="dc", engine="dc"),
     "dsa": Learned("DSA", method="dsa", engine="dc"),

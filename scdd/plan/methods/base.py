@@ -54,8 +54,9 @@ class Kind(ABC):
 class Distilled(Kind):
     """A method with image sets. A subclass is a family of methods: it says how images are made.
 
-    labels: what its students are trained with if the protocol has soft labels. JOINT: whether each
-    IPC has images of its own (True), or a larger IPC adds to the images of a smaller one (False).
+    labels: what its students are trained with if the protocol has soft labels. JOINT: whether an
+    IPC may have images of its own (True), or a larger IPC always adds to the images of a smaller
+    one (False). Joint images have `ipc` among their source's parameters.
     """
 
     labels: Labels = "soft"
@@ -94,7 +95,7 @@ class Distilled(Kind):
             else:
                 parents["whitening"] = draft.plan.parent(source, "whitening")
         params = {"method": source.params.get("method", source.stage), "ipc": ipc, "pixels": pixels}
-        label = source.label if self.JOINT else f"{source.label}-ipc{ipc}"
+        label = source.label if "ipc" in source.params else f"{source.label}-ipc{ipc}"
         return draft.plan.add("imageset", label, params, parents)
 
     def sources(self, draft: Draft, method: Method) -> dict[int, Node]:

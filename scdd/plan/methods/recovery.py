@@ -18,6 +18,7 @@ from scdd.plan.backbones import (
 from scdd.plan.draft import Draft
 from scdd.plan.evaluation import Column, Report
 from scdd.plan.methods.base import EVALUATED, Distilled, title_of
+from scdd.plan.patches import around_median, patch_params, ranked, require_patches
 from scdd.plan.plan import Node
 from scdd.plan.presets import preset_names
 
@@ -29,7 +30,15 @@ class Recovery(Distilled):
     squeeze: str = "mocov2"
     preset: str = "scdd-paper"
 
-    KEYS: ClassVar = EVALUATED | {"preset", "committee", "backbone", "squeeze", "probe", "recover"}
+    KEYS: ClassVar = EVALUATED | {
+        "preset",
+        "committee",
+        "backbone",
+        "squeeze",
+        "probe",
+        "recover",
+        "patches",
+    }
 
     def preset_of(self, method: Method) -> str:
         """The published recovery whose values the method has. Raises ScddError if unknown."""
@@ -61,6 +70,8 @@ class Recovery(Distilled):
         require_batch_norm(draft, parents.values())
         if recover.r_bn == "auto":
             parents["informativeness"] = informativeness(draft, teacher, recover)
+        if start := _ranked_start(draft, method, recover, teacher, ipc):
+            parents["patches"] = start
         return draft.plan.add_section("recover", teacher.label, recover, parents)
 
     def show(self, draft: Draft, report: Report, column: Column, sets: list[Node]) -> None:
@@ -81,14 +92,33 @@ class Recovery(Distilled):
 
 
 def _require_images(draft: Draft, method: Method, recover: Recover, ipc: int) -> None:
-    """A recovery that starts from real images takes one for each slot that it makes."""
+    """A recovery that starts from whole real images takes one for each slot that it makes."""
     least, last = draft.facts.per_class, slot_ranges(ipc)[-1][1]
-    if recover.start == "real" and least is not None and last > least:
+    if recover.start in {"real", "median"} and least is not None and last > least:
         raise ScddError(
             f"ipc: {ipc}, but the smallest class of {draft.config.dataset.name} has {least} "
             f"training images, and method {method.name!r} starts {last} from real ones. Lower "
             f"ipc to {most_slots(least)}."
         )
+
+
+def _ranked_start(
+    draft: Draft, method: Method, recover: Recover, teacher: Node, ipc: int
+) -> Node | None:
+    """The order in which images start from real ones, by their own teacher; None if they do not.
+    Each slot of the ranges that are made has its own."""
+    if method.patches and recover.start != "patches":
+        raise ScddError(
+            f"methods.{method.name}.patches: its recovery starts from {recover.start}. Set "
+            "recover.start to patches, or leave patches out."
+        )
+    if recover.start == "median":
+        return around_median(draft, teacher)
+    if recover.start != "patches":
+        return None
+    params = patch_params(draft, "start", method)
+    require_patches(draft, method, params, slot_ranges(ipc)[-1][1], ipc)
+    return ranked(draft, teacher, params)
 
 
 def _committee(draft: Draft, method: Method) -> Mapping[str, Node]:
