@@ -16,6 +16,10 @@ use beside tensors is not in it.
     python benchmarks/recover.py --packing --threads 1
 
 compares what passes of one, two and four units give.
+
+    python benchmarks/recover.py --matched [--case cifar cifar-narrow]
+
+times what can be matched, beside BatchNorm statistics alone.
 """
 
 import argparse
@@ -39,6 +43,7 @@ from scdd.networks.resnet import build
 from scdd.params.network import Network
 from scdd.params.recover import Recover
 from scdd.recover.engine import Units, recover_units
+from scdd.recover.targets import of_batch, real_statistics
 from scdd.recover.units import Unit, draw_unit
 from scdd.rng import generator
 
@@ -57,7 +62,7 @@ class Case:
 
 
 CIFAR = Recover(
-    iterations=0,
+    iterations=1,
     lr=0.4,
     r_bn=0.005,
     shift=4,
@@ -68,6 +73,7 @@ CIFAR = Recover(
 IMAGENET = replace(CIFAR, lr=0.25, r_bn=0.01, shift=32, crop=(0.08, 1.0), flip=True)
 CASES = {
     "cifar": Case(Network("resnet18", 1.0, "small"), 100, 32, CIFAR),
+    "cifar-narrow": Case(Network("resnet18", 0.25, "small"), 100, 32, CIFAR),
     "imagenet-r18": Case(Network("resnet18", 1.0, "imagenet"), 100, 224, IMAGENET),
     "imagenet-r50": Case(Network("resnet50", 1.0, "imagenet"), 100, 224, IMAGENET),
 }
@@ -275,6 +281,59 @@ def memory(name: str, precision: str) -> tuple[float, float]:
     return each, peaks[0] + (case.classes - few) * each + weights
 
 
+# what is matched, beside BatchNorm statistics
+MATCHED: dict[str, dict[str, Any]] = {
+    "BatchNorm": {},
+    "BatchNorm, averages": {"momentum": 0.8},
+    "channels": {"convolutions": "channels"},
+    "patches": {"convolutions": "patches"},
+    "as G-VBSM": {"convolutions": "patches", "momentum": 0.8, "drop": 0.4, "densification": 1.0},
+    "as EDC": {"convolutions": "patches", "momentum": 0.8, "class_share": 0.5},
+}
+
+
+def matched(
+    name: str, device: torch.device, iterations: int, classes: int | None, rounds: int
+) -> dict[str, float]:
+    """Seconds of one unit's iterations, for each of MATCHED. Real images are noise."""
+    job = Job(name, device, 1, iterations, classes)
+    shape, ends = (3, *job.units[0].start.shape[2:]), torch.full((3, 1, 1), 2.0, device=device)
+
+    def side(changes: dict[str, Any]) -> Callable[[], object]:
+        own, teacher = replace(job.settings, **changes), job.network()
+        labels, real, targets = job.labels.cpu(), [], None
+        if (asked := own.gathers) is not None:
+            images = torch.randn(job.classes, *shape, generator=generator("real")).to(device)
+            real = [
+                real_statistics(
+                    teacher,
+                    lambda skip: [(labels, images)][skip:],
+                    asked,
+                    images=job.classes,
+                    size=job.classes,
+                    classes=job.classes,
+                    shape=shape,
+                )
+            ]
+            targets = [of_batch(each, labels, own) for each in real] if own.class_share else None
+        layers = sum(isinstance(part, nn.Conv2d) for part in teacher.modules())
+        unit = draw_unit(
+            own,
+            labels,
+            shape[1],
+            seed=0,
+            block=0,
+            slot=0,
+            targets=targets,
+            convolutions=(1, layers),
+        )
+        units = Units([0], job.classes, lambda _: unit, name)
+        return lambda: recover_units([teacher], units, own, (-ends, ends), real=real)
+
+    sides = {what: side(changes) for what, changes in MATCHED.items()}
+    return timed(sides, device, rounds)[0]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -287,6 +346,7 @@ def main() -> None:
     parser.add_argument("--classes", type=int, help="of a unit, where memory is short")
     parser.add_argument("--memory", action="store_true", help="count it, and time nothing")
     parser.add_argument("--packing", action="store_true", help="compare widths of a pass")
+    parser.add_argument("--matched", action="store_true", help="time what can be matched")
     parser.add_argument("--compile", action="store_true", help="also graphs and torch.compile")
     parser.add_argument("--peak", type=float, default=0.0, help="the device's TFLOP/s in bf16")
     args = parser.parse_args()
@@ -297,6 +357,12 @@ def main() -> None:
         packing(device)
         return
     for name in args.case:
+        if args.matched:
+            seconds = matched(name, device, args.iterations, args.classes, ROUNDS)
+            for what, took in seconds.items():
+                ratio = took / seconds["BatchNorm"]
+                print(f"{name}, {what}: {took / args.iterations:.3f} s an iteration, {ratio:.2f}")
+            continue
         if args.memory:
             for precision in PRECISIONS:
                 each, total = memory(name, precision)

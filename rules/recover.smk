@@ -13,6 +13,7 @@ for block in blocks_of("recover"):
             data=dataset("recover"),
             teacher=parents("recover", "teacher"),
             informativeness=parents("recover", "informativeness"),
+            statistics=parents("recover", "statistics"),
             patches=parents("recover", "patches"),
             train=real_images,
         output:
@@ -33,6 +34,7 @@ for block in blocks_of("recover"):
             job=resumed(state),
             root=root_of("recover"),
             informativeness=option("informativeness"),
+            statistics=option("statistics"),
             patches=option("patches"),
             width=f"--pass-width {plan.machine['pass_width']}" if plan.machine["pass_width"] else "",
             classes="{}:{}".format(*block),
@@ -41,5 +43,6 @@ for block in blocks_of("recover"):
         shell:
             "exec python -m scdd.recover --config {input.config} --code {input.code} {params.job}"
             " --data {input.data[0]} --root {params.root:q} --teacher {input.teacher}"
-            " {params.informativeness} {params.patches} {params.width} --classes {params.classes}"
+            " {params.informativeness} {params.statistics} {params.patches} {params.width}"
+            " --classes {params.classes}"
             " --slots {params.slots} --out {params.folder} 2> {log}"

@@ -48,10 +48,12 @@ from scdd.jobs.progress import say
 from scdd.networks.teachers import load_teacher
 from scdd.params import probe as params
 from scdd.params.recover import Recover
+from scdd.recover.distance import StatisticsLoss
 from scdd.recover.engine import Units, recover_units
-from scdd.recover.matching import BatchNormLoss, frozen, objective, running_statistics
+from scdd.recover.matching import frozen, objective
 from scdd.recover.starts import as_normalised
 from scdd.recover.units import Unit, Views, draw_unit
+from scdd.recover.watching import running_statistics
 from scdd.views.pixels import valid_range
 
 EDGES = torch.arange(-3, 3.01, 0.5, dtype=torch.float64)  # of the histograms' bins
@@ -104,11 +106,11 @@ def signal(
     The network is as `frozen` made it.
     """
     signals = []
-    with BatchNormLoss(network, recover.first_bn_multiplier) as bn:
+    with StatisticsLoss(network, recover) as bn:
         for step in steps:
             leaf = images.detach().clone().requires_grad_()
             ((_, ce, distance),) = objective(
-                network, bn, views.of(leaf[None], step), views.labels, recover
+                network, bn, views.of(leaf[None], step), views.labels(step), recover
             )
             (of_ce,) = torch.autograd.grad(ce, leaf, retain_graph=True)
             (of_bn,) = torch.autograd.grad(distance, leaf)

@@ -48,8 +48,9 @@ from scdd.plan.cost.networks import backbone_size
 from scdd.plan.cost.passes import passes
 from scdd.plan.cost.passes import views as views_work
 from scdd.plan.cost.work import Amount, Kind
+from scdd.recover.distance import StatisticsLoss
 from scdd.recover.engine import Pass
-from scdd.recover.matching import BatchNormLoss, frozen, objective
+from scdd.recover.matching import frozen, objective
 from scdd.recover.units import Views, draw_unit
 from scdd.rng import generator
 from scdd.squeeze.norm import group_batch_norms
@@ -279,14 +280,14 @@ def _recover(point: Point, precision: Precision, device: torch.device) -> Callab
     unit = draw_unit(params, _labels(point), point.resolution, seed=0, block=0, slot=0)
     network = frozen(in_eval_mode(_network(point), device), precision)
     seen, valid = Views([unit], device), valid_range(_info(point), device)
-    bn = BatchNormLoss(network, params.first_bn_multiplier)
-    begun = Pass.begin([unit], params.iterations, device)
+    bn = StatisticsLoss(network, params)
+    begun = Pass.begin([unit], params, device)
 
     def step() -> None:
         begun.done = 0
         leaf = begun.images.detach().requires_grad_()
         with bn:
-            losses = objective(network, bn, seen.of(leaf, 0), seen.labels, params)
+            losses = objective(network, bn, seen.of(leaf, 0), seen.labels(0), params)
         (gradient,) = torch.autograd.grad(losses[:, 0].sum(), leaf)
         begun.step(gradient, params, valid)
 

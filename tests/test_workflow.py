@@ -70,6 +70,14 @@ def test_a_recovery_from_real_images_by_class_two_units_a_pass(
     assert load(second)[1]["passes"] == [2, 1]  # of three classes
 
 
+def test_a_recovery_that_matches_convolutions_and_classes_gathers_their_statistics_once(
+    again: Checkout, tiny: dict[str, Any]
+) -> None:
+    tiny["recover"] |= {"convolutions": "patches", "class_share": 0.5, "momentum": 0.8, "slots": 9}
+    again.configure(tiny)
+    assert again.jobs() == NEW_IMAGES | {"statistics": 1} | NOTHING
+
+
 def test_patches_are_ranked_once_for_their_method_and_for_a_recoverys_start(
     again: Checkout, tiny: dict[str, Any]
 ) -> None:

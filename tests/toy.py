@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,9 @@ from scdd.networks.resnet import build
 from scdd.params.data import Pixels
 from scdd.params.network import Network
 from scdd.params.recover import Recover
+from scdd.recover.distance import StatisticsLoss
 from scdd.recover.engine import Units, recover_units
-from scdd.recover.matching import BatchNormLoss, objective
+from scdd.recover.matching import objective
 from scdd.recover.units import Unit
 from scdd.rng import generator
 from scdd.views.pixels import in_bytes, in_unit
@@ -160,7 +162,8 @@ def loss_of(
     network: nn.Module, first: float, views: Tensor, labels: Tensor, settings: Recover
 ) -> Tensor:
     """Loss, cross-entropy and BN term [3] of one unit's views [n, 3, R, R]."""
-    with BatchNormLoss(network.requires_grad_(False), first) as bn:
+    settings = replace(settings, first_bn_multiplier=first)
+    with StatisticsLoss(network.requires_grad_(False), settings) as bn:
         return objective(network, bn, views[None], labels[None], settings)[0]
 
 

@@ -31,6 +31,12 @@ def blocks(count: int, size: int) -> list[Range]:
     return [(start, min(start + size, count)) for start in range(0, count, size)]
 
 
+def slots_together(span: Range, most: int) -> int:
+    """How many slots of a range are in a batch: at most `most`, and in all batches as many."""
+    count = span[1] - span[0]
+    return max(size for size in range(1, min(most, count) + 1) if count % size == 0)
+
+
 def range_name(span: Range) -> str:
     """`(10, 20)` as `0010-0019`."""
     return f"{span[0]:04d}-{span[1] - 1:04d}"

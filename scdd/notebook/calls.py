@@ -41,6 +41,7 @@ from scdd.probe import probed
 from scdd.recover.blocks import block_units, kept_pixels
 from scdd.recover.engine import recover_units
 from scdd.recover.starts import as_normalised
+from scdd.recover.statistics import of_training_set
 from scdd.squeeze import backbone as backbones
 from scdd.views.pixels import valid_range
 
@@ -108,10 +109,10 @@ def recover(
 ) -> Images:
     """Synthetic images, `ipc` for each class, recovered from the teacher.
 
-    preset: whose published values are used: scdd-paper, scdd-code, sre2l or cda. patches: keys of
-    the configuration's `patches`, if the start is patches. keys: those of the configuration's
-    `recover`; a published `block` of more classes than there are is all of them. Raises ScddError
-    for wrong keys and values, and if a loss is not finite.
+    preset: whose published values are used: scdd-paper, scdd-code, sre2l, cda, sre2lpp or fadrm.
+    patches: keys of the configuration's `patches`, if the start is patches. keys: those of the
+    configuration's `recover`; a published `block` of more classes than there are is all of them.
+    Raises ScddError for wrong keys and values, and if a loss is not finite.
     """
     data = teacher.data
     draft = replace(drafted(data, ipc=[ipc]), probes={METHOD.name: teacher.node})
@@ -128,17 +129,22 @@ def recover(
     info = as_normalised(data.info, params)
     network = in_eval_mode(network_of(teacher.checkpoint), data.device)
     ranked = cache(partial(_ranked, data, draft.plan, source, network))
-    # with statistics by class, the images of a range are recovered together
-    spans = slot_ranges(ipc) if params.statistics == "class" else [(0, ipc)]
+    real = []
+    if params.gathers is not None:
+        real = [of_training_set(network, data.train, info, params.gathers, data.device)]
+    # images of several slots that are recovered together are those of a range
+    together = params.statistics == "class" or params.slots > 1
+    spans = slot_ranges(ipc) if together else [(0, ipc)]
     rows = []
     for block, classes in enumerate(blocks(len(info.classes), params.block)):
         parts = []
         for slots in spans:
             units = block_units(
-                params, info, block, classes, slots, [network], lambda: data.train, ranked
+                params, info, block, classes, slots, [network], lambda: data.train, ranked, real
             )
-            made = recover_units([network], units, params, valid_range(info, data.device))
-            parts.append(kept_pixels(made, params, info))
+            valid = valid_range(info, data.device)
+            made = recover_units([network], units, params, valid, real=real)
+            parts.append(kept_pixels(made, params, info, classes[1] - classes[0]))
         rows.append(torch.cat(parts, dim=1)[:, :ipc])
     return Images(data, node, torch.cat(rows))
 

@@ -208,8 +208,9 @@ class Experiment(Section):
     backbone: Network = param(Network())
     methods: tuple[Method, ...] = param(
         (),
-        "scdd, sre2l, cda, rded, dc, dsa, dm, cafe, cafe-dsa, mtt, tesla, tesla-exact, random, "
-        "random-hard, herding, kcenter, forgetting, noise, untrained, teacher, whole",
+        "scdd, sre2l, cda, sre2lpp, cvdd, fadrm, fadrm-plus, delt, gvbsm, edc, rded, dc, dsa, dm, "
+        "cafe, cafe-dsa, mtt, tesla, tesla-exact, random, random-hard, herding, kcenter, "
+        "forgetting, noise, untrained, teacher, whole",
     )
     backbones: tuple[Backbone, ...] = param(
         (), "squeezed networks whose informativeness is compared"

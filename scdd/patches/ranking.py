@@ -17,7 +17,7 @@ from scdd.data.sample import in_random_order
 from scdd.data.source import Split, square
 from scdd.jobs.epochs import Epochs
 from scdd.jobs.saved import JobState
-from scdd.networks.resnet import in_eval_mode
+from scdd.networks.backbone import in_eval_mode
 from scdd.params.patches import Patches
 from scdd.patches.crops import SQUARE, cut, fitted
 from scdd.views.geometry import draw_chances

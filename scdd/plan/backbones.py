@@ -27,9 +27,13 @@ TITLES = {
     "supervised": "Supervised",
     "untrained": "Untrained",
 }
-# what a look at a backbone does not take from the recovery that it is made for: it starts from
-# noise, sees no real image and stores none
+# what a look at a backbone does not take from the recovery that it is made for: it has one teacher,
+# starts from noise, sees no real image and stores none, and is about BatchNorm statistics alone
 NOT_OF_LOOKS = {"iterations", "r_bn", "start", "statistics", "storage"}
+NOT_OF_LOOKS |= {"teachers", "pairs", "priors", "prior_temperature"}
+NOT_OF_LOOKS |= {"convolutions", "patch", "drop", "momentum", "class_share", "class_patches"}
+NOT_OF_LOOKS |= {"flatness", "densification", "slots"}
+NOT_OF_LOOKS |= {"sizes", "budgets", "residual", "rounds"}
 
 
 def as_backbone(draft: Draft, network: Network) -> Network:
@@ -152,15 +156,35 @@ def _check_class_order(draft: Draft, source: Source) -> None:
         raise ScddError(f"{WHERE}.classes: {len(names)} names, but there are {count} classes.")
 
 
-def recover_params(draft: Draft, preset: str, own: Mapping[str, Any]) -> Recover:
+def recover_params(
+    draft: Draft, preset: str, own: Mapping[str, Any], ipc: int | None = None
+) -> Recover:
     """A recovery's parameters: the published ones of `preset`, the experiment's, a method's own."""
-    recover = draft.section(Recover, ("recover", preset), draft.config.recover, own)
+    recover = draft.section(Recover, ("recover", preset), draft.config.recover, own, ipc=ipc)
     if recover.block > draft.class_count:
         raise ScddError(
             f"recover.block: {recover.block}, but there are {draft.class_count} classes. "
             f"Set it to {draft.class_count} or less."
         )
+    if recover.sizes is not None and recover.sizes[-1] != draft.resolution:
+        raise ScddError(
+            f"recover.sizes: the last one is {recover.sizes[-1]}, and images have "
+            f"{draft.resolution} pixels a side. Make it {draft.resolution}."
+        )
     return recover
+
+
+def gathered(draft: Draft, teachers: Mapping[str, Node], recover: Recover) -> dict[str, Node]:
+    """What the teachers, by role, see of the training images, by role `statistics`, where a
+    recovery matches more than their running statistics."""
+    if recover.gathers is None:
+        return {}
+    return {
+        role.replace("teacher", "statistics"): draft.plan.add_section(
+            "statistics", teacher.label, recover.gathers, {"teacher": teacher}
+        )
+        for role, teacher in teachers.items()
+    }
 
 
 def informativeness(draft: Draft, teacher: Node, recover: Recover) -> Node:

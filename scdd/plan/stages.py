@@ -108,6 +108,15 @@ STAGES = {
         mem=32_000,
         gpu=True,
     ),
+    "statistics": Stage(
+        program="scdd.recover.statistics",
+        done=("statistics.safetensors",),
+        job="what a teacher's layers see of the training images",
+        heading="Statistics",
+        minutes=240,
+        mem=32_000,
+        gpu=True,
+    ),
     "forgetting": Stage(
         program="scdd.select.forgetting",
         done=("order.safetensors",),

@@ -12,6 +12,7 @@ DOES = {
     "data": "read the dataset",
     "experts": "train experts for",
     "informativeness": "look at the backbone",
+    "statistics": "gather statistics for",
     "forgetting": "order real images for",
     "coreset": "order real images for",
     "patches": "rank real images for",
@@ -67,7 +68,7 @@ def _details(plan: Plan, node: Node) -> list[str]:
             return [method, _network(params), _seed(params), _epochs(params)]
         case "probe":
             return [*_details(plan, plan.parent(node, "backbone"))[:-1], _epochs(params)]
-        case "informativeness":
+        case "informativeness" | "statistics":
             return _details(plan, plan.parent(node, "teacher"))[:-1]
         case "forgetting":
             return [_network(params), _epochs(params)]

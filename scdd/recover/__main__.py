@@ -15,14 +15,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from scdd.artifacts.config import Frozen
-from scdd.artifacts.dataset import load_info
+from scdd.artifacts.config import Frozen, numbered
+from scdd.artifacts.dataset import DatasetInfo, load_info
 from scdd.artifacts.files import write_text
 from scdd.artifacts.frames import Frames, moments, save_frames
 from scdd.artifacts.informativeness import load_informativeness
 from scdd.artifacts.patches import Rankings
 from scdd.artifacts.shards import save_shards
-from scdd.artifacts.slots import Range, blocks, frames_path, losses_path
+from scdd.artifacts.slots import Range, blocks, frames_path, losses_path, slots_together
+from scdd.artifacts.statistics import Real, load_statistics
 from scdd.data.source import Dataset, Split, open_dataset
 from scdd.errors import ScddError
 from scdd.jobs import arguments, runtime
@@ -93,6 +94,26 @@ def ranked_images(
     return dataset.originals, open_rankings(args.patches, dataset, config.parents["patches"])
 
 
+def gathered(
+    args: argparse.Namespace, params: Recover, config: Frozen, info: DatasetInfo
+) -> list[Real]:
+    """What each teacher sees of real images, for a recovery that needs it; none for others.
+
+    Raises ScddError where files are missing, damaged or of another configuration.
+    """
+    if params.gathers is None:
+        return []
+    roles = numbered("statistics", config.parents)
+    if len(args.statistics) != len(roles):
+        raise ScddError(f"--statistics: {len(roles)} files are needed: {', '.join(roles)}.")
+    return [
+        load_statistics(
+            path, digest=config.parents[role], classes=info.classes, classes_of=args.data
+        )
+        for path, role in zip(args.statistics, roles, strict=True)
+    ]
+
+
 def losses_csv(of: str, keys: Iterable[int], losses: Tensor) -> str:
     """losses: float32 [units, T, 3]. A header; by unit rows of its key, iteration, loss, ce, bn."""
     steps = losses.shape[1]
@@ -112,6 +133,7 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: 
     networks = [in_eval_mode(network, device) for network, _ in loaded]
     by_class = params.statistics == "class"
     ranked = partial(ranked_images, args, params, config)
+    real = gathered(args, params, config, info)
     units = block_units(
         params,
         info,
@@ -121,15 +143,18 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: 
         networks,
         lambda: real_images(args, params).train,
         ranked,
+        real,
     )
-    frames = FramePlan()
+    frames, together = FramePlan(), slots_together(args.slots, params.slots)
     if block == 0:
-        frames = FramePlan(moments(params.iterations), *((FRAMED, 1) if by_class else (1, FRAMED)))
+        first = (FRAMED, 1) if by_class else (1, FRAMED * together)
+        frames = FramePlan(moments(params.iterations), *first)
     recovered = recover_units(
         networks,
         units,
         params,
         valid_range(info, device),
+        real=real,
         frames=frames,
         width=args.pass_width,
         compiled=args.compile,
@@ -145,13 +170,14 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: 
         "env": runtime.environment(device),
     }
     if frames.after:
-        names = info.classes[: recovered.frames.shape[1]]
-        pictures = Frames(denormalise(recovered.frames, info), list(frames.after), names)
+        shots = recovered.frames[:, ::together]  # of each class the first slot
+        names = info.classes[: shots.shape[1]]
+        pictures = Frames(denormalise(shots, info), list(frames.after), names)
         path = frames_path(args.out, args.slots, args.classes)
         save_frames(path, pictures, slot=args.slots[0], record=record)
     curves = losses_csv("class" if by_class else "slot", units.keys, recovered.losses)
     write_text(losses_path(args.out, args.slots, args.classes), curves)
-    pixels = kept_pixels(recovered, params, info)
+    pixels = kept_pixels(recovered, params, info, args.classes[1] - args.classes[0])
     save_shards(args.out, args.slots, info.classes, args.classes, pixels, record=record)
 
 
@@ -169,6 +195,13 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument(
         "--informativeness", type=Path, help="the teacher's informativeness.json, if r_bn is auto"
+    )
+    parser.add_argument(
+        "--statistics",
+        type=Path,
+        nargs="*",
+        default=[],
+        help="the statistics.safetensors of each teacher, if real images' statistics are matched",
     )
     parser.add_argument(
         "--patches", type=Path, help="the teacher's patches.safetensors, if images start from it"

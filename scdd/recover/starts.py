@@ -13,6 +13,7 @@ from scdd.data.sample import in_random_order
 from scdd.data.source import Split
 from scdd.errors import ScddError
 from scdd.params.recover import Recover
+from scdd.params.statistics import Statistics
 from scdd.patches.images import ranked_images, require_ranked
 from scdd.patches.mosaic import cells_by_slot
 from scdd.views.pixels import normalise, standardise
@@ -21,7 +22,7 @@ from scdd.views.pixels import normalise, standardise
 Starts = Callable[[Range, Range], Tensor | None]
 
 
-def as_normalised(info: DatasetInfo, params: Recover) -> DatasetInfo:
+def as_normalised(info: DatasetInfo, params: Recover | Statistics) -> DatasetInfo:
     """The dataset with the mean and std that a recovery with these parameters normalises by."""
     if params.mean is None or params.std is None:
         return info

@@ -8,6 +8,7 @@ every device.
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from scdd.params.views import View
@@ -58,6 +59,16 @@ def crop_resize(
         columns = torch.where(mirror, columns.flip(1), columns)
     rows, columns = rows.to(images.dtype)[:, None], columns.to(images.dtype)[:, None]
     return rows @ images @ columns.transpose(-1, -2)
+
+
+def resized(images: Tensor, size: int) -> Tensor:
+    """Float [..., c, H, W] brought to `size` x `size` pixels, bilinearly and without antialiasing,
+    as OpenCV does; images of that size as they are."""
+    if images.shape[-2:] == (size, size):
+        return images
+    flat = images.reshape(-1, *images.shape[-3:])
+    made = F.interpolate(flat, size=(size, size), mode="bilinear", align_corners=False)
+    return made.view(*images.shape[:-2], size, size)
 
 
 def whole_boxes(n: int, resolution: int) -> Tensor:

@@ -81,12 +81,15 @@ def in_bytes_truncated(pixels: Tensor) -> Tensor:
 def kept(pixels: Tensor, storage: str) -> Tensor:
     """Float32 [..., 3, R, R] (CPU), black 0 and white 1, as the uint8 pixels that are stored.
 
-    storage: 'lossless', rounded; 'jpeg', as the released code of SC-DD, SRe2L and RDED reads them
-    from its files: truncated, then encoded as JPEG with half the colour resolution.
+    storage: 'lossless', rounded; 'truncated', as FADRM's code saves them; 'jpeg', as the released
+    code of SC-DD, SRe2L and RDED reads them from its files: truncated, then encoded as JPEG with
+    half the colour resolution.
     """
     if storage == "lossless":
         return in_bytes(pixels)
     levels = in_bytes_truncated(pixels)
+    if storage == "truncated":
+        return levels
     decoded = [_through_jpeg(image) for image in levels.flatten(0, -4)]
     return torch.stack(decoded).view_as(levels)
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from toy import TEACHER, image_set, info
 
 from scdd import probe
+from scdd.artifacts.statistics import Real
 from scdd.evaluate import feeds, train
 from scdd.jobs.saved import JobState, SavedState, Snapshot, Stopped
 from scdd.labels import relabel
@@ -29,11 +30,13 @@ from scdd.params.learn import LEARNS, Trajectory
 from scdd.params.network import Network
 from scdd.params.patches import Patches
 from scdd.params.probe import Probe
-from scdd.params.recover import Recover
+from scdd.params.recover import Recover, Residual
 from scdd.params.select import Forgetting
+from scdd.params.statistics import Statistics
 from scdd.params.views import Transform, View
 from scdd.patches.ranking import rankings
 from scdd.recover.engine import FramePlan, Units, recover_units
+from scdd.recover.targets import of_batch, real_statistics
 from scdd.recover.units import draw_unit
 from scdd.rng import generator
 from scdd.select import coreset, forgetting
@@ -114,9 +117,32 @@ def probed(features: str, saved: JobState) -> Result:
     return dict(network.state_dict())
 
 
+def gathered(network: nn.Module, saved: JobState | None = None) -> Real:
+    """What a network sees of 13 real images, in batches of 5, 5 and 3."""
+    images = torch.randn(13, 3, 8, 8, generator=generator("real"))
+    labels = torch.arange(13) % 3
+
+    def batches(skip: int) -> list[tuple[Tensor, Tensor]]:
+        return list(zip(labels.split(5), images.split(5), strict=True))[skip:]
+
+    params = Statistics("patches", 4, by_class=True)
+    shape = (3, 8, 8)
+    return real_statistics(
+        network, batches, params, images=13, size=5, classes=3, shape=shape, saved=saved
+    )
+
+
+def seen(_: str, saved: JobState) -> Result:
+    real = gathered(build(TEACHER, 3, generator(0)), saved)
+    assert real.classes is not None
+    return [*real.dataset, *real.classes]
+
+
 def recovered(how: str, saved: JobState) -> Result:
-    """Three units of four iterations."""
-    precision, width = how.split()
+    """Three units of four iterations; more: `segments`, two from two teachers in turn; `rounds`,
+    two of two images a class; `statistics`, all that goes on from one iteration to the next."""
+    precision, width, *more = how.split()
+    labels = torch.arange(3).repeat_interleave(2) if "rounds" in more else torch.arange(3)
     settings = Recover(
         iterations=4,
         lr=0.4,
@@ -126,15 +152,40 @@ def recovered(how: str, saved: JobState) -> Result:
         flip=True,
         precision=precision,
     )
+    several = bool({"segments", "statistics"} & set(more))
+    networks = [build(TEACHER, 3, generator(number)) for number in range(1 + several)]
+    real, targets = [], None
+    if "statistics" in more:
+        settings = replace(settings, convolutions="patches", momentum=0.8, drop=0.4)
+        settings = replace(settings, class_share=0.5, flatness=9.0, densification=1.0)
+        settings = replace(settings, teachers="turn")
+        labels = labels.repeat_interleave(2)
+        real = [gathered(network) for network in networks]
+        targets = [of_batch(each, labels, settings) for each in real]
+    if "rounds" in more:
+        settings = replace(settings, slots=2, rounds=2)
+    if "segments" in more:
+        parts = {"sizes": (6, 8), "budgets": (2, 2), "residual": Residual(0.3)}
+        settings = replace(settings, start="real", teachers="turn", **parts)
     made = recover_units(
-        [build(TEACHER, 3, generator(0))],
+        networks,
         Units(
             range(1, 4),
-            3,
-            lambda slot: draw_unit(settings, torch.arange(3), 8, seed=0, block=0, slot=slot),
+            len(labels),
+            lambda slot: draw_unit(
+                settings,
+                labels,
+                8,
+                seed=0,
+                block=0,
+                slot=slot,
+                targets=targets,
+                convolutions=(2, 20),
+            ),
         ),
         settings,
         valid_range(INFO, CPU),
+        real=real,
         frames=FramePlan((0, 2, 4)),
         width=int(width),
         saved=saved,
@@ -276,6 +327,10 @@ JOBS: list[tuple[Callable[[str, JobState], Result], str, int]] = [
     (recovered, "float32 1", 12),
     (recovered, "float32 2", 8),
     (recovered, "bf16 2", 8),
+    (recovered, "float32 2 segments", 8),
+    (recovered, "float32 2 statistics", 8),
+    (seen, "images", 3),
+    (recovered, "float32 2 rounds", 8),
     (relabelled, "none float16 set", 9),
     (relabelled, "cutmix float16 set", 9),
     (relabelled, "mixup int8 batch", 9),

@@ -25,7 +25,7 @@ from scdd.params.network import Network
 from scdd.params.patches import Patches
 from scdd.params.probe import Informativeness, Probe
 from scdd.params.protocol import Loss, Protocol, Relabel, Student, Train, Whole
-from scdd.params.recover import Recover
+from scdd.params.recover import Recover, Residual
 from scdd.params.select import Coreset, Forgetting, Import, Sampling
 from scdd.params.squeeze import (
     DINO,
@@ -40,6 +40,7 @@ from scdd.params.squeeze import (
     Training,
     Untrained,
 )
+from scdd.params.statistics import Statistics
 from scdd.params.views import RandAugment, SmallCrops, Transform, View
 from scdd.plan.config import parse
 
@@ -101,11 +102,27 @@ SECTIONS: list[Section] = [
         label_epochs=7,
     ),
     RandAugment(3, 4),
-    Recover(r_bn="auto", crop=(0.1, 0.9), curriculum="step", mean=CHANNELS, std=CHANNELS, shift=0),
+    Recover(
+        r_bn="auto",
+        iterations=9,
+        crop=(0.1, 0.9),
+        curriculum="step",
+        mean=CHANNELS,
+        std=CHANNELS,
+        shift=0,
+        start="real",
+        teachers="vote",
+        priors=(60.5, 50.0),
+        sizes=(8, 16),
+        budgets=(4, 5),
+        residual=Residual(0.3),
+    ),
     Relabel(VIEW, "cutmix", 1.0, 2, RandAugment(), "batch", "batch", 3, "topk:5", "drawn", 10),
+    Residual(0.3, 40),
     Sampling(4),
     SmallCrops(2, 8, (0.1, 0.2), 0.5),
     SOURCE,
+    Statistics("patches", 4, True, CHANNELS, CHANNELS),
     Student(8, 9, "sgd", seed=4, labels="hard", label_epochs=5, mix_by="batch", val_resize=20),
     Supervised(grey_p=0.1, bn_groups=2),
     SwAV(queue=512, queue_from=3, epsilon=0.03),

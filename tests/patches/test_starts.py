@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_patches import CPU, SIZE, observer, ranked
+from test_ranking_and_mosaics import CPU, SIZE, observer, ranked
 from torch import Tensor
 from toy import CLASSES, command, freeze, image_set, info, write
 

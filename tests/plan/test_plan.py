@@ -898,7 +898,10 @@ def test_mappings_merge_key_by_key() -> None:
         ),
         ({"recover": {"std": [0.4, 0.5, 0.6]}}, "recover: std [0.4, 0.5, 0.6] has no mean"),
         ({"recover": {"mean": [0.4, 0.5]}}, "recover.mean"),
-        ({"recover": {"storage": "png"}}, "recover.storage: input should be 'lossless' or 'jpeg'"),
+        (
+            {"recover": {"storage": "png"}},
+            "recover.storage: input should be 'lossless', 'truncated' or 'jpeg'",
+        ),
         (
             {"recover": {"block": 3, "start": "real"}, "ipc": [101]},
             "ipc: 101, but the smallest class of digits has 139 training images, and method "

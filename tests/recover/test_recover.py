@@ -29,8 +29,9 @@ from scdd.networks.resnet import build
 from scdd.params.network import Network
 from scdd.params.recover import Recover
 from scdd.recover import __main__ as program
+from scdd.recover.distance import StatisticsLoss
 from scdd.recover.engine import FramePlan, Units, recover_units
-from scdd.recover.matching import BatchNormLoss, objective
+from scdd.recover.matching import objective
 from scdd.recover.targets import class_statistics
 from scdd.recover.units import Views, draw_class_unit, draw_unit, least_share
 from scdd.select.methods import random
@@ -139,7 +140,7 @@ def test_each_unit_of_a_pass_has_its_own_gradient(network):
 
     def gradient(some):
         leaf = torch.stack([unit.start for unit in some]).requires_grad_()
-        with BatchNormLoss(network.requires_grad_(False), 10.0) as bn:
+        with StatisticsLoss(network.requires_grad_(False), settings) as bn:
             views = Views(some, torch.device("cpu")).of(leaf, 1)
             parts = objective(network, bn, views, LABELS.expand(len(some), -1), settings)
         return parts, torch.autograd.grad(parts[:, 0].sum(), leaf)[0]
@@ -468,7 +469,7 @@ def test_bf16_stays_near_float32_and_keeps_float32_images(network):
 
 def test_a_teacher_without_batch_norm_is_refused():
     with pytest.raises(ScddError, match="BatchNorm2d"):
-        BatchNormLoss(nn.Sequential(nn.Flatten(), nn.Linear(3, 2)), 10.0)
+        StatisticsLoss(nn.Sequential(nn.Flatten(), nn.Linear(3, 2)), PLAIN)
 
 
 def test_a_loss_that_is_not_finite_names_unit_and_iteration(network):
@@ -760,6 +761,19 @@ def test_a_start_from_real_images_is_that_of_the_random_baseline(photos, network
     picked = list(random.make(dataset, (1, 10), seed=3))
     for index in (3, 4):
         assert shard(photos, "0001-0009", index).equal(picked[index])
+
+
+@pytest.mark.parametrize("statistics", ["dataset", "class"])
+def test_a_pool_has_the_first_starts_of_the_class(photos, statistics):
+    """At learning rate 0, and where nothing of the image is kept, one of them is what is left."""
+    residual = {"alpha": 0.0, "every": 2, "pool": 3}
+    write_config(photos, start="real", lr=0.0, residual=residual, statistics=statistics)
+    assert recover(photos, "3:5", "1:10", root=photos) == 0
+    dataset = open_dataset(photos / "dataset.json", photos)
+    first = list(random.make(dataset, (0, 3), seed=3))
+    for index in (3, 4):
+        for image in shard(photos, "0001-0009", index):
+            assert any(image.equal(other) for other in first[index])
 
 
 def test_a_start_from_real_images_leaves_views_as_they_are():

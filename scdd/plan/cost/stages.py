@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from scdd.artifacts.config import teacher_roles
 from scdd.artifacts.sizes import image_bytes
-from scdd.artifacts.slots import Range, range_name, slot_ranges
+from scdd.artifacts.slots import Range, range_name, slot_ranges, slots_together
 from scdd.params import probe as params_of_probe
 from scdd.params.network import Network
 from scdd.params.patches import Patches
@@ -32,6 +32,7 @@ EVALUATIONS = 20  # accuracies of a student on the way, as in scdd.evaluate.trai
 TEST_BATCH = 512  # images a pass of these
 CLEAN_BATCH = 256  # … of features, as in scdd.probe
 LABEL_BATCH = 256  # … of labels, as in scdd.labels.relabel
+STATISTICS_BATCH = 64  # … of statistics, as in scdd.recover.statistics
 PATCH_BATCH = 64  # … of patches, but for their crops, as in scdd.patches.ranking
 SIGNALS = 2 * 8 * 1.5  # passes with gradients of the views that an informativeness is a mean of
 
@@ -92,28 +93,58 @@ def _informativeness(plan: Plan, node: Node) -> list[Job]:
     return [Job(node.stage, work, image_memory(size, recover.block, recover.precision))]
 
 
+def _statistics(plan: Plan, node: Node) -> list[Job]:
+    """The training images through a teacher."""
+    counts, size = counts_of(plan, node), _teacher(plan, node, "teacher")
+    work = passes("forward", size, counts.train, steps_of(counts.train, STATISTICS_BATCH))
+    memory = forward_memory(size, STATISTICS_BATCH)
+    return [Job(node.stage, work, memory, _training_pixels(counts))]
+
+
 def _recover(plan: Plan, node: Node) -> list[Job]:
     """A job for each block of classes and range of slots."""
-    params = Recover.of(node.params)
-    teachers = [_teacher(plan, node, role) for role in teacher_roles(node.parents)]
+    params, roles = Recover.of(node.params), teacher_roles(node.parents)
     given = plan.machine.get("pass_width")
     width = given or 1
     resolution = plan.data_of(node).params["resolution"]
+    at = {part.size for part in params.segments(resolution)} | {resolution}
+    teachers = {size: [_teacher(plan, node, role, size) for role in roles] for size in at}
+    acting = _acting(params, len(roles))
     jobs = []
     for slots in slot_ranges(plan.largest_ipc(node)):
         for block in plan.class_blocks(node):
             classes, each = block[1] - block[0], slots[1] - slots[0]
-            units = classes if params.statistics == "class" else each
-            steps = params.iterations * -(-units // width)
-            images = params.iterations * classes * each
-            work = views("views", images, resolution, steps)
-            for size in teachers:
-                work += passes("images", size, images, steps, params.precision)
+            together = slots_together(slots, params.slots)
+            units = classes if params.statistics == "class" else each // together
+            work = Work()
+            for part in params.segments(resolution):
+                steps = (part.end - part.first) * -(-units // width)
+                joined = (max(part.first, join) for join in params.joins(together))
+                of_a_class = sum(max(0, part.end - first) for first in joined)
+                images = of_a_class * classes * each // together
+                work += views("views", images, part.size, steps)
+                for size, share in zip(teachers[part.size], acting, strict=True):
+                    own = images * share, steps * share, params.precision
+                    work += passes("images", size, *own)
+                    if params.flatness:
+                        work += passes("forward", size, *own)
             if params.statistics == "class":
-                work += _class_statistics(plan, node, teachers, classes)
-            memory = image_memory(teachers[0], classes * each / units * width, params.precision)
+                work += _class_statistics(plan, node, teachers[resolution], classes)
+            largest = max(teachers[max(at)], key=lambda size: size.values)
+            memory = image_memory(largest, classes * each / units * width, params.precision)
             jobs.append(Job(_of_shards(slots, block), work, memory, units=1 if given else units))
     return jobs
+
+
+def _acting(params: Recover, teachers: int) -> list[float]:
+    """The share of the iterations of all units in which each teacher acts."""
+    if teachers == 1:
+        return [1.0]
+    together = 2 if params.pairs != "none" else teachers
+    share = (1 if params.teachers == "turn" else together) / together
+    if params.pairs == "best":
+        return [share if number in params.best_pair else 0.0 for number in range(teachers)]
+    return [share * together / teachers] * teachers
 
 
 def _class_statistics(plan: Plan, node: Node, teachers: list[Size], classes: int) -> Work:
@@ -210,10 +241,12 @@ def _validate(plan: Plan, node: Node) -> list[Job]:
     return [Job(node.stage, work, memory, pixels)]
 
 
-def _teacher(plan: Plan, node: Node, role: str) -> Size:
-    """The network of a probe, with its classifier."""
-    resolution, classes = plan.data_of(node).params["resolution"], plan.class_count(node)
-    return backbone_size(backbone_of(plan, plan.parent(node, role)), resolution, classes)
+def _teacher(plan: Plan, node: Node, role: str, resolution: int | None = None) -> Size:
+    """The network of a probe, with its classifier. resolution: of its images, if it is not the
+    dataset's."""
+    resolution = resolution or plan.data_of(node).params["resolution"]
+    network = backbone_of(plan, plan.parent(node, role))
+    return backbone_size(network, resolution, plan.class_count(node))
 
 
 def _set_size(plan: Plan, images: Node) -> int:
@@ -237,6 +270,7 @@ JOBS: dict[str, Jobs] = {
     "squeeze": _squeeze,
     "probe": _probe,
     "informativeness": _informativeness,
+    "statistics": _statistics,
     "forgetting": _forgetting,
     "coreset": _coreset,
     "patches": _patches,

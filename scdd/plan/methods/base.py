@@ -75,6 +75,10 @@ class Distilled(Kind):
         Raises ScddError if the configuration does not allow it.
         """
 
+    def by_ipc(self, draft: Draft, method: Method) -> bool:
+        """Whether each IPC has a source of its own."""
+        return self.JOINT
+
     def pixels(self, method: Method, source: Node) -> Pixels:
         """What the numbers of its images are, as students with hard labels see them."""
         return "uint8"
@@ -101,7 +105,7 @@ class Distilled(Kind):
     def sources(self, draft: Draft, method: Method) -> dict[int, Node]:
         """The sources of a method's images, by IPC."""
         ipcs = method.ipc or draft.config.ipc
-        if self.JOINT:
+        if self.by_ipc(draft, method):
             return {ipc: self.source(draft, method, ipc) for ipc in ipcs}
         return dict.fromkeys(ipcs, self.source(draft, method, max(ipcs)))
 

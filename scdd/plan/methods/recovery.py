@@ -1,15 +1,17 @@
 """Methods that recover images from a squeezed backbone and its probe: SC-DD, SRe2L, CDA."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from scdd.artifacts.run import RESULTS
 from scdd.artifacts.slots import most_slots, slot_ranges
 from scdd.errors import ScddError, nearest
 from scdd.params.experiment import Method
+from scdd.params.network import Network
 from scdd.params.recover import Recover
 from scdd.plan.backbones import (
+    gathered,
     informativeness,
     probe_of,
     recover_params,
@@ -21,6 +23,7 @@ from scdd.plan.methods.base import EVALUATED, Distilled, title_of
 from scdd.plan.patches import around_median, patch_params, ranked, require_patches
 from scdd.plan.plan import Node
 from scdd.plan.presets import preset_names
+from scdd.plan.students import for_images
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,10 @@ class Recovery(Distilled):
             raise ScddError(f"methods.{method.name}.preset: unknown {method.preset!r}. {hint}")
         return method.preset or self.preset
 
+    def by_ipc(self, draft: Draft, method: Method) -> bool:
+        """Where the published values differ by IPC."""
+        return bool(draft.published_ipcs(("recover", self.preset_of(method))))
+
     def is_control(self, method: Method) -> bool:
         """A backbone that saw no image."""
         return self.squeeze_of(method) == "untrained"
@@ -59,7 +66,7 @@ class Recovery(Distilled):
 
     def source(self, draft: Draft, method: Method, ipc: int) -> Node:
         title, teacher = title_of(method, self), draft.probes[draft.teacher_name(method)]
-        recover = recover_params(draft, self.preset_of(method), method.recover)
+        recover = recover_params(draft, self.preset_of(method), method.recover, ipc)
         if method.preset:
             draft.note(f"{title}: recovered with the values of {method.preset}.")
         if method.committee:
@@ -68,6 +75,9 @@ class Recovery(Distilled):
         _require_images(draft, method, recover, ipc)
         parents = {"teacher": teacher, **_committee(draft, method)}
         require_batch_norm(draft, parents.values())
+        recover = _with_teachers(draft, method, recover, parents)
+        _require_sizes(draft, recover, parents.values())
+        parents |= gathered(draft, parents, recover)
         if recover.r_bn == "auto":
             parents["informativeness"] = informativeness(draft, teacher, recover)
         if start := _ranked_start(draft, method, recover, teacher, ipc):
@@ -78,9 +88,9 @@ class Recovery(Distilled):
         if draft.config.verifier is not None:
             for images in sets:
                 _verify(draft, report, column, images, draft.config.verifier)
-        most = max(images.params["ipc"] for images in sets)
-        source = draft.plan.parent(sets[0], "source")
-        losses = draft.plan.losses(source, most)
+        largest = max(sets, key=lambda images: int(images.params["ipc"]))
+        source = draft.plan.parent(largest, "source")
+        losses = draft.plan.losses(source, largest.params["ipc"])
         report.recoveries.append(
             {
                 "method": column.method.name,
@@ -94,6 +104,12 @@ class Recovery(Distilled):
 def _require_images(draft: Draft, method: Method, recover: Recover, ipc: int) -> None:
     """A recovery that starts from whole real images takes one for each slot that it makes."""
     least, last = draft.facts.per_class, slot_ranges(ipc)[-1][1]
+    pool = (recover.residual and recover.residual.pool) or 0
+    if least is not None and pool > least:
+        raise ScddError(
+            f"recover.residual.pool: {pool}, but the smallest class of "
+            f"{draft.config.dataset.name} has {least} training images. Lower it."
+        )
     if recover.start in {"real", "median"} and least is not None and last > least:
         raise ScddError(
             f"ipc: {ipc}, but the smallest class of {draft.config.dataset.name} has {least} "
@@ -117,7 +133,8 @@ def _ranked_start(
     if recover.start != "patches":
         return None
     params = patch_params(draft, "start", method)
-    require_patches(draft, method, params, slot_ranges(ipc)[-1][1], ipc)
+    pool = (recover.residual and recover.residual.pool) or 0
+    require_patches(draft, method, params, max(slot_ranges(ipc)[-1][1], pool), ipc)
     return ranked(draft, teacher, params)
 
 
@@ -134,6 +151,45 @@ def _committee(draft: Draft, method: Method) -> Mapping[str, Node]:
         f"teacher_{number}": draft.probes[name]
         for number, name in enumerate(method.committee, start=2)
     }
+
+
+def _with_teachers(
+    draft: Draft, method: Method, recover: Recover, teachers: Mapping[str, Node]
+) -> Recover:
+    """The recovery with a prior for each of its teachers. Raises ScddError where a prior is
+    missing, and where what it has for several teachers meets one."""
+    alone = len(teachers) == 1
+    for key, default in (("teachers", "mean"), ("pairs", "none")):
+        if alone and (value := getattr(recover, key)) != default:
+            raise ScddError(
+                f"recover.{key}: {value} is for several teachers, and method {method.name!r} has "
+                f"one. Name others in methods.{method.name}.committee."
+            )
+    if recover.priors is None:
+        return recover
+    if isinstance(recover.priors, tuple):
+        if len(recover.priors) != len(teachers):
+            raise ScddError(
+                f"recover.priors: {len(recover.priors)}, but method {method.name!r} has "
+                f"{len(teachers)} teachers. Give one for each: its own, then the committee's."
+            )
+        return recover
+    archs = [draft.plan.parent(probe, "backbone").params["arch"] for probe in teachers.values()]
+    for arch in archs:
+        if arch not in recover.priors:
+            raise ScddError(
+                f"recover.priors: there is none for {arch}, a teacher of method {method.name!r}. "
+                f"Set recover.priors.{arch}."
+            )
+    return replace(recover, priors=tuple(recover.priors[arch] for arch in archs))
+
+
+def _require_sizes(draft: Draft, recover: Recover, teachers: Iterable[Node]) -> None:
+    """Raises ScddError, naming the network, where a teacher does not take a segment's images."""
+    for teacher in teachers:
+        network = Network.of(draft.plan.parent(teacher, "backbone").params)
+        for size in sorted(set(recover.sizes or ())):
+            for_images(network, size, "recover.sizes")
 
 
 def _verify(draft: Draft, report: Report, column: Column, images: Node, verifier: str) -> None:

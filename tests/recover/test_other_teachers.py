@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from scdd.networks.build import build
 from scdd.params.network import Network
 from scdd.params.recover import Recover
-from scdd.recover.matching import BatchNormLoss, frozen, objective
+from scdd.recover.distance import StatisticsLoss
+from scdd.recover.matching import frozen, objective
 from scdd.rng import generator
 
 KINDS = {
@@ -58,7 +59,7 @@ def test_loss_and_gradient_are_those_of_the_formula(arch: str) -> None:
     (slope,) = torch.autograd.grad(expected, exact)
     leaf = images[None].clone().requires_grad_()
     network = frozen(network, "float32")
-    with BatchNormLoss(network, params.first_bn_multiplier) as bn:
+    with StatisticsLoss(network, params) as bn:
         loss = objective(network, bn, leaf, labels[None], params)[0, 0]
     (found,) = torch.autograd.grad(loss, leaf)
     torch.testing.assert_close(loss.double(), expected, rtol=1e-5, atol=0)
