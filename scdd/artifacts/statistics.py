@@ -2,7 +2,7 @@
 
     means, variances              float32 [columns]
     class_means, class_variances  float32 [classes, columns]: means over the images of a class of
-                                  their own means and variances; not in every file
+                                  their own means and variances
 
 The columns are those of all `rows`, one after the other: a row is a layer's statistic, by channel
 or by tile. scdd.recover.watching defines them.
@@ -19,6 +19,8 @@ from scdd.artifacts import tensors
 from scdd.artifacts.classes import class_hash, require_same_classes
 from scdd.artifacts.files import damaged, require_digest
 
+PARTS = ("means", "variances", "class_means", "class_variances")
+
 
 @dataclass(frozen=True)
 class Row:
@@ -33,20 +35,18 @@ class Row:
 @dataclass(frozen=True)
 class Real:
     """Of real images: `dataset`, means and variances [columns]; `classes`, the same by class
-    [classes, columns], or None."""
+    [classes, columns]."""
 
     rows: tuple[Row, ...]
     dataset: tuple[Tensor, Tensor]
-    classes: tuple[Tensor, Tensor] | None = None
+    classes: tuple[Tensor, Tensor]
 
 
 def save_statistics(
     path: Path, real: Real, classes: Sequence[str], digest: str, env: Mapping[str, Any]
 ) -> None:
     """Write them; digest: of the artifact."""
-    content = dict(zip(("means", "variances"), real.dataset, strict=True))
-    if real.classes is not None:
-        content |= zip(("class_means", "class_variances"), real.classes, strict=True)
+    content = dict(zip(PARTS, (*real.dataset, *real.classes), strict=True))
     header = {
         "kind": "statistics",
         "rows": [[row.layer, row.kind, row.width] for row in real.rows],
@@ -68,7 +68,5 @@ def load_statistics(path: Path, *, digest: str, classes: Sequence[str], classes_
     columns = sum(row.width for row in rows)
     if any(part.shape[-1] != columns for part in content.values()):
         raise damaged(path, f"does not have the {columns} columns that its header names")
-    by_class = None
-    if "class_means" in content:
-        by_class = content["class_means"], content["class_variances"]
-    return Real(rows, (content["means"], content["variances"]), by_class)
+    means, variances, *by_class = (content[part] for part in PARTS)
+    return Real(rows, (means, variances), (by_class[0], by_class[1]))

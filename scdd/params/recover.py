@@ -275,7 +275,7 @@ class Recover(Section):
         if self.convolutions == "none" and not self.class_share:
             return None
         patch = self.patch if self.convolutions == "patches" else None
-        return Statistics(self.convolutions, patch, self.class_share > 0, self.mean, self.std)
+        return Statistics(self.convolutions, patch, self.mean, self.std)
 
     def _check_segments(self) -> None:
         if (self.sizes is None) != (self.budgets is None):

@@ -12,10 +12,9 @@ Convolutions = Literal["none", "channels", "patches"]
 
 @dataclass(frozen=True)
 class Statistics(Section):
-    """What the layers of a teacher see of the training images."""
+    """What the layers of a teacher see of the training images, and of each class."""
 
     convolutions: Convolutions = param("none", "whose inputs are looked at, beside BatchNorm's")
     patch: Count | None = param(None, "pixels a side of a tile; null: no tiles")
-    by_class: bool = param(False, "also for each class")
     mean: Mean | None = param(None, "that images are normalised by; null: the dataset's")
     std: Std | None = param(None, "the same")

@@ -44,11 +44,10 @@ def of_training_set(
         train.to(device),
         torch.randperm(len(train), generator=rng.generator("statistics")),
     )
-    if params.by_class:
-        present = set(train.labels.tolist())
-        for label, name in enumerate(info.classes):
-            if label not in present:
-                raise ScddError(f"class {name!r} has no training images to match.")
+    present = set(train.labels.tolist())
+    for label, name in enumerate(info.classes):
+        if label not in present:
+            raise ScddError(f"class {name!r} has no training images to match.")
 
     def batches(skip: int) -> Iterable[tuple[Tensor, Tensor]]:
         for index, images in train.batches(order[skip * BATCH :], BATCH, device):

@@ -107,11 +107,13 @@ def real_statistics(
 ) -> Real:
     """What the layers of a network see of so many real images.
 
-    batches: from batch number `skip` on, pairs of labels int64 [b] and images float32 [b, *shape],
-    normalised, of `size` but the last, on the network's device. Of the dataset: the running
-    statistics of BatchNorm2d layers; of Conv2d layers the mean over the batches of what a batch
-    has, weighted by its size, so that a variance is the mean of those within batches of that size.
-    Of a class: the mean over its images of their own statistics. All are biased variances.
+    batches: from batch number `skip` on, pairs of labels int64 [b] (CPU) and images float32
+    [b, *shape], normalised, on the network's device, of `size` but the last.
+
+    Of the dataset: the running statistics of BatchNorm2d layers; of Conv2d layers the mean over the
+    batches of what a batch has, weighted by its size, so that a variance is the mean of those
+    within batches of that size. Of a class: the mean over its images of their own statistics. All
+    variances are biased.
 
     saved: where to resume from, and where to leave the state. The network is set to eval mode. A
     class without images has no finite statistics.
@@ -124,8 +126,8 @@ def real_statistics(
         network(torch.zeros(1, *shape, device=device))
         rows = look.rows()
         columns = sum(row.width for row in rows)
-        kinds = 1 + (classes if params.by_class else 0)  # the dataset, then the classes
-        means = torch.zeros(kinds, columns, dtype=torch.double, device=device)
+        # of the dataset, then of the classes
+        means = torch.zeros(1 + classes, columns, dtype=torch.double, device=device)
         variances, counts = torch.zeros_like(means), torch.zeros_like(means[:, :1])
         state = {"means": means, "variances": variances, "counts": counts}
         run = Epochs("statistics", 1, -(-images // size), saved, state)
@@ -137,11 +139,13 @@ def real_statistics(
                 means[0] += mean.sum(0)
                 # within the batch: mean of the images' variances, and variance of their means
                 variances[0] += len(x) * (variance.mean(0) + mean.var(0, correction=0))
-                if params.by_class:
-                    places = labels.to(device) + 1
-                    means.index_add_(0, places, mean)
-                    variances.index_add_(0, places, variance)
-                    counts.index_add_(0, places, torch.ones_like(mean[:, :1]))
+                # by a product, whose sums have one order on a GPU too
+                present, which = labels.unique(return_inverse=True)
+                of_class = (which == torch.arange(len(present))[:, None]).double().to(device)
+                places = present.to(device) + 1
+                means[places] += of_class @ mean
+                variances[places] += of_class @ variance
+                counts[places] += of_class.sum(1, keepdim=True)
     means, variances = (means / counts).float(), (variances / counts).float()
     parts = iter(part for _, part in layers if isinstance(part, nn.BatchNorm2d))
     start = 0
@@ -150,8 +154,7 @@ def real_statistics(
             place = slice(start, start + row.width)
             means[0, place], variances[0, place] = running_statistics(next(parts))
         start += row.width
-    by_class = (means[1:], variances[1:]) if params.by_class else None
-    return Real(rows, (means[0], variances[0]), by_class)
+    return Real(rows, (means[0], variances[0]), (means[1:], variances[1:]))
 
 
 def of_batch(real: Real, labels: Tensor, params: Recover) -> Statistics:
@@ -161,7 +164,6 @@ def of_batch(real: Real, labels: Tensor, params: Recover) -> Statistics:
     With `class_patches: code` the mean and the variance of tiles are exchanged, as EDC's program
     stores them.
     """
-    assert real.classes is not None
     labels = labels.to(real.classes[0].device)
     means, variances = (by_class[labels].mean(0) for by_class in real.classes)
     if params.class_patches == "code":

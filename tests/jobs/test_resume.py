@@ -125,7 +125,7 @@ def gathered(network: nn.Module, saved: JobState | None = None) -> Real:
     def batches(skip: int) -> list[tuple[Tensor, Tensor]]:
         return list(zip(labels.split(5), images.split(5), strict=True))[skip:]
 
-    params = Statistics("patches", 4, by_class=True)
+    params = Statistics("patches", 4)
     shape = (3, 8, 8)
     return real_statistics(
         network, batches, params, images=13, size=5, classes=3, shape=shape, saved=saved
@@ -134,7 +134,6 @@ def gathered(network: nn.Module, saved: JobState | None = None) -> Real:
 
 def seen(_: str, saved: JobState) -> Result:
     real = gathered(build(TEACHER, 3, generator(0)), saved)
-    assert real.classes is not None
     return [*real.dataset, *real.classes]
 
 

@@ -28,19 +28,14 @@ def test_each_teacher_has_statistics_that_its_recoveries_read(name: str) -> None
     own, others = (plan.parent(recover, role) for role in roles[2:])
     assert own.parents == {"teacher": recover.parents["teacher"]}
     assert others.parents == {"teacher": recover.parents["teacher_2"]}
-    assert own.params["by_class"] == (name == "edc")
     assert recover.params["teachers"] == "turn"
 
 
 def test_recoveries_that_differ_otherwise_share_the_statistics() -> None:
-    keys = {"convolutions": "patches", "class_share": 0.5}
-    methods = [
-        {"name": f"m{rate}", "like": "sre2l", "recover": {**keys, "lr": rate, "momentum": rate}}
-        for rate in (0.1, 0.2)
-    ]
-    plan = planned(*methods)
-    assert len(plan.of("recover")) == 2
-    assert len(plan.of("statistics")) == 1
+    """G-VBSM, and EDC, which also reads those of classes."""
+    plan = planned("sre2l", OTHER, *({"name": n, "committee": ["other"]} for n in ("gvbsm", "edc")))
+    assert len(plan.of("recover")) == 4
+    assert len(plan.of("statistics")) == 2
 
 
 def test_a_recovery_of_running_statistics_gathers_none() -> None:

@@ -62,7 +62,7 @@ def gather(network: nn.Module) -> Real:
     def batches(skip: int) -> Iterable[tuple[Tensor, Tensor]]:
         return list(zip(labels.split(5), images.split(5), strict=True))[skip:]
 
-    params = Statistics("patches", 4, by_class=True)
+    params = Statistics("patches", 4)
     shape = (3, SIZE, SIZE)
     return real_statistics(network, batches, params, images=n, size=5, classes=CLASSES, shape=shape)
 
@@ -282,7 +282,6 @@ def test_real_statistics_are_means_of_those_within_batches_and_images(network: n
     expected = sum(len(x) / 12 * of(x) for x in images.split(5))
     assert isinstance(expected, Tensor)
     torch.testing.assert_close(torch.stack(real.dataset)[:, :7].double(), expected)
-    assert real.classes is not None
     for label in range(CLASSES):
         own = torch.stack([of(x[None]) for x in images[labels == label]]).mean(0)
         got = torch.stack([part[label, :7] for part in real.classes])
@@ -294,7 +293,6 @@ def test_real_statistics_are_means_of_those_within_batches_and_images(network: n
 
 def test_targets_of_a_batch_are_the_mean_over_its_images(network: nn.Module) -> None:
     real = gather(network)
-    assert real.classes is not None
     labels = torch.tensor([0, 0, 2])
     means, variances = of_batch(real, labels, ALL)
     torch.testing.assert_close(means, (2 * real.classes[0][0] + real.classes[0][2]) / 3)
@@ -376,7 +374,6 @@ def test_a_file_of_statistics_is_read_as_it_was_written(network: nn.Module, tmp_
     save_statistics(path, real, ("a", "b", "c"), "s1", {})
     read = load_statistics(path, digest="s1", classes=("a", "b", "c"), classes_of=tmp_path)
     assert read.rows == real.rows
-    assert read.classes is not None and real.classes is not None
     pairs = zip((*read.dataset, *read.classes), (*real.dataset, *real.classes), strict=True)
     assert all(a.equal(b) for a, b in pairs)
     with pytest.raises(ScddError, match="class order differs"):

@@ -98,7 +98,7 @@ def gathered(golden: dict[str, Tensor], network: nn.Module) -> Real:
         pairs = list(zip(golden["real_classes"].split(64), images.split(64), strict=True))
         return pairs[skip:]
 
-    params = Statistics("patches", 4, by_class=True)
+    params = Statistics("patches", 4)
     return real_statistics(
         network, batches, params, images=200, size=64, classes=100, shape=(3, 32, 32)
     )
