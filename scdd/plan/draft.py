@@ -3,6 +3,7 @@ its tables."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from scdd.data.sets import Facts
@@ -51,6 +52,15 @@ class Draft:
     def teacher_name(self, method: Method) -> str:
         """What the method's own teacher is called: as the method, but where it is shared."""
         return self.shared.get(method.name, method.name)
+
+    def import_from(self, node: Node, path: str) -> None:
+        """Say that a node is made of the files of others at `path`."""
+        self.plan.imports.setdefault(node.key, path)
+        if self.config.dataset.holdout:
+            self.note(
+                f"{Path(path).name} is imported. If its makers used the whole training set, they "
+                "used the held-out images too, and accuracies that depend on it are too high."
+            )
 
     def note(self, text: str) -> None:
         """Add a sentence below the tables, once."""
