@@ -97,13 +97,14 @@ def train_student(
     training: Student,
     split: Split,
     store: Store | None,
-    val: Split,
+    val: Split | None,
     info: DatasetInfo,
     device: torch.device,
     saved: JobState | None = None,
     compiled: Compiled = "none",
 ) -> tuple[nn.Module, list[Row]]:
-    """A student of the images in `split`, on the device, and its history, tested on `val`.
+    """A student of the images in `split`, on the device, and its history, tested on `val`; None: it
+    is not tested.
 
     config, store: as in `lesson_of`. training: the parameters in `config`, or with a learned
     learning rate. Raises ScddError as `fit` does.
@@ -112,19 +113,20 @@ def train_student(
     draw = generator(training.seed, "student")
     network = build(Network(**config["student"]), len(info.classes), info.resolution, draw)
     network.to(device).to(memory_format=torch.channels_last)  # a fifth faster on the CPU too
-    val = load_if_room(val, device)
+    tested = None if val is None else load_if_room(val, device)
     history = fit(
         network,
         feed,
         criterion,
         training,
-        lambda: accuracy(network, val, info, device),
+        None if tested is None else lambda: accuracy(network, tested, info, device),
         len(split),
         device,
         saved,
         compiled,
     )
-    say(f"top-1 {history[-1].top1:.2f} % after {training.epochs} epochs on {len(split)} images")
+    if tested is not None:
+        say(f"top-1 {history[-1].top1:.2f} % after {training.epochs} epochs on {len(split)} images")
     return network, history
 
 

@@ -90,6 +90,11 @@ class Method(Section):
     committee: Annotated[tuple[Name, ...], Distinct] = param(
         (), "methods whose probes join its own in the recovery, by the losses' mean"
     )
+    base: Name | None = param(
+        None,
+        "method whose images real ones are added to (ccfs); null: the first that has a teacher of "
+        "its own",
+    )
     backbone: Network | None = param(None, "another network than the experiment's")
     squeeze: Overrides = param(
         {}, "overrides for this method alone; `method`: another squeeze than its own"
@@ -97,6 +102,7 @@ class Method(Section):
     probe: Overrides = param({}, "overrides for this method alone")
     recover: Overrides = param({}, "overrides for this method alone")
     learn: Overrides = param({}, "overrides for this method alone (dc, dsa, dm, cafe, mtt, ...)")
+    ccfs: Overrides = param({}, "overrides for this method alone (ccfs)")
     storage: Literal["float32", "uint8"] | None = param(
         None, "of learned images: float32, the default, as they are learned; uint8: as 8-bit ones"
     )
@@ -105,8 +111,8 @@ class Method(Section):
     )
     sweep: Overrides = param(
         {},
-        "lists of values where squeeze, probe, recover or learn have a value: {recover: {lr: [0.2, "
-        "0.4]}}; variants with one value each take the method's place",
+        "lists of values where squeeze, probe, recover, learn or ccfs have a value: {recover: {lr: "
+        "[0.2, 0.4]}}; variants with one value each take the method's place",
     )
     ipc: Annotated[tuple[Ipc, ...], MinLen(1), Distinct] | None = param(
         None, "fewer IPCs than the experiment's"
@@ -197,7 +203,7 @@ class Experiment(Section):
     methods: tuple[Method, ...] = param(
         (),
         "scdd, sre2l, cda, dc, dsa, dm, cafe, cafe-dsa, mtt, tesla, tesla-exact, random, "
-        "random-hard, herding, kcenter, forgetting, noise, untrained, whole",
+        "ccfs, random-hard, herding, kcenter, forgetting, noise, untrained, whole",
     )
     backbones: tuple[Backbone, ...] = param(
         (), "squeezed networks whose informativeness is compared"
@@ -221,6 +227,7 @@ class Experiment(Section):
     informativeness: Informativeness = param(Informativeness())
     coreset: Coreset = param(Coreset())
     forgetting: Overrides = param({}, "overrides for the training run")
+    ccfs: Overrides = param({}, "overrides for every ccfs")
     sampling: Sampling = param(Sampling())
     protocol: dict[str, Overrides] = param(
         {}, "overrides by protocol name; `sweep`, lists of values, as a method's"

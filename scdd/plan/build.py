@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from scdd.artifacts.run import RESULTS
@@ -11,7 +12,7 @@ from scdd.params.experiment import Ablation, Experiment, Method
 from scdd.params.learn import LEARNS, Experts
 from scdd.params.probe import Probe
 from scdd.params.recover import Recover
-from scdd.params.select import Forgetting
+from scdd.params.select import Ccfs, Forgetting
 from scdd.params.squeeze import SQUEEZES
 from scdd.plan import datasets
 from scdd.plan.backbones import looks
@@ -19,7 +20,8 @@ from scdd.plan.differences import origins
 from scdd.plan.draft import Draft, in_words
 from scdd.plan.evaluation import OF_COSTS, Report
 from scdd.plan.methods import kind_of
-from scdd.plan.methods.base import Kind, title_of
+from scdd.plan.methods.base import Distilled, Kind, title_of
+from scdd.plan.methods.curricula import Curricula
 from scdd.plan.methods.recovery import Recovery
 from scdd.plan.methods.whole import Whole
 from scdd.plan.plan import Plan
@@ -64,6 +66,11 @@ def _add(draft: Draft, sweeps: Sequence[Sweep]) -> None:
     for method, kind in methods:
         if probe := kind.probe(draft, method):
             draft.probes[draft.teacher_name(method)] = probe
+    draft.images = {
+        method.name: partial(kind.soft_set, draft, method)
+        for method, kind in methods
+        if isinstance(kind, Distilled) and not isinstance(kind, Curricula)
+    }
     report = Report()
     for method, kind in methods:
         kind.add(draft, report, method)
@@ -87,6 +94,7 @@ def _check(draft: Draft, methods: Methods, sweeps: Sequence[Sweep]) -> None:
         draft.checked(SQUEEZES[name], ("squeeze", name), values)
     draft.checked(Probe, ("probe",), config.probe)
     draft.checked(Forgetting, ("forgetting",), config.forgetting)
+    draft.checked(Ccfs, ("ccfs",), config.ccfs)
     draft.checked(Experts, ("experts",), config.experts)
     for name in config.learn:
         if name not in LEARNS:
@@ -205,7 +213,7 @@ def _experiment(draft: Draft) -> list[Setting]:
 
 def _ablation(draft: Draft, base: Ablation) -> dict[str, Any]:
     """What is compared, and what each method and protocol changes, as far as it is set here."""
-    keys = {"preset", "teacher", "backbone", "squeeze", "probe", "recover"}
+    keys = {"preset", "teacher", "base", "backbone", "squeeze", "probe", "recover", "ccfs"}
     methods = {
         method.name: in_words(
             {key: value for key, value in method.dump().items() if key in keys and value}

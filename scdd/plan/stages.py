@@ -127,6 +127,15 @@ STAGES = {
         gpu=True,
         plugins=("scdd.select.orders", "method"),
     ),
+    "curriculum": Stage(
+        program="scdd.select.curriculum",
+        done=("order.safetensors",),
+        job="the order of real images by what a student of an image set lacks",
+        heading="Curricula",
+        minutes=720,
+        mem=64_000,
+        gpu=True,
+    ),
     "select": Stage(
         program="scdd.select",
         done=(IMAGES,),

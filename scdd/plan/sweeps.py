@@ -19,7 +19,7 @@ from scdd.plan.methods.base import title_of
 from scdd.plan.presets import merge, preset_names
 from scdd.plan.protocols import WHOLE
 
-SECTIONS = ("squeeze", "probe", "recover", "learn")  # of a method, whose keys can be swept
+SECTIONS = ("squeeze", "probe", "recover", "learn", "ccfs")  # of a method, whose keys can be swept
 OF_TEACHER = {"squeeze", "probe"}
 MOST = 100  # variants of one sweep
 LONGEST = 60  # characters of a name, as of every method's

@@ -95,6 +95,10 @@ class Distilled(Kind):
         label = source.label if self.JOINT else f"{source.label}-ipc{ipc}"
         return draft.plan.add("imageset", label, params, parents)
 
+    def soft_set(self, draft: Draft, method: Method, ipc: int) -> Node:
+        """The image set of `ipc` images per class for students with soft labels."""
+        return self.image_set(draft, method, self.source(draft, method, ipc), ipc, "soft")
+
     def add(self, draft: Draft, report: Report, method: Method) -> None:
         column = Column(method, title_of(method, self), self.labels)
         ipcs = method.ipc or draft.config.ipc
