@@ -101,7 +101,7 @@ def add_students(
 ) -> Iterable[tuple[Network, int, Node]]:
     """Add all students of a lesson by the protocol `name` to the plan: each as the configuration
     has it, its seed, and its node."""
-    for student, network, seed in _students(draft, name, taught.protocol.student):
+    for student, network, seed in students_of(draft, name, taught.protocol.student):
         where = f"protocol.{name}.batch"
         require_batch(network, taught.protocol.batch, draft.resolution, where)
         node = draft.plan.add_section(
@@ -145,7 +145,7 @@ def evaluate_whole(draft: Draft, report: Report, column: Column) -> None:
     """Students of the whole training set with its own labels: the upper bound."""
     own = draft.config.protocol.get(WHOLE, {})
     section = draft.section(Whole, ("protocol", WHOLE), own)
-    for student, network, seed in _students(draft):
+    for student, network, seed in students_of(draft):
         require_batch(network, section.batch, draft.resolution, f"protocol.{WHOLE}.batch")
         node = draft.plan.add_section(
             "validate",
@@ -172,7 +172,7 @@ def evaluate_whole(draft: Draft, report: Report, column: Column) -> None:
         _add_cell(draft, report, column, node, cell)
 
 
-def _students(
+def students_of(
     draft: Draft, protocol: str = "", prescribed: Network | None = None
 ) -> Iterable[tuple[Network, Network, int]]:
     """Those of the experiment, or the one that a protocol prescribes: each as the configuration

@@ -11,13 +11,13 @@ from scdd.params.experiment import Method
 from scdd.params.protocol import Labels
 from scdd.params.select import Ccfs
 from scdd.plan.draft import Draft
-from scdd.plan.evaluation import lesson
+from scdd.plan.evaluation import lesson, students_of
 from scdd.plan.methods.base import EVALUATED, Distilled, title_of
 from scdd.plan.methods.ordered import forgetting
 from scdd.plan.methods.sampled import require_real_images
 from scdd.plan.plan import Node
 from scdd.plan.protocols import checked_protocol, protocols_of, require_listed
-from scdd.plan.students import for_images, require_batch
+from scdd.plan.students import require_batch
 
 NAME = "ccfs"
 EXACT = 1e-9  # 0.29 of 100 is 29 images, and not 28
@@ -139,12 +139,8 @@ def _curriculum(
     taught = lesson(draft, method, "soft", images, name)
     labels = taught.parents["labels"]
     teachers = {role: draft.plan.parent(labels, role) for role in teacher_roles(labels.parents)}
-    prescribed = taught.protocol.student
-    student, where = prescribed or draft.config.students[0], f"protocol.{name}"
-    network = for_images(
-        student, draft.resolution, f"{where}.student" if prescribed else "students"
-    )
-    require_batch(network, taught.protocol.batch, draft.resolution, f"{where}.batch")
+    student, network, _ = next(iter(students_of(draft, name, taught.protocol.student)))
+    require_batch(network, taught.protocol.batch, draft.resolution, f"protocol.{name}.batch")
     return draft.plan.add_section(
         "curriculum",
         f"{images.label}-{student.label}",
