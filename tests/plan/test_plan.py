@@ -485,7 +485,7 @@ def test_every_published_protocol_is_a_valid_one_with_its_sources(name: str, fam
 
 
 def test_there_is_a_bundle_for_each_protocol_of_the_literature() -> None:
-    names = "scdd-paper scdd-code sre2l cda rded edc cvdd fadrm hard-label dc dc-plain"
+    names = "scdd-paper scdd-code sre2l ccfs cda rded edc cvdd fadrm hard-label dc dc-plain"
     assert names.split() == PROTOCOLS
 
 
