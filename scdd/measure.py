@@ -24,7 +24,7 @@ from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from scdd.artifacts.dataset import DatasetInfo
 from scdd.artifacts.files import read_json, write_json
@@ -51,6 +51,7 @@ from scdd.recover.engine import Pass
 from scdd.recover.matching import BatchNormLoss, frozen, objective
 from scdd.recover.units import Views, draw_unit
 from scdd.rng import generator
+from scdd.squeeze.norm import group_batch_norms
 from scdd.squeeze.views import batches as squeeze_batches
 from scdd.squeeze.views import crops_of
 from scdd.views.mixing import draw_epoch
@@ -59,6 +60,7 @@ from scdd.views.pixels import valid_range
 CLASSES = 10
 PIECE = 0.5  # seconds that a piece is repeated for, at least
 LEAST = 3  # times
+GROUPS = 2  # of BatchNorm in a squeeze; every batch below can be shared
 PRECISIONS: tuple[Precision, ...] = ("float32", "bf16")
 
 
@@ -115,6 +117,7 @@ def find(device: torch.device) -> Found:
         "forward": _forward,
         "images": _recover,
         "train": _train,
+        "squeeze": _squeeze,
     }
     found: dict[str, dict[str, float]] = {}
     # first, and with the smallest piece: memory is told as its peak
@@ -227,7 +230,22 @@ def _labels(point: Point) -> Tensor:
 
 def _train(point: Point, precision: Precision, device: torch.device) -> Callable[[], object]:
     """A student's step, as scdd.evaluate.train takes it."""
-    network = _network(point).to(device).to(memory_format=torch.channels_last).train()
+    network = _network(point).to(device).to(memory_format=torch.channels_last)
+    return _step(network, point, precision, device)
+
+
+def _squeeze(point: Point, precision: Precision, device: torch.device) -> Callable[[], object]:
+    """A step of a network with BatchNorm in groups, whose images are not channels_last."""
+    network = _network(point)
+    group_batch_norms(network, GROUPS)
+    return _step(network.to(device), point, precision, device)
+
+
+def _step(
+    network: nn.Module, point: Point, precision: Precision, device: torch.device
+) -> Callable[[], object]:
+    """A training step."""
+    network.train()
     optimizer = optimizer_of(network, Student())
     images, labels = _images(point, device), _labels(point).to(device)
 

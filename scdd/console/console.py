@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TextIO
 
 from scdd.console.lines import Lines, Screen
-from scdd.console.run import Job, Run, seconds_before
+from scdd.console.run import Job, Run
 from scdd.console.words import counted, joined, lasting, still, tail, told, was_stopped
+from scdd.console.work import work_of
 from scdd.plan.load import VARIABLE, thaw
 from scdd.plan.plan import Plan
 from scdd.plan.stages import STAGES
@@ -51,7 +52,9 @@ class Console:
             if stage := stage_of(rule):
                 counts[stage] += count
         self.is_cluster = is_cluster
-        self.run = Run(counts, seconds_before(self.plan))
+        work = work_of(self.plan, counts)
+        self.sizes = work.sizes
+        self.run = Run(work.to_do, work.paces)
         self.screen = screen(stream, self.run, has_colour=has_colour, is_cluster=is_cluster)
         self.is_over = self.run.total == 0
         names = ", ".join(node.label for node in self.plan.of("tables"))
@@ -65,8 +68,8 @@ class Console:
         """logs: of the job; they lie where the artifact's name and the part of it can be read."""
         if not logs or not (words := self._words(log := Path(logs[0]))):
             return
-        job = self.run.start(number, log.parts[1], words, log)
-        usual = self.run.usual(job.stage)
+        job = self.run.start(number, log.parts[1], words, log, self.sizes.get(log, 1.0))
+        usual = self.run.usual(job)
         if job.is_again or (not self.screen.has_bars and (usual is None or usual > BRIEF)):
             verb = "in the queue" if self.is_cluster else "starts"
             self.say(f"{verb}{' again' if job.is_again else ''}: {words}")

@@ -1,33 +1,26 @@
 """A run: which of its jobs run, how many are left, and how long that may take."""
 
 import time
-from collections import Counter
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-from statistics import fmean
 
-from scdd.artifacts.run import RESULTS
-from scdd.errors import ScddError
-from scdd.jobs.costs import FOLDER, load_cost
 from scdd.jobs.progress import Standing
-from scdd.plan.plan import Plan
+from scdd.plan.pace import Pace, pace
 
-SAMPLE = 20  # costs of earlier jobs of a stage that are read: the newest
-MOST = 1000  # among so many, of each stage and dataset
-START = 3.0  # seconds in which a program starts, which its cost does not count
 LOOK_EVERY = 5.0  # seconds between two looks into a log, to which a line is added every 10 s
 
 
 @dataclass(frozen=True)
 class Job:
-    """A job that runs. words: see scdd.plan.wording. log: of its program; since: by the clock."""
+    """A job that runs. words: see scdd.plan.wording. log: of its program; size: see scdd.plan.jobs;
+    since: by the clock."""
 
     stage: str
     words: str
     log: Path
+    size: float
     since: float
     is_again: bool
 
@@ -43,45 +36,51 @@ class Left:
 class Run:
     """The jobs of a run, by number.
 
-    counts: how many jobs there are to do, by stage. before: what a job of a stage took in earlier
-    runs, in seconds.
+    to_do: the sizes of the jobs to do, by stage. before: how long those of a stage took in earlier
+    runs.
     """
 
     def __init__(
         self,
-        counts: Mapping[str, int],
-        before: Mapping[str, float],
+        to_do: Mapping[str, Sequence[float]],
+        before: Mapping[str, Pace],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.to_do = Counter(counts)  # without those that have ended
-        self.total, self.before, self.clock = self.to_do.total(), before, clock
+        self.to_do = {stage: list(sizes) for stage, sizes in to_do.items()}
+        self.total = self._count()
+        self.paces, self.clock = dict(before), clock
         self.began = clock()
         self.running: dict[int, Job] = {}
         self.failed: dict[int, Job] = {}  # and not tried again
         self.stopped: dict[int, Job] = {}  # before they were done, since they were asked to
-        self.took: dict[str, list[float]] = {stage: [] for stage in counts}
+        self.took: dict[str, list[tuple[float, float]]] = defaultdict(list)  # size, seconds
         self.looks: dict[Path, tuple[float, Standing | None]] = {}
 
     @property
     def done(self) -> int:
-        return self.total - self.to_do.total()
+        return self.total - self._count()
+
+    def _count(self) -> int:
+        return sum(map(len, self.to_do.values()))
 
     @property
     def elapsed(self) -> float:
         return self.clock() - self.began
 
-    def start(self, number: int, stage: str, words: str, log: Path) -> Job:
+    def start(self, number: int, stage: str, words: str, log: Path, size: float) -> Job:
         before = [ended.pop(number, None) for ended in (self.failed, self.stopped)]
         is_again = any(before)
-        self.running[number] = Job(stage, words, log, self.clock(), is_again)
+        self.running[number] = Job(stage, words, log, size, self.clock(), is_again)
         return self.running[number]
 
     def end(self, number: int) -> tuple[Job, float]:
         """The job, and the seconds that it took."""
         job = self.running.pop(number)
         seconds = self.clock() - job.since
-        self.took.setdefault(job.stage, []).append(seconds)
-        self.to_do[job.stage] -= 1
+        self.took[job.stage].append((job.size, seconds))
+        if usual := pace(self.took[job.stage]):
+            self.paces[job.stage] = usual
+        _take(self.to_do[job.stage], job.size)
         return job, seconds
 
     def fail(self, number: int, *, is_stopped: bool = False) -> tuple[Job, float]:
@@ -101,53 +100,45 @@ class Run:
     def left(self) -> Left | None:
         """An estimate; None where at least half of the jobs that are left cannot be told.
 
-        A job that runs takes as long as its log says, or as its stage says less what it took so
-        far. A job that waits takes the mean of those of its stage that have ended in this run, or
-        else in earlier ones. As many jobs run at once as did on average so far. The run does not
-        end before the longest job that runs now.
+        A job that runs takes as long as its log says, or as its size says less what it took so
+        far. A job that waits takes what those of its stage that have ended in this run, or else in
+        earlier ones, say of its size. As many jobs run at once as did on average so far. The run
+        does not end before the longest job that runs now.
         """
         running = [self._left_of(job) for job in self.running.values()]
-        waiting = self.to_do - Counter(job.stage for job in self.running.values())
-        usual = {stage: self.usual(stage) for stage in waiting}
-        unknown = running.count(None) + sum(waiting[s] for s in usual if usual[s] is None)
-        if 2 * unknown >= len(running) + waiting.total():
+        waiting = {stage: list(sizes) for stage, sizes in self.to_do.items()}
+        for job in self.running.values():
+            _take(waiting[job.stage], job.size)
+        unknown = sum(len(sizes) for stage, sizes in waiting.items() if stage not in self.paces)
+        unknown += running.count(None)
+        if 2 * unknown >= len(running) + sum(map(len, waiting.values())):
             return None
         seconds = [each for each in running if each is not None]
-        work = sum(seconds) + sum(waiting[stage] * (each or 0.0) for stage, each in usual.items())
+        known = (self.paces[stage].of(*waiting[stage]) for stage in waiting if stage in self.paces)
+        work = sum(seconds) + sum(known)
         return Left(max([work / self._at_once(), *seconds]), unknown == 0)
 
-    def usual(self, stage: str) -> float | None:
-        """Seconds of a job of a stage; None where no one is known."""
-        return fmean(took) if (took := self.took.get(stage)) else self.before.get(stage)
+    def usual(self, job: Job) -> float | None:
+        """Seconds of a job; None where none of its stage is known."""
+        return self.paces[job.stage].of(job.size) if job.stage in self.paces else None
 
     def _left_of(self, job: Job) -> float | None:
         standing = self.standing(job)
         if standing is not None and standing.left is not None:
             return standing.left
-        usual = self.usual(job.stage)
+        usual = self.usual(job)
         return None if usual is None else max(usual - (self.clock() - job.since), 0.0)
 
     def _at_once(self) -> float:
         """How many jobs have run at once, on average."""
         now = sum(self.clock() - job.since for job in self.running.values())
-        worked = sum(map(sum, self.took.values())) + now
+        worked = sum(seconds for took in self.took.values() for _, seconds in took) + now
         return max(worked / max(self.elapsed, 1e-9), 1.0)
 
 
-def seconds_before(plan: Plan, results: Path = RESULTS) -> dict[str, float]:
-    """What jobs took, by stage, in the newest costs of the plan's datasets that are there."""
-    before = {}
-    for stage in {node.stage for node in plan.nodes.values()}:
-        labels = {plan.data_of(node).label for node in plan.of(stage)}
-        if stage == "tables":  # they are named after experiments
-            labels = {node.label for node in plan.of(stage)}
-        patterns = [f"{stage}/{label}-*/{FOLDER}/*.json" for label in labels]
-        files = [file for each in patterns for file in islice(results.glob(each), MOST)]
-        files.sort(key=lambda file: file.stat().st_mtime)
-        costs = []
-        for file in files[-SAMPLE:]:
-            with suppress(ScddError):  # it is damaged
-                costs.append(load_cost(file))
-        if seconds := [cost.seconds for cost in costs if cost is not None]:
-            before[stage] = START + fmean(seconds)
-    return before
+def _take(sizes: list[float], size: float) -> None:
+    """Take a job of this size, or any one, from those that are there."""
+    if size in sizes:
+        sizes.remove(size)
+    elif sizes:
+        sizes.pop()

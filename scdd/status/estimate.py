@@ -1,21 +1,15 @@
 """When a run will be finished, by what the finished jobs of each stage took."""
 
-import statistics
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from scdd.errors import ScddError
-from scdd.jobs.costs import load_cost
+from scdd.plan.pace import Pace, pace, taken
 from scdd.plan.plan import Plan
 from scdd.status.states import State, Status
 
 SAMPLE = 50  # finished jobs of a stage whose costs are read, spread over them
-
-START = 3.0  # seconds in which a program starts, which its cost does not count
-Rule = Callable[[float], float]  # from a job's size to its seconds
 
 
 @dataclass(frozen=True)
@@ -35,17 +29,17 @@ def estimate(plan: Plan, found: Sequence[Status]) -> Estimate:
     stage took, by their sizes. As many jobs run at once as now. A chain of artifacts, each made of
     the one before, takes no less than the longest job of each."""
     left = [status for status in found if status.state is not State.DONE]
-    rules = {stage: _rule(found, stage) for stage in {s.job.node.stage for s in left}}
+    paces = {stage: _pace(found, stage) for stage in {s.job.node.stage for s in left}}
     unknown: Counter[str] = Counter()
     longest: dict[str, float] = defaultdict(float)  # of the jobs that are left, by artifact
     work = 0.0
     for status in left:
-        node, rule = status.job.node, rules[status.job.node.stage]
+        node, usual = status.job.node, paces[status.job.node.stage]
         seconds = status.standing.left if status.standing else None
-        if seconds is None and rule is None:
+        if seconds is None and usual is None:
             unknown[node.stage] += 1
-        elif seconds is None and rule is not None:
-            seconds = rule(status.job.size)
+        elif seconds is None and usual is not None:
+            seconds = usual.of(status.job.size)
         work += seconds or 0.0
         longest[node.key] = max(longest[node.key], seconds or 0.0)
     at_once = sum(status.state is State.RUNNING for status in left)
@@ -53,24 +47,9 @@ def estimate(plan: Plan, found: Sequence[Status]) -> Estimate:
     return Estimate(work, wall, at_once, unknown)
 
 
-def _rule(found: Sequence[Status], stage: str) -> Rule | None:
-    """Seconds as a constant and a multiple of the size, where the finished jobs say both; otherwise
-    in proportion to it. None where no job of the stage is finished, or none has a cost."""
+def _pace(found: Sequence[Status], stage: str) -> Pace | None:
     done = [s.job for s in found if s.state is State.DONE and s.job.node.stage == stage]
-    sizes, seconds = [], []
-    for job in done[:: -(-len(done) // SAMPLE) or 1]:
-        with suppress(ScddError):  # a damaged file of costs
-            if cost := load_cost(job.cost):
-                sizes.append(job.size)
-                seconds.append(START + cost.seconds)
-    if not sizes:
-        return None
-    if len(set(sizes)) > 1:
-        slope, constant = statistics.linear_regression(sizes, seconds)
-        if slope >= 0 and constant >= 0:
-            return lambda size: constant + slope * size
-    rate = sum(seconds) / sum(sizes)
-    return lambda size: rate * size
+    return pace(taken(done[:: -(-len(done) // SAMPLE) or 1]))
 
 
 def _longest_chain(plan: Plan, longest: Mapping[str, float]) -> float:

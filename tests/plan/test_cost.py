@@ -26,7 +26,7 @@ from scdd.plan.cost.work import Amount, Kind, Work
 from scdd.plan.load import plan_of
 from scdd.plan.plan import Plan
 
-KINDS: tuple[Kind, ...] = ("train", "images", "forward", "crops", "views")
+KINDS: tuple[Kind, ...] = ("train", "squeeze", "images", "forward", "crops", "views")
 PRECISIONS: tuple[Precision, ...] = ("float32", "bf16")
 # a second for each 10 GFLOP, a millisecond for each layer
 RATES = {f"{kind} {each}": {"flops": 1e-10, "calls": 1e-3} for kind in KINDS for each in PRECISIONS}

@@ -23,15 +23,29 @@ from typing import cast, get_args
 from scdd.artifacts.files import damaged, read_json, write_json
 from scdd.errors import ScddError, nearest
 from scdd.params.base import Precision
-from scdd.plan.cost.passes import Job
+from scdd.plan.cost.passes import TRAINING, Job
 from scdd.plan.cost.work import Amount, Kind
 
 Key = tuple[Kind, Precision]
 ARITHMETIC, BANDWIDTH = 0.35, 0.6  # assumed shares of the peak figures
 LAUNCH = 10e-6  # seconds for a kernel, from Python
 # of a layer, or a batch of views: kernels, and how often a value is read or written
-KERNELS: Mapping[Kind, int] = {"train": 10, "images": 8, "forward": 3, "crops": 60, "views": 20}
-TOUCHED: Mapping[Kind, int] = {"train": 18, "images": 16, "forward": 6, "crops": 60, "views": 10}
+KERNELS: Mapping[Kind, int] = {
+    "train": 10,
+    "squeeze": 10,
+    "images": 8,
+    "forward": 3,
+    "crops": 60,
+    "views": 20,
+}
+TOUCHED: Mapping[Kind, int] = {
+    "train": 18,
+    "squeeze": 18,
+    "images": 16,
+    "forward": 6,
+    "crops": 60,
+    "views": 10,
+}
 STATES = 6  # how often an optimiser reads or writes a weight
 START = 10.0  # seconds until a program begins to work
 CPU_PIXELS, GPU_PIXELS = 4 * 2**30, 1 / 3  # of images in memory, as in scdd.data.placement
@@ -89,7 +103,7 @@ class Machine:
         return self._begin(job).memory + job.memory * self._together(job) + pixels
 
     def _begin(self, job: Job) -> Begin:
-        trains = any(kind == "train" for kind, _ in job.work.parts)
+        trains = any(kind in TRAINING for kind, _ in job.work.parts)
         return self.begin_training if trains else self.begin
 
     def _together(self, job: Job) -> int:

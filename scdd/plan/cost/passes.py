@@ -10,7 +10,8 @@ from scdd.plan.cost.work import Amount, Kind, Work
 
 # forward passes that an image takes: a gradient of weights and inputs takes two more, one of inputs
 # alone one more
-FACTORS = {"train": 3, "images": 2, "forward": 1}
+FACTORS = {"train": 3, "squeeze": 3, "images": 2, "forward": 1}
+TRAINING = ("train", "squeeze")  # the kinds that change weights
 OPTIMISED = 4  # numbers for each weight: itself, its gradient, and an optimiser's two
 KEPT = 2.5  # numbers in memory for each value of a pass that is differentiated
 PASSING = 0.5  # … and of one that is not, of which the largest layers count
@@ -37,7 +38,7 @@ def passes(
 ) -> Work:
     """`images` through a network in so many steps."""
     flops = FACTORS[kind] * size.flops * images
-    weights = size.weights * steps if kind == "train" else 0.0
+    weights = size.weights * steps if kind in TRAINING else 0.0
     amount = Amount(flops, size.values * images, size.layers * steps, weights)
     return Work.of(kind, amount, precision)
 

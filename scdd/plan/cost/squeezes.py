@@ -48,7 +48,7 @@ def squeeze_work(
     images = steps * params.batch
     work = Work()
     for size in _sharing_weights(step.trained):
-        work += passes("train", size, images, steps, params.precision)
+        work += passes("squeeze", size, images, steps, params.precision)
     for size in step.watched:
         work += passes("forward", size, images, steps, params.precision)
     for side in step.shown:

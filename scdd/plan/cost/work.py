@@ -6,9 +6,10 @@ from typing import Literal
 
 from scdd.params.base import Precision
 
-# train: forward and backward, of weights; images: forward and backward, of images under frozen
-# weights; forward: without gradients; crops: the coloured views of a squeeze; views: all others
-Kind = Literal["train", "images", "forward", "crops", "views"]
+# train: forward and backward, of weights; squeeze: the same with BatchNorm in groups, as a squeeze
+# has it; images: forward and backward, of images under frozen weights; forward: without gradients;
+# crops: the coloured views of a squeeze; views: all others
+Kind = Literal["train", "squeeze", "images", "forward", "crops", "views"]
 
 
 @dataclass(frozen=True)
