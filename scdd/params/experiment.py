@@ -202,8 +202,8 @@ class Experiment(Section):
     backbone: Network = param(Network())
     methods: tuple[Method, ...] = param(
         (),
-        "scdd, sre2l, cda, dc, dsa, dm, cafe, cafe-dsa, mtt, tesla, tesla-exact, random, "
-        "ccfs, random-hard, herding, kcenter, forgetting, noise, untrained, whole",
+        "scdd, sre2l, cda, ccfs, dc, dsa, dm, cafe, cafe-dsa, mtt, tesla, tesla-exact, random, "
+        "random-hard, herding, kcenter, forgetting, noise, untrained, whole",
     )
     backbones: tuple[Backbone, ...] = param(
         (), "squeezed networks whose informativeness is compared"

@@ -33,12 +33,8 @@ from scdd.report.sections import pages
 
 # in a report's parameters: what has a method's title, and the file of measures of what it is about
 ROWS = ("cells", "snapshots", "verified", "probes", "backbones")
-BORROWERS = (
-    "relabel",
-    "coreset",
-    "verify",
-    "curriculum",
-)  # they use a teacher that was made for others
+# they use a teacher that was made for others
+BORROWERS = ("relabel", "coreset", "verify", "curriculum")
 
 
 @dataclass(frozen=True)
