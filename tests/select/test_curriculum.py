@@ -1,10 +1,12 @@
 """One curriculum of CCFS: its choice by hand, and its programs from an image set to the next."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from conftest import TINY, new_checkout
 from torch import Tensor, nn
 from toy import CLASSES, TEACHER, VIEW, command, freeze, image_set, info, write
 
@@ -125,6 +127,7 @@ def test_the_program_orders_by_what_its_student_and_the_teacher_say(folder: Path
     assert (folder / "one").read_bytes() == (folder / "two").read_bytes()
     reasons = tensors.load(folder / "one")[0]
     missed, known = reasons["missed"], reasons["known"]
+    assert 0 < missed.sum() < 60
     for label, order in enumerate(orders(folder, "one")):
         simplest = torch.arange(label, 60, 3).flip(0)
         expected = in_order(simplest, simplest[:0], missed, known)
@@ -180,3 +183,19 @@ def test_the_next_set_has_the_distilled_images_and_then_the_chosen_ones(folder: 
     for label, order in enumerate(orders(folder, "order")):
         assert both[label, 2:].equal(train.images(order[:3]))
     assert open_set(folder / "both" / "set.json").method == "ccfs"
+
+
+def test_the_workflow_hands_over_each_curriculum_to_the_next(tmp_path: Path) -> None:
+    """Of four images one is distilled; two curricula add two real ones and one."""
+    checkout = new_checkout(tmp_path / "planned")
+    checkout.configure({**TINY, "methods": ["scdd", "ccfs"], "ipc": [4], "ccfs": {"curricula": 2}})
+    printed = checkout.run("-n", "-p")
+    first, second = re.findall(r"exec python -m scdd.select.curriculum .*", printed)
+    if "--before" in first:
+        first, second = second, first
+    assert "--before" not in first
+    assert re.search(r"--before results/curriculum/\S*-ipc1-\S*/order.safetensors", second)
+    assert re.search(r"--labels results/relabel/\S*-ccfs-ipc3-\S*", second)
+    sets = re.findall(r"exec python -m scdd.imageset .*", printed)
+    lasts = [re.findall(r"--last results/select/(\S*)", command) for command in sets]
+    assert sorted(map(len, lasts)) == [0, 0, 1, 1]  # of one and four recovered images; both kinds
