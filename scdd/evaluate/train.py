@@ -51,7 +51,7 @@ def fit(
     feed: Feed[T],
     criterion: Criterion[T],
     training: Student,
-    evaluate: Callable[[], Accuracy],
+    evaluate: Callable[[], Accuracy] | None,
     images: int,
     device: torch.device,
     saved: JobState | None = None,
@@ -59,7 +59,8 @@ def fit(
 ) -> list[Row]:
     """Train `network` in place for all epochs, each of so many images; returns the history.
 
-    `evaluate` is called about twenty times, the last time after the last epoch. saved: where to
+    `evaluate` is called about twenty times, the last time after the last epoch; None: never. The
+    network ends with the weights that were evaluated last. saved: where to
     resume from, and where to leave the state. compiled: see `scdd.jobs.capture`; torch.compile
     rounds differently. Raises ScddError, naming the epoch, if the loss is not finite.
     """
@@ -110,9 +111,12 @@ def fit(
             raise ScddError(
                 f"the student's loss is {mean} in epoch {epoch} (lr {rate:.3g}). Lower protocol.lr."
             )
-        top1, top5 = average.evaluated(evaluate) if epoch in watched else (None, None)
+        top1, top5 = None, None
+        if evaluate is not None and epoch in watched:
+            top1, top5 = average.evaluated(evaluate)
         curve.add(epoch, rate, mean, top1, top5)
         total.zero_()
+    average.take_over()
     return [Row(*row) for row in curve.rows]
 
 

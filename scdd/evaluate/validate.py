@@ -99,13 +99,14 @@ def train_student(
     training: Student,
     split: Split,
     store: Store | None,
-    val: Split,
+    val: Split | None,
     info: DatasetInfo,
     device: torch.device,
     saved: JobState | None = None,
     compiled: Compiled = "none",
 ) -> tuple[nn.Module, list[Row]]:
-    """A student of the images in `split`, on the device, and its history, tested on `val`.
+    """A student of the images in `split`, on the device, and its history, tested on `val`; None: it
+    is not tested.
 
     config, store: as in `lesson_of`. training: the parameters in `config`, or with a learned
     learning rate. Raises ScddError as `fit` does.
@@ -114,7 +115,7 @@ def train_student(
     draw = generator(training.seed, "student")
     network = build(Network(**config["student"]), len(info.classes), info.resolution, draw)
     network.to(device).to(memory_format=torch.channels_last)  # a fifth faster on the CPU too
-    val, images = load_if_room(val, device), len(split)
+    tested, images = None if val is None else load_if_room(val, device), len(split)
     if training.label_reuse == "batches":  # which are all full
         images = batch_count(images, training.batch) * min(training.batch, images)
     history = fit(
@@ -122,13 +123,14 @@ def train_student(
         feed,
         criterion,
         training,
-        lambda: accuracy(network, val, info, device),
+        None if tested is None else lambda: accuracy(network, tested, info, device),
         images,
         device,
         saved,
         compiled,
     )
-    say(f"top-1 {history[-1].top1:.2f} % after {training.epochs} epochs on {len(split)} images")
+    if tested is not None:
+        say(f"top-1 {history[-1].top1:.2f} % after {training.epochs} epochs on {len(split)} images")
     return network, history
 
 

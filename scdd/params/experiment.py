@@ -99,6 +99,11 @@ class Method(Section):
     committee: Annotated[tuple[Name, ...], Distinct] = param(
         (), "methods whose probes join its own in the recovery, by the losses' mean"
     )
+    base: Name | None = param(
+        None,
+        "method whose images real ones are added to (ccfs); null: the first that has a teacher of "
+        "its own",
+    )
     backbone: Network | None = param(None, "another network than the experiment's")
     squeeze: Overrides = param(
         {}, "overrides for this method alone; `method`: another squeeze than its own"
@@ -109,6 +114,7 @@ class Method(Section):
         {}, "overrides for this method alone (rded; recoveries that start from patches)"
     )
     learn: Overrides = param({}, "overrides for this method alone (dc, dsa, dm, cafe, mtt, ...)")
+    ccfs: Overrides = param({}, "overrides for this method alone (ccfs)")
     storage: Literal["float32", "uint8"] | None = param(
         None, "of learned images: float32, the default, as they are learned; uint8: as 8-bit ones"
     )
@@ -117,8 +123,8 @@ class Method(Section):
     )
     sweep: Overrides = param(
         {},
-        "lists of values where squeeze, probe, recover, patches or learn have a value: {recover: "
-        "{lr: [0.2, 0.4]}}; variants with one value each take the method's place",
+        "lists of values where squeeze, probe, recover, patches, learn or ccfs have a value: "
+        "{recover: {lr: [0.2, 0.4]}}; variants with one value each take the method's place",
     )
     ipc: Annotated[tuple[Ipc, ...], MinLen(1), Distinct] | None = param(
         None, "fewer IPCs than the experiment's"
@@ -208,8 +214,8 @@ class Experiment(Section):
     backbone: Network = param(Network())
     methods: tuple[Method, ...] = param(
         (),
-        "scdd, sre2l, cda, sre2lpp, cvdd, fadrm, fadrm-plus, delt, gvbsm, edc, rded, dc, dsa, dm, "
-        "cafe, cafe-dsa, mtt, tesla, tesla-exact, random, random-hard, herding, kcenter, "
+        "scdd, sre2l, cda, sre2lpp, cvdd, fadrm, fadrm-plus, delt, gvbsm, edc, rded, ccfs, dc, "
+        "dsa, dm, cafe, cafe-dsa, mtt, tesla, tesla-exact, random, random-hard, herding, kcenter, "
         "forgetting, noise, untrained, teacher, whole",
     )
     backbones: tuple[Backbone, ...] = param(
@@ -235,6 +241,7 @@ class Experiment(Section):
     informativeness: Informativeness = param(Informativeness())
     coreset: Coreset = param(Coreset())
     forgetting: Overrides = param({}, "overrides for the training run")
+    ccfs: Overrides = param({}, "overrides for every ccfs")
     sampling: Sampling = param(Sampling())
     protocol: dict[str, Overrides] = param(
         {}, "overrides by protocol name; `sweep`, lists of values, as a method's"

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from scdd.artifacts.run import RESULTS
@@ -12,7 +13,7 @@ from scdd.params.learn import LEARNS, Experts
 from scdd.params.patches import Patches
 from scdd.params.probe import Probe
 from scdd.params.recover import Recover
-from scdd.params.select import Forgetting
+from scdd.params.select import Ccfs, Forgetting
 from scdd.params.squeeze import SQUEEZES
 from scdd.plan import datasets
 from scdd.plan.backbones import looks
@@ -21,6 +22,7 @@ from scdd.plan.draft import Draft, in_words
 from scdd.plan.evaluation import OF_COSTS, Report
 from scdd.plan.methods import kind_of
 from scdd.plan.methods.base import Distilled, Kind, title_of
+from scdd.plan.methods.curricula import Curricula
 from scdd.plan.methods.recovery import Recovery
 from scdd.plan.plan import Plan
 from scdd.plan.presets import merge
@@ -65,6 +67,11 @@ def _add(draft: Draft, sweeps: Sequence[Sweep]) -> None:
     for method, kind in methods:
         if probe := kind.probe(draft, method):
             draft.probes[draft.teacher_name(method)] = probe
+    draft.images = {
+        method.name: partial(kind.soft_set, draft, method)
+        for method, kind in methods
+        if isinstance(kind, Distilled) and not isinstance(kind, Curricula)
+    }
     report = Report()
     for method, kind in methods:
         kind.add(draft, report, method)
@@ -89,6 +96,7 @@ def _check(draft: Draft, methods: Methods, sweeps: Sequence[Sweep]) -> None:
         draft.checked(SQUEEZES[name], ("squeeze", name), values)
     draft.checked(Probe, ("probe",), config.probe)
     draft.checked(Forgetting, ("forgetting",), config.forgetting)
+    draft.checked(Ccfs, ("ccfs",), config.ccfs)
     draft.checked(Experts, ("experts",), config.experts)
     draft.checked(Patches, ("patches", "rded"), config.patches)
     for name in config.learn:
@@ -210,7 +218,18 @@ def _experiment(draft: Draft) -> list[Setting]:
 
 def _ablation(draft: Draft, base: Ablation) -> dict[str, Any]:
     """What is compared, and what each method and protocol changes, as far as it is set here."""
-    keys = {"preset", "teacher", "observer", "backbone", "squeeze", "probe", "recover", "patches"}
+    keys = {
+        "preset",
+        "teacher",
+        "observer",
+        "base",
+        "backbone",
+        "squeeze",
+        "probe",
+        "recover",
+        "patches",
+        "ccfs",
+    }
     methods = {
         method.name: in_words(
             {key: value for key, value in method.dump().items() if key in keys and value}

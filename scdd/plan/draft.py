@@ -1,8 +1,9 @@
 """One experiment on its way into the plan: its dataset, what its stages share, and the notes below
 its tables."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from scdd.data.sets import Facts
@@ -29,9 +30,10 @@ class Draft:
     facts: the dataset's, without the images that are held out; resolution: pixels a side; family:
     whose published parameters apply ('cifar', 'tiny', 'imagenet', 'digits'); data: the dataset's
     node; tested_on: the student's parameter that says how validation images are cut; probes: the
-    probes of the methods that have one, by `teacher_name`; notes: sentences below the tables;
-    settings: every parameter beside what is published, once, in order; shared: for variants that
-    have one teacher together, what it is called.
+    probes of the methods that have one, by `teacher_name`; images: by the name of a method whose
+    images others can be added to, its set of so many a class for soft labels; notes: sentences
+    below the tables; settings: every parameter beside what is published, once, in order; shared:
+    for variants that have one teacher together, what it is called.
     """
 
     plan: Plan
@@ -42,6 +44,7 @@ class Draft:
     data: Node
     tested_on: dict[str, int | None] = field(default_factory=dict)
     probes: dict[str, Node] = field(default_factory=dict)
+    images: Mapping[str, Callable[[int], Node]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     settings: dict[Setting, None] = field(default_factory=dict)
     shared: Mapping[str, str] = field(default_factory=dict)
@@ -59,6 +62,15 @@ class Draft:
     def teacher_name(self, method: Method) -> str:
         """What the method's own teacher is called: as the method, but where it is shared."""
         return self.shared.get(method.name, method.name)
+
+    def import_from(self, node: Node, path: str) -> None:
+        """Say that a node is made of the files of others at `path`."""
+        self.plan.imports.setdefault(node.key, path)
+        if self.config.dataset.holdout:
+            self.note(
+                f"{Path(path).name} is imported. If its makers used the whole training set, they "
+                "used the held-out images too, and accuracies that depend on it are too high."
+            )
 
     def note(self, text: str) -> None:
         """Add a sentence below the tables, once."""

@@ -112,7 +112,7 @@ def add_students(
 ) -> Iterable[tuple[Network, int, Node]]:
     """Add all students of a lesson by the protocol `name` to the plan: each as the configuration
     has it, its seed, and its node."""
-    for student, network, seed in _students(draft, name, taught.protocol.student):
+    for student, network, seed in students_of(draft, name, taught.protocol.student):
         where = f"protocol.{name}.batch"
         require_batch(network, taught.protocol.batch, draft.resolution, where)
         node = draft.plan.add_section(
@@ -175,7 +175,7 @@ def cells_of_whole(
     networks are those of the experiment, or the one that a protocol prescribes."""
     own = draft.config.protocol.get(WHOLE, {})
     section = draft.section(Whole, ("protocol", WHOLE), own)
-    for student, network, seed in _students(draft, protocol, prescribed):
+    for student, network, seed in students_of(draft, protocol, prescribed):
         require_batch(network, section.batch, draft.resolution, f"protocol.{WHOLE}.batch")
         node = draft.plan.add_section(
             "validate",
@@ -202,7 +202,7 @@ def cells_of_whole(
         yield node, _cell(column, node, cell)
 
 
-def _students(
+def students_of(
     draft: Draft, protocol: str = "", prescribed: Network | None = None
 ) -> Iterable[tuple[Network, Network, int]]:
     """Those of the experiment, or the one that a protocol prescribes: each as the configuration

@@ -144,5 +144,5 @@ def _imported(draft: Draft, method: Method, folder: str, images: Node, protocol:
     draft.note(f"{title}: views, mixing and their form are the files', not the protocol's.")
     params = {"sha256": hashes, "batch": batch, "form": "float16", "epochs_per_shard": FKD_SHARD}
     node = draft.plan.add("import_labels", images.label, params, {"images": images})
-    draft.plan.imports.setdefault(node.key, folder)
+    draft.import_from(node, folder)
     return node

@@ -20,7 +20,7 @@ from scdd.plan.presets import merge, preset_names
 from scdd.plan.protocols import WHOLE
 
 # of a method, whose keys can be swept
-SECTIONS = ("squeeze", "probe", "recover", "patches", "learn")
+SECTIONS = ("squeeze", "probe", "recover", "patches", "learn", "ccfs")
 OF_TEACHER = {"squeeze", "probe"}
 MOST = 100  # variants of one sweep
 LONGEST = 60  # characters of a name, as of every method's

@@ -50,6 +50,11 @@ class Score:
     std: float | None
 
 
+def tested_on(holdout: float) -> str:
+    """What accuracies are measured on, where this share of the training images is held out."""
+    return "held-out training images" if holdout else "test images"
+
+
 @dataclass(frozen=True)
 class Table:
     """The main table. What was not measured has no key in `scores` or `whole`.

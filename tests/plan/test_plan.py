@@ -13,12 +13,13 @@ from scdd import cli
 from scdd.data import sets
 from scdd.errors import ScddError
 from scdd.params.base import parameters, pick
+from scdd.params.experiment import Experiment
 from scdd.params.protocol import Protocol, Student, Train
 from scdd.params.recover import Recover
 from scdd.params.select import Forgetting
 from scdd.params.squeeze import SQUEEZES, MoCoV2
 from scdd.params.views import View
-from scdd.plan import load
+from scdd.plan import datasets, load
 from scdd.plan.config import parse
 from scdd.plan.identity import canonical, digest
 from scdd.plan.load import freeze, plan_of, plan_of_file, thaw
@@ -496,7 +497,9 @@ def test_published_values_by_ipc_are_valid_and_new_ones(name: str, family: str) 
 
 
 def test_there_is_a_bundle_for_each_protocol_of_the_literature() -> None:
-    names = "scdd-paper scdd-code sre2l cda rded delt gvbsm edc cvdd fadrm hard-label dc dc-plain"
+    names = (
+        "scdd-paper scdd-code sre2l ccfs cda rded delt gvbsm edc cvdd fadrm hard-label dc dc-plain"
+    )
     assert names.split() == PROTOCOLS
 
 
@@ -1295,6 +1298,7 @@ SLOW = {"protocol": {"slow": {"like": "scdd-paper"}}}
             },
             "the smallest class of digits has 69",
         ),
+        ({"dataset": {"holdout": 0.999}}, "dataset.holdout: 0.999, which leaves none of the 139"),
     ],
 )
 def test_what_cannot_be_compared_or_held_out_is_refused(
@@ -1313,3 +1317,14 @@ def test_a_held_out_part_is_part_of_the_datasets_identity(tiny: Config) -> None:
     (data,), (table,) = plan.of("data"), plan.of("tables")
     assert data.label == "digits-16-holdout0.1"
     assert table.params["holdout"] == 0.1
+
+
+@pytest.mark.parametrize("holdout", [0.0, 0.1])
+def test_what_others_made_may_have_seen_the_held_out_images(tiny: Config, holdout: float) -> None:
+    tiny["dataset"]["holdout"] = holdout
+    draft = datasets.draft(Plan(), parse(Experiment, tiny, ""), check_files=False)
+    draft.import_from(draft.data, "theirs/teacher.pth")
+    assert draft.plan.imports == {draft.data.key: "theirs/teacher.pth"}
+    assert [note.partition(" is imported.")[0] for note in draft.notes] == ["teacher.pth"] * (
+        holdout > 0
+    )

@@ -109,6 +109,10 @@ class Distilled(Kind):
             return {ipc: self.source(draft, method, ipc) for ipc in ipcs}
         return dict.fromkeys(ipcs, self.source(draft, method, max(ipcs)))
 
+    def soft_set(self, draft: Draft, method: Method, ipc: int) -> Node:
+        """The image set of `ipc` images per class for students with soft labels."""
+        return self.image_set(draft, method, self.source(draft, method, ipc), ipc, "soft")
+
     def add(self, draft: Draft, report: Report, method: Method) -> None:
         column = Column(method, title_of(method, self), self.labels)
         check_priors(draft, method)

@@ -65,14 +65,14 @@ class Imported(Distilled):
         if self.images.whitened:
             parents["whitening"] = self._whitening(draft, where)
         node = draft.plan.add_section("import_images", label, self.images, parents, sha256=content)
-        draft.plan.imports.setdefault(node.key, self.images.path)
+        draft.import_from(node, self.images.path)
         return node
 
     def _whitening(self, draft: Draft, where: str) -> Node:
         if self.images.matrix is None:
             return whitening(draft)
         node = whitening(draft, check_file(f"{where}.matrix", Path(self.images.matrix)))
-        draft.plan.imports.setdefault(node.key, self.images.matrix)
+        draft.import_from(node, self.images.matrix)
         return node
 
     def _refuse_folder(self, where: str, path: Path) -> None:

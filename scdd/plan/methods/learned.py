@@ -59,7 +59,7 @@ class Learned(Distilled):
             parents["experts"] = _experts(draft, params)
         node = draft.plan.add_section("learn", label, params, parents, **more)
         if method.experts:
-            draft.plan.imports.setdefault(node.key, method.experts)
+            draft.import_from(node, method.experts)
         return node
 
     def pixels(self, method: Method, source: Node) -> Pixels:

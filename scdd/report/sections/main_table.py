@@ -227,7 +227,7 @@ def to_csv(table: Table, columns: Sequence[Published]) -> str:
         scores.append(table.whole.get(row))
         # the published whole data has no IPC and is in each row, as the measured one is
         scores += [method.values.get(row.ipc, method.values.get(None)) for method in columns]
-        line = [table.dataset, row.protocol, row.student, integer(row.ipc)]
+        line = [table.dataset + table.where, row.protocol, row.student, integer(row.ipc)]
         line.append(f"{table.ratio(row.ipc):.4g}")
         line.append(f"{table.ratio(row.ipc, max(table.label_bytes[row], default=0)):.4g}")
         for score in scores:

@@ -50,6 +50,7 @@ def test_held_out_images_are_never_taken_for_the_test_set():
         made, [], [], [], "x"
     )
     assert "HELD-OUT TRAINING images" in main_table.to_latex(made, [], [], "x")
+    assert "HELD-OUT TRAINING images" in main_table.to_csv(made, []).splitlines()[1]
     said = "\n".join(notes(made, students, {}))
     assert "Not the test set" in said
     assert "10 % of each class's training images" in said
