@@ -123,7 +123,7 @@ SECTIONS: list[Section] = [
     Sampling(4),
     SmallCrops(2, 8, (0.1, 0.2), 0.5),
     SOURCE,
-    Statistics("patches", 4, True, CHANNELS, CHANNELS),
+    Statistics("patches", 4, CHANNELS, CHANNELS),
     Student(8, 9, "sgd", seed=4, labels="hard", label_epochs=5, mix_by="batch", val_resize=20),
     Supervised(grey_p=0.1, bn_groups=2),
     SwAV(queue=512, queue_from=3, epsilon=0.03),
