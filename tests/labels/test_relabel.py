@@ -1,6 +1,7 @@
 """Mixed views and the teacher's labels: against per-image loops, and replayed bit for bit."""
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -427,15 +428,16 @@ def test_a_shard_has_the_bytes_that_were_foretold(
     assert f"= {held} bytes" in capsys.readouterr().err
 
 
-def test_several_teachers_are_averaged(folder: Path) -> None:
-    stored = []
+def test_several_teachers_are_averaged_or_weighted(folder: Path) -> None:
+    stored, weighted = [], {"teacher_priors": [3.0, 1.0], "prior_temperature": 2.0}
     for seed, name in enumerate(("one", "two")):
         state = build(TEACHER, 3, generator(seed)).state_dict()
         checkpoint = Checkpoint("classifier", TEACHER, CLASSES, state, name)
         save_checkpoint(folder / f"{name}.safetensors", checkpoint, {})
-    for teachers in (["one"], ["two"], ["one", "two"]):
+    both = ["one", "two"]
+    for teachers, more in ((["one"], {}), (["two"], {}), (both, {}), (both, weighted)):
         roles = dict(zip(("teacher", "teacher_2"), teachers, strict=False))
-        freeze(folder / "relabel.json", "relabel", PARAMS, images="s1", **roles)
+        freeze(folder / "relabel.json", "relabel", PARAMS | more, images="s1", **roles)
         given = program(folder, 0, 1)
         at = given.index("--teacher")
         given[at + 1 : at + 2] = [str(folder / f"{name}.safetensors") for name in teachers]
@@ -445,6 +447,9 @@ def test_several_teachers_are_averaged(folder: Path) -> None:
         assert store.origin.teacher == "+".join(teachers)
         stored.append(store.epoch(0)["logits"].float())
     torch.testing.assert_close(stored[2], (stored[0] + stored[1]) / 2, rtol=2e-3, atol=2e-3)
+    first = math.e / (math.e + 1)  # softmax of 3 / 2 and 1 / 2
+    expected = first * stored[0] + (1 - first) * stored[1]
+    torch.testing.assert_close(stored[3], expected, rtol=2e-3, atol=2e-3)
 
 
 def test_as_many_checkpoints_as_teachers_are_needed(
