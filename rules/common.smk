@@ -114,20 +114,35 @@ def real_images(wildcards):
     return plan.data_of(node).folder / "train.safetensors" if needed else []
 
 
-def label_shards(wildcards):
-    """The soft-label files that a student uses; empty for hard labels."""
-    node = node_of("validate", wildcards)
-    if "labels" not in node.parents:
-        return []
-    return plan.label_shards(plan.parent(node, "labels"), plan.label_epochs(node))
+def label_shards(stage):
+    """The soft-label files that a student of `stage` uses; empty for hard labels."""
+
+    def find(wildcards):
+        node = node_of(stage, wildcards)
+        if "labels" not in node.parents:
+            return []
+        return plan.label_shards(plan.parent(node, "labels"), plan.label_epochs(node))
+
+    return find
 
 
-def image_set(wildcards):
-    """The image set that a student is trained on; empty if it is trained on the whole dataset."""
-    node = node_of("validate", wildcards)
-    if "labels" in node.parents:
-        node = plan.parent(node, "labels")
-    return plan.made_by(node, "images")
+def image_set(stage):
+    """The image set that a student of `stage` is trained on; empty if that is the whole dataset."""
+
+    def find(wildcards):
+        node = node_of(stage, wildcards)
+        if "labels" in node.parents:
+            node = plan.parent(node, "labels")
+        return plan.made_by(node, "images")
+
+    return find
+
+
+def last_slots(wildcards):
+    """Where the images of an image set's last slots are, for a command line; empty if one source
+    fills all of it."""
+    fillings = plan.fillings(node_of("imageset", wildcards))[1:]
+    return " ".join(f"--last {filling.folder}" for filling in fillings)
 
 
 def whitened_validation(wildcards):

@@ -16,8 +16,9 @@ rule imageset:
     resources:
         **needs("imageset"),
     params:
-        source=lambda w: plan.shards_folder(node_of("imageset", w)),
+        source=lambda w: plan.fillings(node_of("imageset", w))[0].folder,
+        last=last_slots,
         whitening=option("whitening"),
     shell:
         "exec python -m scdd.imageset --config {input.config} --data {input.data[0]}"
-        " --source {params.source} {params.whitening} --device cpu --out {output} 2> {log}"
+        " --source {params.source} {params.last} {params.whitening} --device cpu --out {output} 2> {log}"

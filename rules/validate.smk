@@ -5,8 +5,8 @@ rule validate:
         config="results/validate/{node}/config.json",
         code=code_of("validate"),
         data=dataset("validate", "val.safetensors"),
-        images=image_set,
-        labels=label_shards,
+        images=image_set("validate"),
+        labels=label_shards("validate"),
         train=whole_dataset,
         whitened=whitened_validation,
     output:

@@ -1,4 +1,5 @@
-"""Make one image set (set.json) from the shards of a recovery, a control, a coreset or an import.
+"""Make one image set (set.json) from the shards of a recovery, a control, a coreset or an import;
+or of two of them, the first for the first slots.
 
 Everything after the images depends on this small file alone; it names the shards by their hashes.
 """
@@ -17,14 +18,14 @@ from scdd.jobs.progress import say
 
 
 def work(args: argparse.Namespace, config: Frozen, _: torch.device) -> None:
-    info, parents = load_info(args.data), dict(config.parents)
+    info, parents, ipc = load_info(args.data), dict(config.parents), config.params["ipc"]
     if args.whitening is not None:  # a wrong one shall be refused here, not by every student
         load_whitening(args.whitening, info, args.data, parents.pop("whitening"))
     image_set = make_set(
         args.out,
         args.source,
         info.classes,
-        ipc=config.params["ipc"],
+        ipc=ipc,
         resolution=info.resolution,
         method=config.params["method"],
         pixels=config.params["pixels"],
@@ -33,6 +34,7 @@ def work(args: argparse.Namespace, config: Frozen, _: torch.device) -> None:
         sources=list(parents.values()),
         mean=info.mean,
         std=info.std,
+        last=None if args.last is None else (args.last, ipc - config.params["distilled"]),
     )
     content = image_set.content[:16]
     say(
@@ -44,6 +46,7 @@ def work(args: argparse.Namespace, config: Frozen, _: torch.device) -> None:
 def main(argv: list[str] | None = None) -> int:
     parser = arguments.parser(__doc__, "data", out="the set.json to write")
     parser.add_argument("--source", type=Path, required=True, help="the folder of the shards")
+    parser.add_argument("--last", type=Path, help="the folder of the shards of the last slots")
     parser.add_argument("--whitening", type=Path, help="of the space that students train in")
     return runtime.run("imageset", parser, work, argv)
 

@@ -104,15 +104,15 @@ ON_GPU = (
 
 
 @dataclass(frozen=True)
-class Found:
-    """What a process finds. rates: seconds for each unit, by 'kind precision'."""
+class Speed:
+    """How fast a process is. rates: seconds for each unit, by 'kind precision'."""
 
     begin: Begin
     begin_training: Begin
     rates: dict[str, dict[str, float]]
 
 
-def find(device: torch.device) -> Found:
+def speed(device: torch.device) -> Speed:
     """Measure all pieces. To be called once, by a process that has done nothing else."""
     points = ON_GPU if device.type == "cuda" else ON_CPU
     passing: dict[Kind, Make] = {
@@ -121,7 +121,7 @@ def find(device: torch.device) -> Found:
         "train": _train,
         "squeeze": _squeeze,
     }
-    found: dict[str, dict[str, float]] = {}
+    rates: dict[str, dict[str, float]] = {}
     # first, and with the smallest piece: memory is told as its peak
     begin = _begun(_forward, points[0], device)
     optimizer = _begun(_train, points[0], device)
@@ -132,7 +132,7 @@ def find(device: torch.device) -> Found:
             work = passes(kind, size, point.batch, 1, precision)
             seconds = _seconds(passing[kind](point, precision, device), device)
             rows.append((work.parts[kind, precision], seconds))
-        found[f"{kind} {precision}"] = asdict(fitted(rows))
+        rates[f"{kind} {precision}"] = asdict(fitted(rows))
         say(f"{kind}, {precision}: {_shown(rows)}")
     shown: dict[Kind, Callable[[Point, torch.device], Callable[[], object]]] = {
         "crops": _crops,
@@ -144,11 +144,11 @@ def find(device: torch.device) -> Found:
             work = views_work(kind, point.batch, point.resolution, 1)
             rows.append((work.parts[kind, "float32"], _seconds(make(point, device), device)))
         for precision in PRECISIONS:  # pixels are float32 in both
-            found[f"{kind} {precision}"] = asdict(fitted(rows))
+            rates[f"{kind} {precision}"] = asdict(fitted(rows))
         least = min(seconds / amount.values for amount, seconds in rows) * image_bytes(1, 32)
         say(f"{kind}: {1 / least:,.0f} images of 32x32 pixels a second")
     training = Begin(begin.seconds + optimizer.seconds, optimizer.memory)
-    return Found(begin, training, found)
+    return Speed(begin, training, rates)
 
 
 def _begun(make: Make, point: Point, device: torch.device) -> Begin:
@@ -331,7 +331,7 @@ def measure(device_name: str, threads: int) -> Measured:
     workers = 1 if is_gpu else max(1, (os.cpu_count() or 1) // threads)
     start = _start_seconds()
     say(f"{platform.node()}: {workers} at once, {threads} thread{'s' * (threads != 1)} each")
-    found = _mean(_processes(device_name, threads, workers))
+    mean = _mean(_processes(device_name, threads, workers))
     return Measured(
         host=platform.node(),
         date=date.today().isoformat(),
@@ -340,7 +340,7 @@ def measure(device_name: str, threads: int) -> Measured:
         workers=workers,
         memory=float(torch.cuda.mem_get_info(device)[1]) if is_gpu else None,
         start=start,
-        **found,
+        **mean,
     )
 
 
@@ -352,7 +352,7 @@ def _mean(results: Sequence[Any]) -> Any:
 
 
 def _processes(device: str, threads: int, workers: int) -> list[dict[str, Any]]:
-    """What each of the processes that measure at the same time has found. Raises ScddError where
+    """The speeds of all processes, which measure at the same time. Raises ScddError where
     one of them fails."""
     with tempfile.TemporaryDirectory() as folder:
         files = [Path(folder) / f"{number}.json" for number in range(workers)]
@@ -392,7 +392,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args(argv)
     device = pick_device(args.device)
-    write_json(args.out, asdict(find(device)))
+    write_json(args.out, asdict(speed(device)))
     return 0
 
 

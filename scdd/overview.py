@@ -26,10 +26,11 @@ class Result:
     """Students that differ by their seed alone.
 
     experiment, method, teacher, protocol: as the newest table calls them; without any, by the
-    artifacts. ipc None: the whole training set. seconds: of all jobs that a student comes of, their
-    mean; None where some are not known. finished: the last student, in seconds since 1970. images:
-    the digest of the image set. digests: the students'. values: of all that they are made of, by
-    keys as `recover.lr`.
+    artifacts. The method of learned images on their way is told with the iteration. ipc None: the
+    whole training set. seconds: of all jobs that a student comes of, their mean; None where some
+    are not known. finished: the last student, in seconds since 1970. images: the digest of the
+    image set. digests: the students'. values: of all that they are made of, by keys as
+    `recover.lr`.
     """
 
     experiment: str
@@ -107,7 +108,7 @@ def _result(
     return Result(
         " + ".join(dict.fromkeys(cell["experiment"] for cell in cells)),
         _dataset(plan, first),
-        cell["method"],
+        cell["method"] + (f", iteration {cell['at']}" if "at" in cell else ""),
         cell["ipc"],
         cell["teacher"] or "",
         cell["protocol"],

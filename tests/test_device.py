@@ -10,9 +10,8 @@ from toy import CLASSES, TEACHER, image_set, info
 
 from scdd.evaluate.feeds import hard_feed
 from scdd.evaluate.train import fit
+from scdd.labels import relabel as relabelling
 from scdd.labels.labelling import Labelling
-from scdd.labels.relabel import Averaged, label, use_batch_statistics
-from scdd.networks.backbone import in_eval_mode
 from scdd.networks.resnet import build
 from scdd.params.protocol import Student
 from scdd.params.recover import Recover
@@ -77,15 +76,16 @@ def validate(_, steps):
     fit(student, feed, criterion, training, lambda: (0.0, None), len(split), GPU)
 
 
-def relabel(_, steps):
-    """A step is a pass of 8 images, whose batch statistics the teacher has."""
+def relabel(monkeypatch, steps):
+    """A step is a pass of 8 images, by whose halves' statistics the teachers normalise."""
+    monkeypatch.setattr(relabelling, "PASS", 8)
     split = image_set(8 * steps, SIZE).to(GPU)
     labelling = Labelling(
-        Transform(VIEW, "cutmix", 1.0, 2, RandAugment(2, 9)), 0, "batch", 8, batch_bn=True
+        Transform(VIEW, "cutmix", 1.0, 2, RandAugment(2, 9)), 0, "batch", 8, True, bn_groups=2
     )
-    teacher = in_eval_mode(Averaged([network(), network()]), GPU)
-    use_batch_statistics(teacher)
-    made = label(teacher, split, labelling, "topk:2", 4.0, (0, 1), info(SIZE), GPU)
+    config = {"teacher_priors": [2.0, 1.0], "prior_temperature": 1.0}
+    teacher = relabelling.teacher_of([network(), network()], config, labelling, GPU)
+    made = relabelling.label(teacher, split, labelling, "topk:2", 4.0, (0, 1), info(SIZE), GPU)
     assert made["logits_top"].shape == (1, 8 * steps, 2)
 
 

@@ -111,6 +111,28 @@ def test_a_student_without_tables_and_parents_is_told_by_its_own_files(
     assert "the images that it was trained on are gone" in capsys.readouterr().err
 
 
+def test_images_on_their_way_are_told_by_their_iteration(here: None) -> None:
+    narrow = {"arch": "convnet3", "width": 0.0625}
+    method = {"name": "dm", "learn": {"network": narrow, "iterations": 4, "snapshots": 1}}
+    common = {"experiment": "e", "dataset": "digits", "ipc": [1], "seeds": [0]}
+    make({**common, "methods": [method], "protocols": ["dc"]})
+    assert {row.method for row in results()} == {"dm", "dm, iteration 2"}
+
+
+def test_students_of_a_ranking_alone_are_told_by_what_they_are_for(
+    here: None, tiny: Config
+) -> None:
+    make({**tiny, "ranking": "scdd-paper"})
+    assert {(row.method, row.protocol, row.ipc) for row in results()} == {
+        ("scdd", "scdd-paper", 1),
+        ("scdd", "scdd-paper, hard labels", 1),
+        ("scdd", "scdd-paper, without augmentation", 1),
+        ("random", "scdd-paper", 1),
+        ("random", "scdd-paper, without augmentation", 1),
+        ("whole", "whole", None),
+    }
+
+
 def test_a_damaged_student_is_left_out_with_a_warning(
     here: None, tiny: Config, capsys: Any
 ) -> None:

@@ -130,10 +130,16 @@ def test_an_imported_backbone_takes_the_place_of_a_squeeze(
     assert torch.equal(ours, theirs)
 
 
-def test_a_verifier_looks_at_the_recovered_images(again: Checkout, tiny: dict[str, Any]) -> None:
-    tiny["verifier"] = "scdd"
+def test_a_verifier_looks_at_the_recovered_images_and_a_ranking_trains_what_is_missing(
+    again: Checkout, tiny: dict[str, Any]
+) -> None:
+    tiny["verifier"], tiny["ranking"] = "scdd", "scdd-paper"
+    tiny["protocol"]["whole"] = {"epochs": 1}
     again.configure(tiny)
-    assert again.jobs() == {"verify": 1, "tables": 1} | NOTHING
+    # random images; labels of them and without augmentation; students of all arms but the first
+    ranked = {"select": 1, "imageset": 1, "relabel": 3, "validate": 5}
+    assert again.jobs() == {"verify": 1, "tables": 1} | ranked | NOTHING
+    assert "| 1   | SC-DD  |" in (again.folder / "results/tables/tiny/ranking.md").read_text()
     (metrics,) = again.folder.glob("results/verify/*/metrics.json")
     said = f"SC-DD, IPC 1: {json.loads(metrics.read_text())['top1']:.1f} %"
     assert said in " ".join((again.folder / "results/tables/tiny/main.md").read_text().split())

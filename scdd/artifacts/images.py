@@ -11,7 +11,7 @@ import os
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import torch
 from torch import Tensor
@@ -27,13 +27,15 @@ from scdd.params.data import Pixels
 
 @dataclass(frozen=True)
 class ShardEntry:
-    """A shard in a set: its class `name` and half-open range of slots; `path` is relative to the
-    set's folder; `sha256` is the file's."""
+    """A shard in a set: its class `name` and the half-open range of the set's slots that it fills,
+    from its first image on; `path` is relative to the set's folder; `sha256` is the file's. own:
+    the shard's own slots, where they are others than those that it fills; None: the same."""
 
     path: str
     name: str
     slots: Range
     sha256: str
+    own: Range | None = None
 
 
 @dataclass(frozen=True)
@@ -144,21 +146,25 @@ def make_set(
     std: tuple[float, ...] | None = None,
     pixels: Pixels = "uint8",
     whitening: Path | None = None,
+    last: tuple[Path, int] | None = None,
 ) -> SetInfo:
-    """Write the set.json at `path` of the first `ipc` slots of all classes, from the shards below
-    the folder `source`.
+    """Write the set.json at `path` of `ipc` images of all classes: the first ones of the shards
+    below the folder `source`.
 
     sources: digests of the artifacts that shards may come from. whitening: the file of the space
-    that students shall train in; None: the normalised one. Raises ScddError, naming the shard,
-    where it is missing, damaged, of another class order or artifact, has too few images, lacks
-    `pixels`, or has other learned things than the first.
+    that students shall train in; None: the normalised one. last: a second folder, and how many of
+    its first images fill the set's last slots; None: all are from `source`. Raises ScddError,
+    naming the shard, where it is missing, damaged, of another class order or artifact, has too few
+    images, lacks `pixels`, or has other learned things than the first.
     """
     content = _hash_start(classes)
     shards = []
     learned: tuple[float | None, bool] | None = None
+    begin = ipc if last is None else ipc - last[1]
+    fillings = [(source, 0, begin)] + ([] if last is None else [(last[0], begin, last[1])])
     for index, name in enumerate(classes):
-        for first, end in slot_ranges(ipc):
-            shard = shard_path(source, (first, end), index)
+        for folder, at, count, (first, end) in _ranges(fillings):
+            shard = shard_path(folder, (first, end), index)
             try:
                 parts, header = tensors.load(shard)
             except ScddError:
@@ -168,27 +174,30 @@ def make_set(
                 raise bad_shard(shard, f"is of artifact {maker}, not of {list(sources)}")
             if _tensor(pixels) not in parts:
                 raise ScddError(f"{shard} has 8-bit images alone, so pixels cannot be {pixels}.")
-            used, images = min(end, ipc) - first, parts[_tensor(pixels)]
+            used, images = min(end, count) - first, parts[_tensor(pixels)]
             if header["slots"][0] != first or images.shape[1:] != (3, resolution, resolution):
                 shape = tuple(images.shape)
                 raise bad_shard(shard, f"has slots {header['slots']} and images of shape {shape}")
-            own = header.get("student_lr"), "labels" in parts
-            if learned not in (None, own):
-                what = f"{own}, but those before it have {learned}"
+            things = header.get("student_lr"), "labels" in parts
+            if learned not in (None, things):
+                what = f"{things}, but those before it have {learned}"
                 raise bad_shard(shard, f"has (learned learning rate, learned labels) {what}")
-            learned = own
-            if own[1] and parts["labels"].shape != (len(images), len(classes)):
+            learned = things
+            if things[1] and parts["labels"].shape != (len(images), len(classes)):
                 raise bad_shard(shard, f"has learned labels {list(parts['labels'].shape)}")
             if len(images) < used:
+                asked = f"ipc is {ipc}" if last is None else f"{count} of them are needed"
                 raise ScddError(
-                    f"{shard}: class {name!r} has {first + len(images)} images, but ipc is {ipc}. "
+                    f"{shard}: class {name!r} has {first + len(images)} images, but {asked}. "
                     "Lower ipc."
                 )
             content.update(images[:used].numpy().tobytes())
             if "labels" in parts:
                 content.update(parts["labels"][:used].numpy().tobytes())
-            slots = (header["slots"][0], header["slots"][1])
-            shards.append(ShardEntry(_relative(shard, path), name, slots, sha256(shard)))
+            own = (header["slots"][0], header["slots"][1])
+            slots = own if last is None else (at + first, at + first + used)
+            where = _relative(shard, path), name, slots, sha256(shard)
+            shards.append(ShardEntry(*where, None if slots == own else own))
     space = (
         None if whitening is None else WhiteningEntry(_relative(whitening, path), sha256(whitening))
     )
@@ -206,8 +215,22 @@ def make_set(
         space,
         *(learned or (None, False)),
     )
-    write_json(path, {"kind": "images", **asdict(info), "class_hash": class_hash(classes)})
+    fields = {"kind": "images", **asdict(info), "class_hash": class_hash(classes)}
+    for entry in fields["shards"]:
+        if entry["own"] is None:
+            del entry["own"]
+    write_json(path, fields)
     return info
+
+
+def _ranges(
+    fillings: Sequence[tuple[Path, int, int]],
+) -> Iterator[tuple[Path, int, int, Range]]:
+    """Each range of slots of the folders that fill a set: the folder, the set's slot of its first
+    image, how many of its images are used, and the range."""
+    for folder, at, count in fillings:
+        for slots in slot_ranges(count):
+            yield folder, at, count, slots
 
 
 def _relative(file: Path, path: Path) -> str:
@@ -220,9 +243,7 @@ def open_set(path: Path) -> SetInfo:
     fields = read_json(path)
     try:
         kind, stated = fields.pop("kind"), fields.pop("class_hash")
-        shards = tuple(
-            ShardEntry(**{**entry, "slots": tuple(entry["slots"])}) for entry in fields["shards"]
-        )
+        shards = tuple(_entry(entry) for entry in fields["shards"])
         for name in ("classes", "mean", "std"):
             fields[name] = tuple(fields[name]) if fields.get(name) is not None else None
         if fields.get("whitening") is not None:
@@ -240,6 +261,12 @@ def open_set(path: Path) -> SetInfo:
         names = "no whitening" if info.whitening is None else "a whitening"
         raise damaged(path, f"has {info.pixels} pixels, but names {names}")
     return info
+
+
+def _entry(fields: dict[str, Any]) -> ShardEntry:
+    for name in {"slots", "own"} & fields.keys():
+        fields[name] = tuple(fields[name])
+    return ShardEntry(**fields)
 
 
 def whitening_of(path: Path, info: SetInfo) -> Path | None:
@@ -267,8 +294,9 @@ def _shard(path: Path, entry: ShardEntry, info: SetInfo) -> dict[str, Tensor]:
         raise bad_shard(shard, f"{what} since its image set was made", path)
     parts, header = tensors.load_mapped(shard)
     check_shard(shard, header, entry.name, info.classes)
-    if tuple(header["slots"]) != entry.slots:
-        raise bad_shard(shard, f"has slots {header['slots']}, not {list(entry.slots)}", path)
+    own = entry.own or entry.slots
+    if tuple(header["slots"]) != own:
+        raise bad_shard(shard, f"has slots {header['slots']}, not {list(own)}", path)
     return parts
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 from collections import Counter
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -65,9 +66,9 @@ def beyond(plan: Plan) -> list[str]:
     """What is made beyond what is asked: images are made in ranges that are the same in every
     configuration."""
     asked: dict[str, int] = {}
-    for images in plan.of("imageset"):
-        key = images.parents["source"]
-        asked[key] = max(asked.get(key, 0), images.params["ipc"])
+    for filling in chain.from_iterable(map(plan.fillings, plan.of("imageset"))):
+        key = filling.source.key
+        asked[key] = max(asked.get(key, 0), filling.count)
     lines: dict[str, None] = {}
     for key, ipc in asked.items():
         source, last = plan.nodes[key], slot_ranges(ipc)[-1][1]

@@ -14,15 +14,19 @@ from scdd.views.mixing import Draws, mixed
 
 def batch_count(n: int, size: int) -> int:
     """How many batches of `size` the function `views` makes of `n` images."""
-    return max(1, n // size) if n % size == 1 else -(-n // size)
+    return len(batch_sizes(n, size))
+
+
+def batch_sizes(n: int, size: int) -> list[int]:
+    """How many images the batches of `size` have that are made of n > 0: the last one has what is
+    left over; a single image that is left over joins the batch before it."""
+    sizes = [size] * (n // size) + [n % size] * (n % size > 0)
+    return [*sizes[:-2], size + 1] if len(sizes) > 1 and sizes[-1] == 1 else sizes
 
 
 def cut_batches(order: Tensor, size: int) -> list[Tensor]:
-    """`order` in batches of `size`; a single image at the end joins the batch before it."""
-    parts = list(order.split(size))
-    if len(order) % size == 1 and len(parts) > 1:
-        parts[-2:] = [torch.cat(parts[-2:])]
-    return parts
+    """`order` in batches of `batch_sizes`."""
+    return list(order.split(batch_sizes(len(order), size)))
 
 
 def views(

@@ -1,17 +1,18 @@
 """The batches that a student is trained on: views, and what the loss compares its logits with."""
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from scdd.artifacts.dataset import DatasetInfo
-from scdd.data.batches import views
+from scdd.data.batches import batch_count, cut_batches, views
 from scdd.data.source import Split
 from scdd.evaluate.losses import Soft
 from scdd.labels.labelling import Labelling
-from scdd.labels.replay import Store, replay
+from scdd.labels.replay import Replay, Store, replay
 from scdd.params.protocol import Student
 from scdd.rng import generator
 from scdd.views.dsa import draw_dsa, dsa
@@ -42,6 +43,41 @@ def soft_feed(
         order = batch_order(split, training.seed, epoch, stored.order)[skip * training.batch :]
         for index, inputs in views(split, order, training.batch, stored.draws, mix, info):
             yield inputs, Soft(stored.logits(index), labels[index])
+
+    return feed
+
+
+def pooled_feed(
+    split: Split,
+    store: Store,
+    training: Student,
+    mix: str,
+    info: DatasetInfo,
+    device: torch.device,
+) -> Feed[Soft]:
+    """As `soft_feed`, but each batch is drawn at random, with replacement, from those of all the
+    store's epochs (LPLD, arXiv 2410.15919, its code's `batch_to_epoch`).
+
+    An epoch has as many batches as the images make; one that is shorter than others is never drawn.
+    The whole store stays on the device: it is made to be small.
+    """
+    labels, size = split.labels.to(device), training.batch
+    full, count = max(1, len(split) // size), batch_count(len(split), size)
+
+    @cache
+    def labelled(epoch: int) -> tuple[Replay, list[Tensor]]:
+        stored = replay(store, epoch, device)
+        order = batch_order(split, training.seed, epoch, stored.order)
+        return stored, cut_batches(order, size)
+
+    def feed(epoch: int, skip: int) -> Iterator[tuple[Tensor, Soft]]:
+        draw = generator(training.seed, "label batches", epoch)
+        drawn = torch.randint(store.epochs * full, (count,), generator=draw).tolist()
+        for pick in drawn[skip:]:
+            stored, batches = labelled(pick // full)
+            order = batches[pick % full]
+            for index, inputs in views(split, order, len(order), stored.draws, mix, info):
+                yield inputs, Soft(stored.logits(index), labels[index])
 
     return feed
 

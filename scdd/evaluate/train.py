@@ -1,15 +1,16 @@
 """Train a student and test it: the loop on tensors."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from scdd.artifacts.dataset import DatasetInfo
-from scdd.data.batches import batch_count
+from scdd.data.batches import batch_count, batch_sizes
 from scdd.data.source import Split
 from scdd.errors import ScddError
 from scdd.evaluate.feeds import Feed
@@ -50,7 +51,7 @@ def fit(
     feed: Feed[T],
     criterion: Criterion[T],
     training: Student,
-    evaluate: Callable[[], Accuracy],
+    evaluate: Callable[[], Accuracy] | None,
     images: int,
     device: torch.device,
     saved: JobState | None = None,
@@ -58,7 +59,8 @@ def fit(
 ) -> list[Row]:
     """Train `network` in place for all epochs, each of so many images; returns the history.
 
-    `evaluate` is called about twenty times, the last time after the last epoch. saved: where to
+    `evaluate` is called about twenty times, the last time after the last epoch; None: never. The
+    network ends with the weights that were evaluated last. saved: where to
     resume from, and where to leave the state. compiled: see `scdd.jobs.capture`; torch.compile
     rounds differently. Raises ScddError, naming the epoch, if the loss is not finite.
     """
@@ -84,16 +86,18 @@ def fit(
     run = Epochs("validate", training.epochs, steps, saved, state)
 
     def step(inputs: Tensor, targets: T) -> None:
-        with torch.autocast(device.type, torch.bfloat16, enabled=half):
-            outputs = forward(inputs)
-        loss = criterion(outputs.float(), targets)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        for part, goal in shares(inputs, targets, training):
+            with torch.autocast(device.type, torch.bfloat16, enabled=half):
+                outputs = forward(part)
+            loss = criterion(outputs.float(), goal)
+            (loss / training.passes).backward()
+            total.add_(loss.detach() * len(part))
         optimizer.step()
         average.update()
-        total.add_(loss.detach() * len(inputs))
 
     step = captured(step, device, compiled)
+    update_often(network, training.bn_updates)
     network.train()
     for epoch in run:
         rate = learning_rate(training, epoch)
@@ -107,10 +111,34 @@ def fit(
             raise ScddError(
                 f"the student's loss is {mean} in epoch {epoch} (lr {rate:.3g}). Lower protocol.lr."
             )
-        top1, top5 = average.evaluated(evaluate) if epoch in watched else (None, None)
+        top1, top5 = None, None
+        if evaluate is not None and epoch in watched:
+            top1, top5 = average.evaluated(evaluate)
         curve.add(epoch, rate, mean, top1, top5)
         total.zero_()
+    average.take_over()
     return [Row(*row) for row in curve.rows]
+
+
+def shares(inputs: Tensor, targets: T, training: Student) -> Iterator[tuple[Tensor, T]]:
+    """A batch in the passes of its step: `batch / passes` images and their targets each, of a
+    shorter batch as many as there are."""
+    if training.passes == 1:
+        yield inputs, targets
+        return
+    sizes = batch_sizes(len(inputs), training.batch // training.passes)
+    leaves, structure = tree_flatten(targets)
+    parts = zip(*(leaf.split(sizes) for leaf in leaves), strict=True)
+    for part, goal in zip(inputs.split(sizes), parts, strict=True):
+        yield part, tree_unflatten(goal, structure)
+
+
+def update_often(network: nn.Module, times: int) -> None:
+    """Let BatchNorm's running statistics go as far in one pass as in `times` of the same batch,
+    which is what a second pass without gradients does (RDED, arXiv 2312.03526, its code)."""
+    for module in network.modules() if times > 1 else ():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.momentum is not None:
+            module.momentum = 1 - (1 - module.momentum) ** times
 
 
 def learning_rate(training: Student, epoch: int) -> float:
@@ -118,8 +146,8 @@ def learning_rate(training: Student, epoch: int) -> float:
 
     eta 1 ends near 0, eta 2 at half a cosine. Beyond the share `steep_from` of the epochs it is its
     value there times 1 - e / epochs (EDC, arXiv 2404.13733, its code's `cos2`). With milestones it
-    is lr, and a tenth of what it was from each of them on; where they renew the optimiser, after
-    the first epoch from each of them on.
+    is lr, and `milestone_factor` times what it was from each of them on; where they renew the
+    optimiser, after the first epoch from each of them on.
     """
     warm = training.warmup_epochs
     if epoch < warm:
@@ -127,7 +155,7 @@ def learning_rate(training: Student, epoch: int) -> float:
     late = training.at_milestones == "renew"
     share = (epoch - late - warm) / (training.epochs - warm)
     if training.milestones is not None:
-        return stepped(share, 1.0, training.lr, training.milestones)
+        return stepped(share, 1.0, training.lr, training.milestones, training.milestone_factor)
     rate = training.lr * half_cosine(min(share, training.steep_from), training.eta)
     return rate * (1 - share) if share > training.steep_from else rate
 

@@ -19,10 +19,11 @@ from scdd.artifacts.dataset import DatasetInfo
 from scdd.artifacts.files import write_json, write_text
 from scdd.artifacts.images import SetInfo
 from scdd.artifacts.labels import LabelStore, open_store
+from scdd.data.batches import batch_count
 from scdd.data.placement import load_if_room, open_images, whitened_validation
 from scdd.data.source import Dataset, Split, open_dataset
 from scdd.errors import ScddError
-from scdd.evaluate.feeds import Feed, hard_feed, soft_feed
+from scdd.evaluate.feeds import Feed, hard_feed, pooled_feed, soft_feed
 from scdd.evaluate.losses import Criterion, soft_criterion
 from scdd.evaluate.train import COLUMNS, Row, accuracy, fit
 from scdd.jobs import arguments, runtime
@@ -56,7 +57,8 @@ def lesson_of(
         feed = hard_feed(split, labelling, training, info, device, training.dsa)
         return feed, F.cross_entropy
     mix = store.origin.transform["mix"]
-    return soft_feed(split, store, training, mix, info, device), soft_criterion(Loss.of(config))
+    taught = pooled_feed if training.label_reuse == "batches" else soft_feed
+    return taught(split, store, training, mix, info, device), soft_criterion(Loss.of(config))
 
 
 def store_of(
@@ -97,13 +99,14 @@ def train_student(
     training: Student,
     split: Split,
     store: Store | None,
-    val: Split,
+    val: Split | None,
     info: DatasetInfo,
     device: torch.device,
     saved: JobState | None = None,
     compiled: Compiled = "none",
 ) -> tuple[nn.Module, list[Row]]:
-    """A student of the images in `split`, on the device, and its history, tested on `val`.
+    """A student of the images in `split`, on the device, and its history, tested on `val`; None: it
+    is not tested.
 
     config, store: as in `lesson_of`. training: the parameters in `config`, or with a learned
     learning rate. Raises ScddError as `fit` does.
@@ -112,19 +115,22 @@ def train_student(
     draw = generator(training.seed, "student")
     network = build(Network(**config["student"]), len(info.classes), info.resolution, draw)
     network.to(device).to(memory_format=torch.channels_last)  # a fifth faster on the CPU too
-    val = load_if_room(val, device)
+    tested, images = None if val is None else load_if_room(val, device), len(split)
+    if training.label_reuse == "batches":  # which are all full
+        images = batch_count(images, training.batch) * min(training.batch, images)
     history = fit(
         network,
         feed,
         criterion,
         training,
-        lambda: accuracy(network, val, info, device),
-        len(split),
+        None if tested is None else lambda: accuracy(network, tested, info, device),
+        images,
         device,
         saved,
         compiled,
     )
-    say(f"top-1 {history[-1].top1:.2f} % after {training.epochs} epochs on {len(split)} images")
+    if tested is not None:
+        say(f"top-1 {history[-1].top1:.2f} % after {training.epochs} epochs on {len(split)} images")
     return network, history
 
 

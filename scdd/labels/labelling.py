@@ -17,8 +17,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from scdd.data.batches import cut_batches
+from scdd.data.batches import batch_sizes, cut_batches
 from scdd.labels.order import sampler_orders
+from scdd.labels.teachers import equal_parts
 from scdd.params.base import pick
 from scdd.params.protocol import Relabel
 from scdd.params.views import Transform
@@ -36,7 +37,8 @@ class Labelling:
     'batch' (partners from the batch, one lambda and box for all of it).
 
     batch: images a batch, where labels depend on batches; None: they do not. batch_bn: whether the
-    teacher has the batches' BN statistics. seed: of the views and of the batches' order.
+    teacher has the batches' BN statistics, by `bn_groups` groups of each batch; dropout: whether
+    its dropout is live. seed: of the views, the batches' order and dropout.
     """
 
     transform: Transform
@@ -44,10 +46,19 @@ class Labelling:
     mix_by: str = "set"
     batch: int | None = None
     batch_bn: bool = False
+    bn_groups: int = 1
+    dropout: bool = False
 
     def __post_init__(self) -> None:
         if self.batch is None and (self.mix_by == "batch" or self.batch_bn):
             raise ValueError("labels that depend on batches need a batch size")
+
+    def groups(self, n: int) -> list[int]:
+        """How many images each group with BN statistics of its own has, in n images of whole
+        batches."""
+        assert self.batch is not None
+        sizes = batch_sizes(n, self.batch)
+        return [part for size in sizes for part in equal_parts(size, self.bn_groups)]
 
     def order(self, n: int, epoch: int) -> Tensor | None:
         """The images int64 [n] (CPU) in the order whose cuts are the batches of an epoch; None
@@ -85,6 +96,10 @@ def origin_of(relabel: Relabel, batch: int | None) -> dict[str, Any]:
     """What a label store's header says about its views and batches. Labels that do not depend on
     batches need only the transform."""
     tied = {"mix_by": relabel.mix_by, "teacher_bn": relabel.teacher_bn, "batch": batch}
+    if relabel.bn_groups > 1:
+        tied["bn_groups"] = relabel.bn_groups
+    if relabel.teacher_dropout:
+        tied["teacher_dropout"] = True
     return pick(Transform, relabel).dump() | (tied if relabel.by_batch else {})
 
 
@@ -96,6 +111,8 @@ def labelling_of(origin: Mapping[str, Any], seed: int) -> Labelling:
         origin.get("mix_by", "set"),
         origin.get("batch"),
         origin.get("teacher_bn", "eval") == "batch",
+        origin.get("bn_groups", 1),
+        origin.get("teacher_dropout", False),
     )
 
 

@@ -2,10 +2,12 @@
 
 With `teacher_bn: eval`, a label depends only on the view (FKD, arXiv 2112.01528; SRe2L, arXiv
 2306.13092, section 3.3). With `batch`, the teacher normalises by the statistics of the student's
-batches, as in SC-DD's released code. The logits of several teachers are averaged.
+batches, as in SC-DD's released code, or of groups of them, as in BSSL (CV-DD, arXiv 2501.07575).
+The logits of several teachers are averaged, or weighted.
 """
 
 import argparse
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,35 +33,20 @@ from scdd.jobs.saved import JobState
 from scdd.labels.forms import encode
 from scdd.labels.labelling import Labelling, labelling_of, origin_of
 from scdd.labels.passes import Passes
+from scdd.labels.teachers import Together, use_batch_statistics, vote_weights
 from scdd.networks.backbone import in_eval_mode
 from scdd.networks.teachers import load_teachers
 from scdd.params.protocol import Relabel
+from scdd.rng import generator
 from scdd.views.mixing import Draws
 
 PASS = 256  # images per forward pass; never of two epochs, so labels do not depend on the range
 
 
-class Averaged(nn.Module):
-    """The mean of several networks' logits."""
-
-    def __init__(self, networks: Sequence[nn.Module]) -> None:
-        super().__init__()
-        self.networks = nn.ModuleList(networks)
-
-    def forward(self, x: Tensor) -> Tensor:
-        # averaged in float32, also under autocast
-        return torch.stack([network(x).float() for network in self.networks]).mean(0)
-
-
-def use_batch_statistics(network: nn.Module) -> None:
-    """Make every BatchNorm of `network` normalise by its batch, also in eval mode.
-
-    The running statistics are removed. SC-DD's released code instead puts the teacher in training
-    mode, where they are updated but not used, so the labels are the same.
-    """
-    for module in network.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            module.running_mean = module.running_var = None
+def pass_size(labelling: Labelling) -> int:
+    """Images per forward pass; whole batches where the teacher has the statistics of these."""
+    batch = labelling.batch if labelling.batch_bn and labelling.batch else 1
+    return max(1, PASS // batch) * batch
 
 
 @torch.inference_mode()
@@ -81,10 +68,20 @@ def label_passes(
         yield to_logits(inputs).half()
 
 
+def seeded(passes: Iterator[Tensor], seed: int, epoch: int, skip: int) -> Iterator[Tensor]:
+    """The passes of an epoch but the first `skip`, each with dropout's numbers from (seed, epoch,
+    pass) alone: a label depends on neither the range of epochs nor an interruption."""
+    for number in itertools.count(skip):
+        torch.manual_seed(generator(seed, "dropout", epoch, number).initial_seed())
+        if (logits := next(passes, None)) is None:
+            return
+        yield logits
+
+
 def logits_function(
     teacher: nn.Module, precision: str, device: torch.device, compiled: Compiled
 ) -> Callable[[Tensor], Tensor]:
-    """The function that maps views to logits. The teacher must be in eval mode.
+    """The function that maps views to logits.
 
     precision: 'float32', or 'bf16' for autocast. Only the forward pass is under autocast: the views
     are made outside, because it would round their pixels.
@@ -119,9 +116,7 @@ def label(
     saved: the state to resume from, and where it is saved. precision: of the teacher's forward
     passes. compiled: see `scdd.jobs.capture`. Raises ScddError if a logit is not finite in float16.
     """
-    n, mix = len(split), labelling.transform.mix
-    # if the teacher uses batch statistics, a pass must be one batch of the student
-    size = labelling.batch if labelling.batch_bn and labelling.batch else PASS
+    n, mix, size = len(split), labelling.transform.mix, pass_size(labelling)
     to_logits = logits_function(teacher, precision, device, compiled)
     passes = Passes(device)
     shard = Rows(epochs[1] - epochs[0], saved or JobState())
@@ -141,6 +136,8 @@ def label(
         remaining = order[run.skip * size :]
         on_device = draws.to(device)
         passed = label_passes(to_logits, split, on_device, remaining, size, mix, info)
+        if labelling.dropout:
+            passed = seeded(passed, labelling.seed, epoch, run.skip)
         for logits in run.steps_of(passed):
             passes.add({**encode(logits, form, temperature), "finite": logits.isfinite().all(1)})
         labelled = passes.joined(order)
@@ -153,6 +150,24 @@ def label(
     return shard.tensors
 
 
+def teacher_of(
+    networks: Sequence[nn.Module],
+    config: Mapping[str, Any],
+    labelling: Labelling,
+    device: torch.device,
+) -> nn.Module:
+    """The networks as one teacher on the device, with the BN statistics and the dropout of the
+    labelling; they are changed. config: as for `label_set`."""
+    weights = None
+    if "teacher_priors" in config:
+        weights = vote_weights(config["teacher_priors"], config["prior_temperature"])
+    teacher = networks[0] if len(networks) == 1 else Together(networks, weights)
+    if labelling.batch_bn:
+        use_batch_statistics(teacher, labelling.groups)
+    # without layers of BatchNorm, which are replaced, dropout alone is different in training mode
+    return in_eval_mode(teacher, device).train(labelling.dropout)
+
+
 def label_set(
     networks: Sequence[nn.Module],
     split: Split,
@@ -163,15 +178,12 @@ def label_set(
     saved: JobState | None = None,
     compiled: Compiled = "none",
 ) -> dict[str, Tensor]:
-    """What `label` gives, by the teachers `networks`, of which the mean is taken; they are changed.
-    config: the parameters of the stage, as config.json has them."""
+    """What `label` gives, by the teachers `networks` together; they are changed. config: the
+    parameters of the stage, as config.json has them."""
     params = Relabel.of(config)
     labelling = labelling_of(origin_of(params, config.get("batch")), params.seed)
-    teacher = networks[0] if len(networks) == 1 else Averaged(networks)
-    if labelling.batch_bn:
-        use_batch_statistics(teacher)
     return label(
-        in_eval_mode(teacher, device),
+        teacher_of(networks, config, labelling, device),
         split,
         labelling,
         params.form,
@@ -236,7 +248,7 @@ def main(argv: list[str] | None = None) -> int:
         type=Path,
         nargs="+",
         required=True,
-        help="the probe's checkpoint; the logits of several are averaged",
+        help="the probe's checkpoint; several label together",
     )
     return runtime.run_long("relabel", parser, work, argv, outputs=("out",))
 

@@ -38,12 +38,17 @@ class Average:
         if self._live:
             torch._foreach_copy_(self.weights, weights)
 
+    def take_over(self) -> None:
+        """Make the average the network's own weights."""
+        if self._live:
+            torch._foreach_copy_(self._live, self.weights)
+
     def evaluated(self, evaluate: Callable[[], T]) -> T:
         """The result of `evaluate` with the average in place of the network's own weights."""
         if not self._live:
             return evaluate()
         own = [weight.clone() for weight in self._live]
-        torch._foreach_copy_(self._live, self.weights)
+        self.take_over()
         result = evaluate()
         torch._foreach_copy_(self._live, own)
         return result

@@ -82,6 +82,11 @@ class Method(Section):
     teacher: Annotated[tuple[str, ...], MinLen(1), Distinct] | None = param(
         None, "method whose probe labels the images; several: their mean"
     )
+    teacher_priors: tuple[float, ...] | None = param(
+        None,
+        "a number for each of several teachers, as the accuracy of students of its own images: by "
+        "protocols with a prior_temperature, a higher one has more weight in the labels",
+    )
     features: str | None = param(
         None,
         "method whose probed backbone a coreset is chosen by; null: the (first) one that labels "
@@ -94,6 +99,11 @@ class Method(Section):
     committee: Annotated[tuple[Name, ...], Distinct] = param(
         (), "methods whose probes join its own in the recovery, by the losses' mean"
     )
+    base: Name | None = param(
+        None,
+        "method whose images real ones are added to (ccfs); null: the first that has a teacher of "
+        "its own",
+    )
     backbone: Network | None = param(None, "another network than the experiment's")
     squeeze: Overrides = param(
         {}, "overrides for this method alone; `method`: another squeeze than its own"
@@ -104,6 +114,7 @@ class Method(Section):
         {}, "overrides for this method alone (rded; recoveries that start from patches)"
     )
     learn: Overrides = param({}, "overrides for this method alone (dc, dsa, dm, cafe, mtt, ...)")
+    ccfs: Overrides = param({}, "overrides for this method alone (ccfs)")
     storage: Literal["float32", "uint8"] | None = param(
         None, "of learned images: float32, the default, as they are learned; uint8: as 8-bit ones"
     )
@@ -112,8 +123,8 @@ class Method(Section):
     )
     sweep: Overrides = param(
         {},
-        "lists of values where squeeze, probe, recover, patches or learn have a value: {recover: "
-        "{lr: [0.2, 0.4]}}; variants with one value each take the method's place",
+        "lists of values where squeeze, probe, recover, patches, learn or ccfs have a value: "
+        "{recover: {lr: [0.2, 0.4]}}; variants with one value each take the method's place",
     )
     ipc: Annotated[tuple[Ipc, ...], MinLen(1), Distinct] | None = param(
         None, "fewer IPCs than the experiment's"
@@ -203,8 +214,8 @@ class Experiment(Section):
     backbone: Network = param(Network())
     methods: tuple[Method, ...] = param(
         (),
-        "scdd, sre2l, cda, sre2lpp, cvdd, fadrm, fadrm-plus, delt, gvbsm, edc, rded, dc, dsa, dm, "
-        "cafe, cafe-dsa, mtt, tesla, tesla-exact, random, random-hard, herding, kcenter, "
+        "scdd, sre2l, cda, sre2lpp, cvdd, fadrm, fadrm-plus, delt, gvbsm, edc, rded, ccfs, dc, "
+        "dsa, dm, cafe, cafe-dsa, mtt, tesla, tesla-exact, random, random-hard, herding, kcenter, "
         "forgetting, noise, untrained, teacher, whole",
     )
     backbones: tuple[Backbone, ...] = param(
@@ -230,11 +241,17 @@ class Experiment(Section):
     informativeness: Informativeness = param(Informativeness())
     coreset: Coreset = param(Coreset())
     forgetting: Overrides = param({}, "overrides for the training run")
+    ccfs: Overrides = param({}, "overrides for every ccfs")
     sampling: Sampling = param(Sampling())
     protocol: dict[str, Overrides] = param(
         {}, "overrides by protocol name; `sweep`, lists of values, as a method's"
     )
     ablation: Ablation | None = param(None, "{method, protocol}: a table of differences from them")
+    ranking: Annotated[tuple[str, ...], MinLen(1), Distinct] | None = param(
+        None,
+        "protocols by whose students methods get DD-Ranking's scores, label-robust and "
+        "augmentation-robust",
+    )
     figures: Figures = param(Figures())
     machine: Machine = param(Machine())
 

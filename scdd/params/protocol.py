@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from scdd.params.base import (
     BelowOne,
@@ -23,6 +23,7 @@ from scdd.params.views import Mix, Transform, View
 
 Labels = Literal["soft", "hard"]
 Scope = Literal["set", "batch"]
+Reuse = Literal["epochs", "batches"]
 
 
 def _is_a_form(form: str) -> str:
@@ -57,10 +58,23 @@ class Relabel(Transform):
     )
     epochs_per_shard: Count = param(100, "epochs in one label file")
     label_precision: Precision = param("float32", "of the teacher's passes; bf16: autocast")
+    bn_groups: Count = param(
+        1,
+        "groups of a batch, each with statistics of its own (teacher_bn: batch); BSSL: 2",
+        as_before=1,
+    )
+    teacher_dropout: bool = param(
+        False,
+        "whether the teacher's dropout is live (teacher_bn: batch), as BSSL's",
+        as_before=False,
+    )
 
     def __post_init__(self) -> None:
         if self.mix_by == "batch" and self.mix == "none":
             raise ValueError("mix_by batch is for mixup and cutmix; set mix, or leave mix_by out")
+        if self.teacher_bn == "eval" and (self.bn_groups > 1 or self.teacher_dropout):
+            key = "bn_groups" if self.bn_groups > 1 else "teacher_dropout"
+            raise ValueError(f"{key} is for teacher_bn: batch; set that, or leave {key} out")
 
     @property
     def by_batch(self) -> bool:
@@ -86,7 +100,7 @@ class Train(Section):
         "EDC's; 1: never",
     )
     milestones: tuple[Share, ...] | None = param(
-        None, "shares of the epochs at which lr falls to a tenth; null: the cosine"
+        None, "shares of the epochs at which lr falls; null: the cosine"
     )
     at_milestones: Literal["lower", "renew"] = param(
         "lower",
@@ -106,6 +120,20 @@ class Train(Section):
     )
     decay_vectors: bool = param(True, "whether weight_decay is for biases and BatchNorm too")
     precision: Precision = param("float32", "bf16: autocast")
+    passes: Count = param(
+        1,
+        "forward passes of a step, of batch / passes images each, which have BatchNorm statistics "
+        "of their own",
+        as_before=1,
+    )
+    bn_updates: Count = param(
+        1,
+        "how often the statistics of a pass go into BatchNorm's running ones; RDED: 2",
+        as_before=1,
+    )
+    milestone_factor: Share = param(
+        0.1, "what lr is multiplied by at each milestone", as_before=0.1
+    )
 
     def __post_init__(self) -> None:
         require_warm_up_ends(self.warmup_epochs, self.epochs)
@@ -116,6 +144,12 @@ class Train(Section):
             )
         if self.milestones is None and self.at_milestones != "lower":
             raise ValueError(f"at_milestones {self.at_milestones} needs milestones; set them")
+        if self.milestones is None and self.milestone_factor != 0.1:
+            raise ValueError(f"milestone_factor {self.milestone_factor} needs milestones; set them")
+        if self.passes > 1 and (self.batch % self.passes or self.batch // self.passes < 2):
+            raise ValueError(
+                f"batch {self.batch} does not split into {self.passes} passes of 2 images or more"
+            )
 
 
 @dataclass(frozen=True)
@@ -125,6 +159,7 @@ class Student(Train):
     seed: Seed = param(0, "of the weights and the order of the batches")
     labels: Labels = param("soft", "soft: a store's; hard: the classes of images and partners")
     label_epochs: Count | None = param(None, "epochs of its store that it uses; null: all")
+    label_reuse: Reuse = param("epochs", "how it uses them", as_before="epochs")
     mix_by: Scope = param("set", "where partners come from (labels: hard)")
     dsa: bool = param(False, "DSA's augmentation of each batch (labels: hard)")
     val_resize: Count | None = param(
@@ -158,10 +193,27 @@ class Protocol(Loss, Train, Relabel):
     label_epochs: Count | None = param(
         None, "epochs that are labelled, and used over and over; null: all"
     )
+    label_reuse: Reuse = param(
+        "epochs",
+        "epochs: the labelled epochs one after the other, then again; batches: each epoch is of "
+        "batches drawn at random from all of them, as LPLD's",
+    )
+    prior_temperature: Positive | None = param(
+        None,
+        "teachers have the weights softmax(teacher_priors of the method / this); null: equal ones",
+    )
+    by_ipc: dict[Count, dict[str, Any]] = param(
+        {},
+        "other values from an IPC on, up to the next one here, as {10: {eta: 2}, 50: {eta: 1}}",
+        in_config=False,
+    )
 
     def __post_init__(self) -> None:
         Relabel.__post_init__(self)
         Train.__post_init__(self)
+        for ipc, values in self.by_ipc.items():
+            for key in {"by_ipc", "like"} & values.keys():
+                raise ValueError(f"by_ipc.{ipc}.{key}: this key is not by IPC; leave it out there")
         if self.dsa and self.labels == "soft":
             raise ValueError(
                 "dsa is drawn by batch while a student trains, and soft labels are made before; "

@@ -8,6 +8,7 @@ from annotated_types import Gt, Le, Lt
 from scdd.params.base import (
     Count,
     Mean,
+    Name,
     NotNegative,
     Positive,
     Precision,
@@ -50,6 +51,21 @@ class Forgetting(Section):
     factor: Annotated[float, Gt(0), Le(1)] = param(0.2, "to this share of it")
     seed: Seed = param(0, "of the weights, views, batch order and ties")
     precision: Precision = param("float32", "bf16: autocast")
+
+
+@dataclass(frozen=True)
+class Ccfs(Section):
+    """Real images among distilled ones, lot by lot: those that a student of the images before gets
+    wrong."""
+
+    distilled: Annotated[float, Gt(0), Lt(1)] = param(
+        0.2, "share of the slots that distilled images fill, rounded down, but one slot at least"
+    )
+    curricula: Count = param(3, "lots of real images, each chosen by a student of its own")
+    protocol: Name | None = param(
+        None, "by which these students are trained; null: the method's first one"
+    )
+    seed: Seed = param(0, "of these students")
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,15 @@
 
 import math
 from collections.abc import Iterator
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from scdd.artifacts.dataset import DatasetInfo
-from scdd.artifacts.patches import Ranking, Rankings
+from scdd.artifacts.patches import Ranking, Rankings, load_rankings
 from scdd.artifacts.slots import Range
-from scdd.data.source import Split
+from scdd.data.source import Dataset, Split
 from scdd.errors import ScddError
 from scdd.patches.crops import cut
 from scdd.patches.mosaic import cells_by_ipc, cells_by_slot, mosaic
@@ -34,6 +35,17 @@ def ranked_images(split: Split, info: DatasetInfo, ranking: Ranking, cells: Tens
     pictures = zip(split.whole(order, BATCH), boxes, strict=True)
     crops = torch.cat([cut(images, own, size, CPU) for images, own in pictures])
     return mosaic(crops.view(*cells.shape, *crops.shape[2:]), info.resolution)
+
+
+def open_rankings(path: Path, dataset: Dataset, digest: str) -> Rankings:
+    """The patches.safetensors with this digest. Raises ScddError as `load_rankings` does."""
+    return load_rankings(
+        path,
+        digest=digest,
+        labels=dataset.originals.labels,
+        classes=dataset.info.classes,
+        classes_of=dataset.folder / "dataset.json",
+    )
 
 
 def patch_images(

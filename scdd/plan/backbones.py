@@ -139,7 +139,7 @@ def _imported(draft: Draft, source: Source, label: str, network: Network, probe:
         _check_class_order(draft, source)
     sections, parents = (Imported(source=source), network), {"data": draft.data}
     node = draft.plan.add_section("squeeze", label, sections, parents, sha256=content)
-    draft.plan.imports.setdefault(node.key, source.file)
+    draft.import_from(node, source.file)
     return node
 
 

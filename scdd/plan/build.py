@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from scdd.artifacts.run import RESULTS
@@ -12,7 +13,7 @@ from scdd.params.learn import LEARNS, Experts
 from scdd.params.patches import Patches
 from scdd.params.probe import Probe
 from scdd.params.recover import Recover
-from scdd.params.select import Forgetting
+from scdd.params.select import Ccfs, Forgetting
 from scdd.params.squeeze import SQUEEZES
 from scdd.plan import datasets
 from scdd.plan.backbones import looks
@@ -21,10 +22,12 @@ from scdd.plan.draft import Draft, in_words
 from scdd.plan.evaluation import OF_COSTS, Report
 from scdd.plan.methods import kind_of
 from scdd.plan.methods.base import Distilled, Kind, title_of
+from scdd.plan.methods.curricula import Curricula
 from scdd.plan.methods.recovery import Recovery
 from scdd.plan.plan import Plan
 from scdd.plan.presets import merge
 from scdd.plan.protocols import bundle, check_protocols, protocols_of, require_listed
+from scdd.plan.ranking import rank
 from scdd.plan.settings import Setting, in_a_cell, merged
 from scdd.plan.stages import STAGES
 from scdd.plan.sweeps import Sweep, expand
@@ -64,9 +67,15 @@ def _add(draft: Draft, sweeps: Sequence[Sweep]) -> None:
     for method, kind in methods:
         if probe := kind.probe(draft, method):
             draft.probes[draft.teacher_name(method)] = probe
+    draft.images = {
+        method.name: partial(kind.soft_set, draft, method)
+        for method, kind in methods
+        if isinstance(kind, Distilled) and not isinstance(kind, Curricula)
+    }
     report = Report()
     for method, kind in methods:
         kind.add(draft, report, method)
+    rank(draft, report, methods)
     _add_tables(draft, methods, report, sweeps)
 
 
@@ -87,6 +96,7 @@ def _check(draft: Draft, methods: Methods, sweeps: Sequence[Sweep]) -> None:
         draft.checked(SQUEEZES[name], ("squeeze", name), values)
     draft.checked(Probe, ("probe",), config.probe)
     draft.checked(Forgetting, ("forgetting",), config.forgetting)
+    draft.checked(Ccfs, ("ccfs",), config.ccfs)
     draft.checked(Experts, ("experts",), config.experts)
     draft.checked(Patches, ("patches", "rded"), config.patches)
     for name in config.learn:
@@ -157,6 +167,8 @@ def _add_tables(draft: Draft, methods: Methods, report: Report, sweeps: Sequence
         params["learned"] = report.learned
     if report.snapshots:
         params["snapshots"] = report.snapshots
+    if report.ranking:
+        params["ranking"] = report.ranking
     if backbones:
         params |= {"backbones": backbones, "balance": config.informativeness.balance}
     if sweeps:
@@ -206,7 +218,18 @@ def _experiment(draft: Draft) -> list[Setting]:
 
 def _ablation(draft: Draft, base: Ablation) -> dict[str, Any]:
     """What is compared, and what each method and protocol changes, as far as it is set here."""
-    keys = {"preset", "teacher", "observer", "backbone", "squeeze", "probe", "recover", "patches"}
+    keys = {
+        "preset",
+        "teacher",
+        "observer",
+        "base",
+        "backbone",
+        "squeeze",
+        "probe",
+        "recover",
+        "patches",
+        "ccfs",
+    }
     methods = {
         method.name: in_words(
             {key: value for key, value in method.dump().items() if key in keys and value}

@@ -8,10 +8,14 @@ from pydantic import TypeAdapter, ValidationError
 
 from scdd.errors import ScddError, nearest
 from scdd.params.base import Section, hints, key_of, parameters, sections_in
-from scdd.params.experiment import Method
+from scdd.params.experiment import Experiment, Method, Overrides
 from scdd.plan.presets import merge
 
 S = TypeVar("S", bound=Section)
+# of a method: the sections whose keys can be swept
+SWEPT = {name for name, hint in hints(Method).items() if hint == Overrides} - {"sweep"}
+# pydantic's errors of what is a list, or a section, by right
+NO_VALUE = ("value_error", "too_long", "too_short", "dataclass_type")
 
 
 def parse(section: type[S], values: Mapping[str, Any], where: str) -> S:
@@ -81,7 +85,7 @@ def _all_prepared(section: type[Section], hint: Any, value: Any, place: tuple[st
 
 
 # what may be a bare name in place of a list of names
-LISTED = (hints(Method)["teacher"],)
+LISTED = (hints(Method)["teacher"], hints(Experiment)["ranking"])
 
 
 def _refuse_truth(where: str, hint: Any, value: Any) -> None:
@@ -129,7 +133,29 @@ def _explain(section: type[Section], problem: dict[str, Any], where: str) -> str
     message = re.sub("tuple", "list", message, flags=re.IGNORECASE)
     message = re.sub(r" or an instance of \w+", "", message)
     got = "" if problem["type"] == "value_error" else f" (got {problem['input']!r})"
-    return f"{path + ': ' if path else ''}{message[0].lower()}{message[1:]}{got}."
+    sentence = f"{path + ': ' if path else ''}{message[0].lower()}{message[1:]}{got}."
+    return sentence + _sweep(where, shown, problem)
+
+
+def _sweep(where: str, keys: Sequence[str], problem: dict[str, Any]) -> str:
+    """Where a list stands for a value that can be swept: how to write that."""
+    value, part = problem["input"], where.partition(".")[0]
+    is_of_list = problem["type"] in NO_VALUE or any(key.isdigit() for key in keys)
+    if not isinstance(value, list) or is_of_list or not keys:
+        return ""
+    if part in SWEPT:
+        return f" To try each value, set a method's sweep: {_nested([part, *keys], value)}."
+    if part == "protocol" and where != "protocol.whole":
+        return f" To try each value, set {where}.sweep: {_nested(keys, value)}."
+    return ""
+
+
+def _nested(keys: Sequence[str], value: list[Any]) -> str:
+    """As `{recover: {lr: [0.2, 0.4]}}`."""
+    text = str(value)
+    for key in reversed(keys):
+        text = f"{{{key}: {text}}}"
+    return text
 
 
 def _sections_at(section: type[Section], place: Sequence[Any]) -> list[type[Section] | None]:

@@ -185,10 +185,18 @@ def _require_validation(root: Path, val: str, classes: Sequence[str]) -> None:
 
 
 def _without_holdout(facts: sets.Facts, share: float) -> sets.Facts:
-    """What remains of a dataset for training where a share of it is held out."""
+    """What remains of a dataset for training where a share of it is held out.
+
+    Raises ScddError where nothing would remain of the smallest class.
+    """
     if not share:
         return facts
     train, least = facts.train, facts.per_class
+    if least is not None and sets.held_out(least, share) >= least:
+        raise ScddError(
+            f"dataset.holdout: {share:g}, which leaves none of the {least} training images of the "
+            "smallest class to train on. Lower it."
+        )
     return replace(
         facts,
         train=train and round(train * (1 - share)),

@@ -1,6 +1,7 @@
 """By which values artifacts differ: their own, and those of all that they are made of."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -52,16 +53,26 @@ def differing(items: Sequence[Settings]) -> list[Settings]:
     return [{key: values[key] for key in differ if key in values} for values in items]
 
 
+def unusual(items: Sequence[Settings]) -> list[Settings]:
+    """Of each the values that at most half of all have."""
+    counts = Counter((key, repr(value)) for values in items for key, value in values.items())
+    return [
+        {key: v for key, v in values.items() if 2 * counts[key, repr(v)] <= len(items)}
+        for values in items
+    ]
+
+
 def among_namesakes(plan: Plan) -> dict[str, Settings]:
-    """By key, of each artifact whose label others of its stage have: how it differs from them."""
+    """By key, of each artifact whose label others of its stage have: how it differs from most of
+    them."""
     namesakes: dict[tuple[str, str], list[Node]] = {}
     for node in plan.nodes.values():
         namesakes.setdefault((node.stage, node.label), []).append(node)
     differences: dict[str, Settings] = {}
     for nodes in namesakes.values():
         if len(nodes) > 1:
-            found = differing(settings(plan, nodes))
-            differences |= {node.key: values for node, values in zip(nodes, found, strict=True)}
+            values = unusual(differing(settings(plan, nodes)))
+            differences |= {node.key: own for node, own in zip(nodes, values, strict=True)}
     return differences
 
 

@@ -1,8 +1,9 @@
 """One experiment on its way into the plan: its dataset, what its stages share, and the notes below
 its tables."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from scdd.data.sets import Facts
@@ -10,7 +11,15 @@ from scdd.params.base import Section, required
 from scdd.params.experiment import Experiment, Method
 from scdd.plan.config import S, parse
 from scdd.plan.plan import Node, Plan
-from scdd.plan.presets import Preset, flatten, merge, preset, preset_names, published_ipcs
+from scdd.plan.presets import (
+    BY_IPC,
+    Preset,
+    flatten,
+    merge,
+    preset,
+    preset_names,
+    published_ipcs,
+)
 from scdd.plan.settings import Setting, at, settings
 
 
@@ -21,9 +30,10 @@ class Draft:
     facts: the dataset's, without the images that are held out; resolution: pixels a side; family:
     whose published parameters apply ('cifar', 'tiny', 'imagenet', 'digits'); data: the dataset's
     node; tested_on: the student's parameter that says how validation images are cut; probes: the
-    probes of the methods that have one, by `teacher_name`; notes: sentences below the tables;
-    settings: every parameter beside what is published, once, in order; shared: for variants that
-    have one teacher together, what it is called.
+    probes of the methods that have one, by `teacher_name`; images: by the name of a method whose
+    images others can be added to, its set of so many a class for soft labels; notes: sentences
+    below the tables; settings: every parameter beside what is published, once, in order; shared:
+    for variants that have one teacher together, what it is called.
     """
 
     plan: Plan
@@ -34,6 +44,7 @@ class Draft:
     data: Node
     tested_on: dict[str, int | None] = field(default_factory=dict)
     probes: dict[str, Node] = field(default_factory=dict)
+    images: Mapping[str, Callable[[int], Node]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     settings: dict[Setting, None] = field(default_factory=dict)
     shared: Mapping[str, str] = field(default_factory=dict)
@@ -51,6 +62,15 @@ class Draft:
     def teacher_name(self, method: Method) -> str:
         """What the method's own teacher is called: as the method, but where it is shared."""
         return self.shared.get(method.name, method.name)
+
+    def import_from(self, node: Node, path: str) -> None:
+        """Say that a node is made of the files of others at `path`."""
+        self.plan.imports.setdefault(node.key, path)
+        if self.config.dataset.holdout:
+            self.note(
+                f"{Path(path).name} is imported. If its makers used the whole training set, they "
+                "used the held-out images too, and accuracies that depend on it are too high."
+            )
 
     def note(self, text: str) -> None:
         """Add a sentence below the tables, once."""
@@ -141,13 +161,15 @@ class Draft:
 
 
 def in_words(values: Mapping[str, Any]) -> str:
-    """Settings as `lr 0.1, view.flip False`."""
+    """Settings as `lr 0.1, view.flip False, eta 2 from IPC 10`."""
     words = []
-    for key in flatten({key: value for key, value in values.items() if key != "like"}):
+    for key in flatten({k: v for k, v in values.items() if k not in ("like", BY_IPC)}):
         value: Any = values
         for part in key.split("."):
             value = value[part]
         words.append(f"{key} {value}")
+    for ipc, own in values.get(BY_IPC, {}).items():
+        words += [f"{each} from IPC {ipc}" for each in in_words(own).split(", ") if each]
     return ", ".join(words)
 
 

@@ -20,6 +20,8 @@ from scdd.plan.students import for_images, require_batch
 # of a cell: what all its seeds' students share
 OF_COSTS = ("method", "title", "teacher", "ipc", "protocol", "student")
 
+Cell = dict[str, Any]  # a student, as tables need to know it
+
 
 @dataclass
 class Report:
@@ -28,15 +30,17 @@ class Report:
     cells: a row for each student; costs: by the keys OF_COSTS of a cell and by stage, the cost
     files of all jobs that it came of; recoveries, learned: losses and frames of each; snapshots:
     cells of learned images on the way, with the iteration `at` which they were taken; verified:
-    what the verifier sees on each image set.
+    what the verifier sees on each image set; ranking: cells that DD-Ranking's scores compare, each
+    with its `arm`, the field of scdd.report.ddranking.Arms, and the score's setting: `of`.
     """
 
-    cells: list[dict[str, Any]] = field(default_factory=list)
+    cells: list[Cell] = field(default_factory=list)
     costs: dict[tuple[Any, ...], dict[str, list[str]]] = field(default_factory=dict)
     recoveries: list[dict[str, Any]] = field(default_factory=list)
     learned: list[dict[str, Any]] = field(default_factory=list)
-    snapshots: list[dict[str, Any]] = field(default_factory=list)
+    snapshots: list[Cell] = field(default_factory=list)
     verified: list[dict[str, Any]] = field(default_factory=list)
+    ranking: list[Cell] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -70,9 +74,14 @@ class Lesson:
     stored: dict[str, Any] | None
 
 
-def lesson(draft: Draft, method: Method, labels: Labels, images: Node, name: str) -> Lesson:
-    """What students of one image set learn by the protocol `name`, with these labels."""
-    values = protocol(draft, name)
+def lesson(
+    draft: Draft, method: Method, labels: Labels, images: Node, name: str, *, plain: bool = False
+) -> Lesson:
+    """What students of one image set learn by the protocol `name`, with these labels. plain:
+    without augmentation."""
+    values = protocol(draft, name, images.params["ipc"])
+    if plain:
+        values = without_augmentation(values)
     if values.patches > draft.resolution:
         raise ScddError(
             f"protocol.{name}.patches: {values.patches}, but the images have "
@@ -82,6 +91,8 @@ def lesson(draft: Draft, method: Method, labels: Labels, images: Node, name: str
     if labels == "soft":
         node = soft_labels(draft, method, images, name, values)
         more = {"label_epochs": used_epochs(values), "labels": "soft"}
+        if values.label_reuse == "batches":
+            more["label_reuse"] = values.label_reuse
         unused = "temperature" if values.loss == "mse-ce" else "ce_weight"
         stored = storage(draft, node, values)
         sections = (train, pick(Loss, values))
@@ -101,7 +112,7 @@ def add_students(
 ) -> Iterable[tuple[Network, int, Node]]:
     """Add all students of a lesson by the protocol `name` to the plan: each as the configuration
     has it, its seed, and its node."""
-    for student, network, seed in _students(draft, name, taught.protocol.student):
+    for student, network, seed in students_of(draft, name, taught.protocol.student):
         where = f"protocol.{name}.batch"
         require_batch(network, taught.protocol.batch, draft.resolution, where)
         node = draft.plan.add_section(
@@ -120,11 +131,27 @@ def add_students(
 
 def evaluate(draft: Draft, report: Report, column: Column, images: Node, name: str) -> None:
     """Students of one image set by the protocol `name`, with soft labels or the classes alone."""
-    method = column.method
-    labels = labels_of(column, checked_protocol(draft, name))
-    taught = lesson(draft, method, labels, images, name)
-    teacher: str | None = None
-    if labels == "soft":
+    labels = labels_of(column, checked_protocol(draft, name, images.params["ipc"]))
+    taught = lesson(draft, column.method, labels, images, name)
+    for node, cell in cells(draft, column, images, name, taught):
+        if "at" in cell:  # on the way: it is in no other table
+            report.snapshots.append(cell)
+        else:
+            _add_cell(draft, report, node, cell)
+
+
+def evaluate_whole(draft: Draft, report: Report, column: Column) -> None:
+    """Students of the whole training set with its own labels: the upper bound."""
+    for node, cell in cells_of_whole(draft, column):
+        _add_cell(draft, report, node, cell)
+
+
+def cells(
+    draft: Draft, column: Column, images: Node, name: str, taught: Lesson
+) -> Iterable[tuple[Node, Cell]]:
+    """Add all students of a lesson by the protocol `name` to the plan: each node, and its cell."""
+    method, teacher = column.method, None
+    if "labels" in taught.parents:
         teacher = "imported" if method.labels else " + ".join(teachers_of(draft, method))
     for student, seed, node in add_students(draft, images, name, taught):
         cell = {
@@ -138,14 +165,17 @@ def evaluate(draft: Draft, report: Report, column: Column, images: Node, name: s
         }
         if "at" in images.params:
             cell["at"] = images.params["at"]
-        _add_cell(draft, report, column, node, cell)
+        yield node, _cell(column, node, cell)
 
 
-def evaluate_whole(draft: Draft, report: Report, column: Column) -> None:
-    """Students of the whole training set with its own labels: the upper bound."""
+def cells_of_whole(
+    draft: Draft, column: Column, protocol: str = "", prescribed: Network | None = None
+) -> Iterable[tuple[Node, Cell]]:
+    """Add the students of the whole training set to the plan: each node, and its cell. Their
+    networks are those of the experiment, or the one that a protocol prescribes."""
     own = draft.config.protocol.get(WHOLE, {})
     section = draft.section(Whole, ("protocol", WHOLE), own)
-    for student, network, seed in _students(draft):
+    for student, network, seed in students_of(draft, protocol, prescribed):
         require_batch(network, section.batch, draft.resolution, f"protocol.{WHOLE}.batch")
         node = draft.plan.add_section(
             "validate",
@@ -169,10 +199,10 @@ def evaluate_whole(draft: Draft, report: Report, column: Column) -> None:
             "stored": None,
             "seed": seed,
         }
-        _add_cell(draft, report, column, node, cell)
+        yield node, _cell(column, node, cell)
 
 
-def _students(
+def students_of(
     draft: Draft, protocol: str = "", prescribed: Network | None = None
 ) -> Iterable[tuple[Network, Network, int]]:
     """Those of the experiment, or the one that a protocol prescribes: each as the configuration
@@ -185,20 +215,28 @@ def _students(
             yield student, network, seed
 
 
-def _add_cell(
-    draft: Draft, report: Report, column: Column, node: Node, cell: dict[str, Any]
-) -> None:
+def _cell(column: Column, node: Node, values: Cell) -> Cell:
     folder = node.folder.relative_to(RESULTS)
     files = {"metrics": str(folder / "metrics.json"), "history": str(folder / "history.csv")}
-    row = {"method": column.method.name, "title": column.title, **cell, **files}
-    if "at" in cell:  # on the way: it is in no other table
-        report.snapshots.append(row)
-        return
-    report.cells.append(row)
+    return {"method": column.method.name, "title": column.title, **values, **files}
+
+
+def _add_cell(draft: Draft, report: Report, node: Node, cell: Cell) -> None:
+    report.cells.append(cell)
     # the stages before are those of all seeds' students
-    spent = report.costs.setdefault(tuple(row[key] for key in OF_COSTS), {})
+    spent = report.costs.setdefault(tuple(cell[key] for key in OF_COSTS), {})
     for stage, paths in draft.plan.costs(node).items():
         spent[stage] = list(dict.fromkeys([*spent.get(stage, ()), *paths]))
+
+
+def without_augmentation(values: Protocol) -> Protocol:
+    """The protocol with the images as they are in all epochs, of which one is labelled, unless
+    labels depend on the epoch's batches."""
+    view = replace(values.view, crop="none", flip=False)
+    still = replace(
+        values, view=view, mix="none", mix_by="set", patches=1, randaugment=None, dsa=False
+    )
+    return still if still.by_batch else replace(still, label_epochs=1, label_reuse="epochs")
 
 
 def _hard_views(protocol: Protocol) -> tuple[Transform, dict[str, Any]]:

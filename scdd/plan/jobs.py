@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from math import prod
 from pathlib import Path
 
@@ -49,10 +50,10 @@ class Job:
 
 def jobs(plan: Plan) -> Iterator[Job]:
     """All jobs, in the order of the stages; without those that freeze configurations."""
-    ipcs: dict[str, int] = {}  # of the largest image set of each source
-    for images in plan.of("imageset"):
-        source = images.parents["source"]
-        ipcs[source] = max(ipcs.get(source, 0), images.params["ipc"])
+    ipcs: dict[str, int] = {}  # how many images of each source are used at most
+    for filling in chain.from_iterable(map(plan.fillings, plan.of("imageset"))):
+        key = filling.source.key
+        ipcs[key] = max(ipcs.get(key, 0), filling.count)
     for stage in STAGES:
         for node in plan.of(stage):
             yield from _jobs_of(plan, node, ipcs.get(node.key, 1))

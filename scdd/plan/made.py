@@ -62,7 +62,8 @@ def shown_in_tables() -> dict[str, list[dict[str, Any]]]:
         except ScddError as error:
             warn(f"{file.parent} is left out: {error}")
             continue
-        for cell in (*params["cells"], *params.get("snapshots", ())):
+        more = (*params.get("snapshots", ()), *params.get("ranking", ()))
+        for cell in (*params["cells"], *more):
             key = str(Path(cell["metrics"]).parent)
             shown.setdefault(key, []).append({**cell, "experiment": params["experiment"]})
     return shown

@@ -1,7 +1,7 @@
 """The plan: every artifact, what it is made with and from what, and the files it consists of."""
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from itertools import chain
@@ -32,13 +32,9 @@ from scdd.plan.stages import EXPERTS, IMAGES, LABELS, PAGES, STAGES
 from scdd.report.sections import pages
 
 # in a report's parameters: what has a method's title, and the file of measures of what it is about
-ROWS = ("cells", "snapshots", "verified", "probes", "backbones")
-BORROWERS = (
-    "relabel",
-    "coreset",
-    "patches",
-    "verify",
-)  # they use a teacher that was made for others
+ROWS = ("cells", "snapshots", "verified", "probes", "backbones", "ranking")
+# they use a teacher that was made for others
+BORROWERS = ("relabel", "coreset", "patches", "verify", "curriculum")
 
 
 @dataclass(frozen=True)
@@ -75,6 +71,16 @@ class Use:
 
     title: str
     protocol: str | None
+
+
+@dataclass(frozen=True)
+class Filling:
+    """What fills the first or the last slots of an image set: the first `count` images of each
+    class of a source, whose files are below `folder`."""
+
+    source: Node
+    folder: Path
+    count: int
 
 
 @dataclass
@@ -146,9 +152,9 @@ class Plan:
         paths: list[Path] = []
         for name in STAGES[node.stage].done:
             if name == IMAGES:
-                users = [n for n in self.of("imageset") if node.key in n.parents.values()]
-                users = [user for user in users if "at" not in user.params] or users
-                paths += self.shards(max(users, key=lambda n: n.params["ipc"]))
+                users = [user for user in self.users(node) if "at" not in user.params]
+                users = users or self.users(node)  # snapshots alone
+                paths += self._shards(max(self._fillings_by(node, users), key=lambda f: f.count))
             elif name == LABELS:
                 paths += self.label_shards(node, self.store_epochs(node))
             elif name == EXPERTS:
@@ -208,17 +214,32 @@ class Plan:
         count = self.class_count(source)
         return blocks(count, source.params.get("block", count))
 
-    def shards_folder(self, images: Node) -> Path:
-        """Where the image files of an image set are: of its source, or of one of its snapshots."""
-        return snapshot_folder(self.parent(images, "source").folder, images.params.get("at"))
+    def fillings(self, images: Node) -> list[Filling]:
+        """What fills an image set: its source, or one of its snapshots; and, if it has one, the
+        source of its last slots."""
+        ipc, source = images.params["ipc"], self.parent(images, "source")
+        count = images.params.get("distilled", ipc)
+        folder = snapshot_folder(source.folder, images.params.get("at"))
+        fillings = [Filling(source, folder, count)]
+        if "last" in images.parents:
+            last = self.parent(images, "last")
+            fillings.append(Filling(last, last.folder, ipc - count))
+        return fillings
+
+    def _fillings_by(self, source: Node, sets: Iterable[Node]) -> list[Filling]:
+        """How a source of images fills these image sets of it."""
+        fillings = chain.from_iterable(map(self.fillings, sets))
+        return [filling for filling in fillings if filling.source == source]
 
     def shards(self, images: Node) -> list[Path]:
         """The image files of an image set."""
-        folder = self.shards_folder(images)
+        return [shard for filling in self.fillings(images) for shard in self._shards(filling)]
+
+    def _shards(self, filling: Filling) -> list[Path]:
         return [
-            shard_path(folder, slots, index)
-            for slots in slot_ranges(images.params["ipc"])
-            for index in range(self.class_count(images))
+            shard_path(filling.folder, slots, index)
+            for slots in slot_ranges(filling.count)
+            for index in range(self.class_count(filling.source))
         ]
 
     def checksums(self, images: Node) -> list[Path]:
@@ -227,11 +248,11 @@ class Plan:
         All shards of all jobs are tens of thousands of files. As inputs they would add half a
         minute to a dry run of ImageNet.
         """
-        source, folder = self.parent(images, "source"), self.shards_folder(images)
         return [
-            checksums_path(folder, slots, block)
-            for slots in slot_ranges(images.params["ipc"])
-            for block in self.class_blocks(source)
+            checksums_path(filling.folder, slots, block)
+            for filling in self.fillings(images)
+            for slots in slot_ranges(filling.count)
+            for block in self.class_blocks(filling.source)
         ]
 
     def losses(self, source: Node, ipc: int) -> list[Path]:
@@ -269,7 +290,7 @@ class Plan:
 
     def store_epochs(self, labels: Node) -> int:
         """How many epochs a store will have: whole shards, for the student that uses most."""
-        students = [node for node in self.of("validate") if labels.key in node.parents.values()]
+        students = self.users(labels)
         return _whole_shards(labels, max(map(self.label_epochs, students)))[-1][1]
 
     def bytes(self, node: Node) -> int | None:
@@ -328,9 +349,8 @@ class Plan:
         return [user for user in self.nodes.values() if node.key in user.parents.values()]
 
     def largest_ipc(self, source: Node) -> int:
-        """Of the image sets of a source of images."""
-        ipcs: list[int] = [user.params["ipc"] for user in self.users(source)]
-        return max(ipcs)
+        """How many images of each class the image sets of a source use at most."""
+        return max(filling.count for filling in self._fillings_by(source, self.users(source)))
 
     def jobs(self, node: Node) -> list[str]:
         """All jobs of `node` that its users need, by the names of scdd.jobs.costs."""
@@ -339,7 +359,9 @@ class Plan:
 
     def _jobs(self, node: Node, user: Node) -> list[str]:
         """The jobs of `node` that its child `user` needs, by the names of scdd.jobs.costs."""
-        slots = [f"slots_{range_name(span)}" for span in slot_ranges(user.params.get("ipc", 1))]
+        used = self._fillings_by(node, [user]) if user.stage == "imageset" else []
+        count = used[0].count if used else 1
+        slots = [f"slots_{range_name(span)}" for span in slot_ranges(count)]
         match node.stage:
             case "recover":
                 classes = [f"classes_{range_name(block)}" for block in self.class_blocks(node)]

@@ -1,7 +1,7 @@
 """The published parameters of published/*.yaml, each with its source, and how layers of parameters
 merge."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -89,6 +89,12 @@ def preset(*path: str, ipc: int | None = None) -> Preset:
 def published_ipcs(*path: str) -> list[int]:
     """The IPCs for which the preset has values of their own."""
     return list(_at(path).get(BY_IPC, {}))
+
+
+def from_ipc(known: Iterable[int], ipc: int | None) -> int | None:
+    """Of IPCs with values of their own that whose values `ipc` has: the largest up to it; None
+    where there is none, or no IPC is meant."""
+    return None if ipc is None else max((each for each in known if each <= ipc), default=None)
 
 
 def _at(path: tuple[str, ...]) -> dict[str, Any]:

@@ -18,6 +18,27 @@ MOST_FILES = 10_000  # of labels of an image set
 FKD_SHARD = 25  # epochs in one label file: 25 of ImageNet at IPC 50 are 2.4 GiB
 
 
+def check_priors(draft: Draft, method: Method) -> None:
+    """Raises ScddError where a method's `teacher_priors` do not fit its teachers, or none of its
+    protocols weights them."""
+    priors, teachers = method.teacher_priors, method.teacher or ()
+    if priors is None:
+        return
+    where = f"methods.{method.name}.teacher_priors"
+    if len(priors) != len(teachers) or len(teachers) < 2:
+        raise ScddError(
+            f"{where}: {len(priors)} numbers for {len(teachers)} teachers. Give one for each of "
+            "the several that `teacher` names."
+        )
+    ipcs, names = method.ipc or draft.config.ipc, protocols_of(draft, method)
+    protocols = [checked_protocol(draft, name, ipc) for name in names for ipc in ipcs]
+    if all(protocol.prior_temperature is None for protocol in protocols):
+        raise ScddError(
+            f"{where}: none of its protocols weights teachers by them. Set prior_temperature of "
+            f"{' or '.join(f'protocol.{name}' for name in names)}, or leave the key out."
+        )
+
+
 def teachers_of(draft: Draft, method: Method) -> tuple[str, ...]:
     """The methods whose probes label this method's images: those it names, its own, or the
     first there is."""
@@ -79,17 +100,40 @@ def _by_teachers(draft: Draft, method: Method, images: Node, name: str, protocol
     tied: dict[str, Any] = {"batch": protocol.batch} if relabel.by_batch else {}
     if k is not None:  # the share of the other classes is that at the students' temperature
         tied["temperature"] = protocol.temperature
+    if method.teacher_priors is not None and protocol.prior_temperature is not None:
+        tied["teacher_priors"] = method.teacher_priors
+        tied["prior_temperature"] = protocol.prior_temperature
+        priors = ", ".join(map(str, method.teacher_priors))
+        draft.note(
+            f"{method.title or method.name}: for protocol {name} its teachers have the weights "
+            f"softmax(priors / {protocol.prior_temperature:g}), with the priors {priors}."
+        )
+    if relabel.bn_groups > 1:
+        _require_groups(draft.class_count * images.params["ipc"], name, protocol)
     parents = {"images": images}
     for number, teacher in enumerate(teachers_of(draft, method), start=1):
         parents["teacher" if number == 1 else f"teacher_{number}"] = draft.probes[teacher]
     return draft.plan.add_section("relabel", images.label, relabel, parents, **tied)
 
 
+def _require_groups(images: int, name: str, protocol: Protocol) -> None:
+    """Raises ScddError where a group of a batch would have one image or none, which has no BN
+    statistics to speak of."""
+    left = images % protocol.batch
+    sizes = {min(protocol.batch, images), left if left > 1 else protocol.batch}
+    if (least := min(sizes)) // protocol.bn_groups < 2:
+        raise ScddError(
+            f"protocol.{name}.bn_groups: {protocol.bn_groups}, but a batch of {least} of the "
+            f"{images} images would have groups of one image. Set another batch, or fewer groups."
+        )
+
+
 def _imported(draft: Draft, method: Method, folder: str, images: Node, protocol: Protocol) -> Node:
     """From SRe2L's files in place of a teacher's."""
     path, batch, title = Path(folder), protocol.batch, method.title or method.name
-    count = draft.class_count * images.params["ipc"]
-    users = [checked_protocol(draft, name) for name in protocols_of(draft, method)]
+    ipc: int = images.params["ipc"]
+    count = draft.class_count * ipc
+    users = [checked_protocol(draft, name, ipc) for name in protocols_of(draft, method)]
     most = max(used_epochs(user) for user in users if user.labels == "soft")
     where = f"methods.{method.name}.labels"
     hashes = check_labels(where, path, count, batch=batch, epochs=most)
@@ -100,5 +144,5 @@ def _imported(draft: Draft, method: Method, folder: str, images: Node, protocol:
     draft.note(f"{title}: views, mixing and their form are the files', not the protocol's.")
     params = {"sha256": hashes, "batch": batch, "form": "float16", "epochs_per_shard": FKD_SHARD}
     node = draft.plan.add("import_labels", images.label, params, {"images": images})
-    draft.plan.imports.setdefault(node.key, folder)
+    draft.import_from(node, folder)
     return node

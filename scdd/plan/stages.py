@@ -145,6 +145,15 @@ STAGES = {
         mem=32_000,
         gpu=True,
     ),
+    "curriculum": Stage(
+        program="scdd.select.curriculum",
+        done=("order.safetensors",),
+        job="the order of real images by what a student of an image set lacks",
+        heading="Curricula",
+        minutes=720,
+        mem=64_000,
+        gpu=True,
+    ),
     "select": Stage(
         program="scdd.select",
         done=(IMAGES,),

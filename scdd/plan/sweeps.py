@@ -19,13 +19,8 @@ from scdd.plan.methods.base import title_of
 from scdd.plan.presets import merge, preset_names
 from scdd.plan.protocols import WHOLE
 
-SECTIONS = (
-    "squeeze",
-    "probe",
-    "recover",
-    "patches",
-    "learn",
-)  # of a method, whose keys can be swept
+# of a method, whose keys can be swept
+SECTIONS = ("squeeze", "probe", "recover", "patches", "learn", "ccfs")
 OF_TEACHER = {"squeeze", "probe"}
 MOST = 100  # variants of one sweep
 LONGEST = 60  # characters of a name, as of every method's

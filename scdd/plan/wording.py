@@ -16,6 +16,7 @@ DOES = {
     "forgetting": "order real images for",
     "coreset": "order real images for",
     "patches": "rank real images for",
+    "curriculum": "find what the images lack of",
     "select": "choose",
     "import_images": "import",
     "imageset": "collect",
@@ -81,6 +82,8 @@ def _details(plan: Plan, node: Node) -> list[str]:
         case "relabel" | "import_labels" | "verify":
             images = _details(plan, plan.parent(node, "images"))
             return [*images, _protocols(plan, node)]
+        case "curriculum":
+            return [*_trained_on(plan, node), _network(params["student"]), _epochs(params)]
         case "validate":
             student = [_network(params["student"]), f"seed {params['seed']}", _epochs(params)]
             return [*_trained_on(plan, node), _protocols(plan, node), *student]

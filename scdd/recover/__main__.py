@@ -20,7 +20,7 @@ from scdd.artifacts.dataset import DatasetInfo, load_info
 from scdd.artifacts.files import write_text
 from scdd.artifacts.frames import Frames, moments, save_frames
 from scdd.artifacts.informativeness import load_informativeness
-from scdd.artifacts.patches import Rankings, load_rankings
+from scdd.artifacts.patches import Rankings
 from scdd.artifacts.shards import save_shards
 from scdd.artifacts.slots import Range, blocks, frames_path, losses_path, slots_together
 from scdd.artifacts.statistics import Real, load_statistics
@@ -32,6 +32,7 @@ from scdd.jobs.saved import JobState
 from scdd.networks.backbone import in_eval_mode
 from scdd.networks.teachers import load_teachers
 from scdd.params.recover import Recover
+from scdd.patches.images import open_rankings
 from scdd.recover.blocks import block_units, kept_pixels
 from scdd.recover.engine import FramePlan, recover_units
 from scdd.recover.starts import as_normalised
@@ -90,14 +91,7 @@ def ranked_images(
             "teacher."
         )
     dataset = real_images(args, params)
-    rankings = load_rankings(
-        args.patches,
-        digest=config.parents["patches"],
-        labels=dataset.originals.labels,
-        classes=dataset.info.classes,
-        classes_of=args.data,
-    )
-    return dataset.originals, rankings
+    return dataset.originals, open_rankings(args.patches, dataset, config.parents["patches"])
 
 
 def gathered(

@@ -68,7 +68,7 @@ def table(cells: Cells, layout: Layout = PLAIN, *, caption: str, name: str) -> s
             r"\begin{table}[t]",
             rf"\centering\small\setlength{{\tabcolsep}}{{{SEPARATION:g}pt}}",
             rf"\caption{{{escape(caption)}}}\label{{{label(name)}}}",
-            r"\medskip",
+            r"\bigskip",
             "\n\\par\\medskip\n".join(parts),
             r"\end{table}",
             "",

@@ -50,7 +50,7 @@ def _protocols(table: Table, students: Sequence[Student]) -> list[str]:
         + (
             f"{table.train_images} real training images with their own labels."
             if whole
-            else "column's images and labels alone."
+            else "method's images and labels alone."
         )
         for (whole, names, span), protocols in alike.items()
     ]
@@ -94,13 +94,13 @@ def _seeds(students: Sequence[Student]) -> str:
 def ratio_notes(table: Table) -> list[str]:
     """What the ratios of the main table count."""
     ratio = (
-        f"Ratio %: 100 × IPC × {table.classes} classes / {table.train_images} training images. "
-        "A dash: not measured."
+        f"Ratio %, in brackets: 100 × IPC × {table.classes} classes / {table.train_images} "
+        "training images. A dash: not measured."
     )
     by_bytes = (
         f"{WITH_LABELS}: by bytes. Images are uint8 pixels with a class index, on both sides; the "
         "soft labels of a student's training are added as they are stored. Hard labels add "
-        "nothing: for their columns Ratio % holds."
+        "nothing: for methods with them Ratio % holds."
     )
     return [ratio, by_bytes] if any(table.label_bytes.values()) else [ratio]
 

@@ -50,6 +50,11 @@ class Score:
     std: float | None
 
 
+def tested_on(holdout: float) -> str:
+    """What accuracies are measured on, where this share of the training images is held out."""
+    return "held-out training images" if holdout else "test images"
+
+
 @dataclass(frozen=True)
 class Table:
     """The main table. What was not measured has no key in `scores` or `whole`.
@@ -100,6 +105,24 @@ def headers(columns: Sequence[Column]) -> list[str]:
     return [
         title if titles.count(title) == 1 else f"{title}, {labels(teacher)}"
         for _, title, teacher in columns
+    ]
+
+
+def settings(rows: Sequence[Row]) -> list[str]:
+    """Of each row its protocol and student, as far as there are several. The whole training set has
+    no protocol."""
+    several = [
+        len({row.protocol for row in rows if row.ipc is not None}) > 1,
+        len({row.student for row in rows}) > 1,
+    ]
+    return [
+        ", ".join(
+            [
+                *([row.protocol] if several[0] and row.ipc is not None else []),
+                *([row.student] if several[1] else []),
+            ]
+        )
+        for row in rows
     ]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from scdd.jobs.costs import Cost, load_cost
-from scdd.report.scores import Column, Row, Table, headers
+from scdd.report.scores import Column, Row, Table, headers, settings
 from scdd.report.typeset import Cells, bullets, document, markdown
 
 LABELS, STUDENT = "relabel", "validate"  # the stages after the images
@@ -105,19 +105,15 @@ def student_cells(table: Table, spent: Sequence[Spent]) -> Cells:
                 key = part.row, table.header(part.column)
                 after.setdefault(key, []).append(_number(part))
     rows = sorted({row for row, _ in after}, key=lambda row: _place(table, row))
-    heads = list(dict.fromkeys(head for row in rows for line, head in after if line == row))
-    heads = [head for head in table.headers() if head in heads] + [
-        head for head in heads if head not in table.headers()
+    measured = list(dict.fromkeys(name for row in rows for line, name in after if line == row))
+    listed = [name for name in table.headers() if name in measured]
+    names = list(dict.fromkeys(listed + measured))
+    heads = [
+        ", ".join(filter(None, [setting, "whole" if row.ipc is None else f"IPC {row.ipc}"]))
+        for row, setting in zip(rows, settings(rows), strict=True)
     ]
-    leading = {
-        "Protocol": [row.protocol for row in rows],
-        "Student": [row.student for row in rows],
-    }
-    leading = {name: texts for name, texts in leading.items() if len(set(texts)) > 1}
-    leading["IPC"] = ["whole" if row.ipc is None else str(row.ipc) for row in rows]
-    values = [[" + ".join(after.get((row, head), [])) for row in rows] for head in heads]
-    lines = [list(texts) for texts in zip(*leading.values(), *values, strict=True)]
-    return Cells([*leading, *heads], lines, len(leading) - 1)
+    lines = [[name, *(" + ".join(after.get((row, name), [])) for row in rows)] for name in names]
+    return Cells(["Images", *heads], lines, 1)
 
 
 def _place(table: Table, row: Row) -> tuple[int, str]:

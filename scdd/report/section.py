@@ -18,6 +18,7 @@ Body = Callable[[Measured, Contents], list[str]]
 # categories of Snakemake's report, which sorts them by name
 TABLES, FIGURES, IMAGES = "1 Tables", "2 Figures", "3 Images"
 RECOVERIES, COSTS, SETTINGS = "4 Recoveries in motion", "5 Costs", "6 Configuration"
+HELD_OUT = "\nAccuracies are on held-out training images, not on the test set.\n"
 CAPTIONS = Path(__file__).parent / "captions"
 FORMATS = ("png", "svg", "pdf")  # of a figure
 
@@ -74,6 +75,8 @@ class Entry:
     def page(self, measured: Measured, contents: Contents) -> bytes:
         title = f"{measured.params['experiment']}: {self.title}"
         caption = self.caption.read_text(encoding="utf-8")
+        if measured.params["holdout"]:
+            caption += HELD_OUT
         return html.page(title, caption, *self.body(measured, contents))
 
 

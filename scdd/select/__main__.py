@@ -14,13 +14,12 @@ from torch import Tensor
 
 from scdd.artifacts.config import Frozen
 from scdd.artifacts.order import load_order
-from scdd.artifacts.patches import load_rankings
 from scdd.artifacts.shards import save_shards
 from scdd.data.source import Dataset, open_dataset
 from scdd.errors import ScddError
 from scdd.jobs import arguments, runtime
 from scdd.jobs.progress import track
-from scdd.patches.images import patch_images
+from scdd.patches.images import open_rankings, patch_images
 from scdd.select.methods import method
 from scdd.select.real import taken
 
@@ -31,13 +30,7 @@ def chosen_images(args: argparse.Namespace, config: Frozen, dataset: Dataset) ->
     if "patches" in config.parents:
         if args.patches is None:
             raise ScddError("--patches is needed: the ranking that these images are taken from.")
-        rankings = load_rankings(
-            args.patches,
-            digest=config.parents["patches"],
-            labels=dataset.originals.labels,
-            classes=dataset.info.classes,
-            classes_of=args.data,
-        )
+        rankings = open_rankings(args.patches, dataset, config.parents["patches"])
         split, info = dataset.originals, dataset.info
         ipc, storage = params.get("ipc"), params["storage"]
         return patch_images(split, info, rankings, args.slots, ipc, storage)

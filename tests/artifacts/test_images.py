@@ -176,6 +176,33 @@ def test_a_short_shard_serves_the_images_it_has(tmp_path):
         make(tmp_path, ipc=13)
 
 
+def test_a_set_of_two_folders_has_the_first_images_of_each(folder):
+    """Five of the first, of ten that its second shard reaches, and seven of the other."""
+    for index in range(len(CLASSES)):
+        for first, end in slot_ranges(7):
+            images = torch.stack([pixels(index, 100 + s) for s in range(first, end)])
+            record = {**RECORD, "digest": "made2"}
+            save_shard(folder / "real", (first, end), CLASSES, index, images, record=record)
+    made = make(folder, sources=["made1", "made2"], last=(folder / "real", 7))
+    path = folder / "set" / "set.json"
+    assert open_set(path) == made
+    slots = [*range(5), *range(100, 107)]
+    expected = torch.stack([pixels(index, slot) for index in range(3) for slot in slots])
+    assert load_set(path).images.equal(expected)
+    assert map_set(path).gather(torch.arange(36)).equal(expected)
+    assert class_images(path, made, CLASSES[1]).equal(expected[12:24])
+    assert load_corner(path, 3, 8)[1].equal(expected.unflatten(0, (3, 12))[:, :8])
+
+
+def test_a_second_folder_with_too_few_images_is_refused(folder):
+    shutil.copytree(folder / "made", folder / "real")
+    for index in range(len(CLASSES)):
+        images = torch.stack([pixels(index, slot) for slot in range(1, 4)])
+        save_shard(folder / "real", (1, 10), CLASSES, index, images, record=RECORD)
+    with pytest.raises(ScddError, match="'ant' has 4 images, but 6 of them are needed"):
+        make(folder, last=(folder / "real", 6))
+
+
 def test_a_set_of_another_class_order_than_expected_is_refused_naming_both(folder):
     with pytest.raises(ScddError, match=r"set\.json.*dataset\.json"):
         load_set(folder / "set" / "set.json", ("ant", "cat", "bee"), "dataset.json")

@@ -518,6 +518,14 @@ def test_labels_of_others_take_the_place_of_a_teachers(config: dict[str, Any]) -
     assert [cell["teacher"] for cell in cells] == ["scdd", "imported"]
 
 
+def test_a_ranking_leaves_out_labels_whose_teacher_is_not_there(config: dict[str, Any]) -> None:
+    config["ranking"] = "scdd-paper"
+    (tables,) = plan_of(config).of("tables")
+    assert {cell["of"]["method"] for cell in tables.params["ranking"]} == {"scdd"}
+    told = "theirs: not ranked, since the teacher of its labels is not there."
+    assert told in tables.params["notes"]
+
+
 def test_the_notes_tell_that_the_files_have_the_views(config: dict[str, Any]) -> None:
     told = "theirs: views, mixing and their form are the files', not the protocol's."
     assert told in plan_of(config).of("tables")[0].params["notes"]

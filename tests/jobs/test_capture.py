@@ -14,7 +14,8 @@ from scdd.evaluate.feeds import hard_feed
 from scdd.evaluate.train import fit
 from scdd.jobs.capture import WARM_UP, captured
 from scdd.labels.labelling import Labelling
-from scdd.labels.relabel import PASS, label, use_batch_statistics
+from scdd.labels.relabel import PASS, label
+from scdd.labels.teachers import use_batch_statistics
 from scdd.networks.resnet import build
 from scdd.params import squeeze
 from scdd.params.protocol import Student
@@ -257,12 +258,12 @@ def test_captured_labels_are_the_plain_ones(batch, graphs):
     """Also of the last pass, which is shorter; one by one, or with the statistics of batches."""
     scope = ("batch", batch) if batch else ()
     labelling = Labelling(Transform(VIEW, "cutmix", 1.0), 0, *scope, batch_bn=bool(batch))
-    split = image_set(20 if batch else PASS + 20, SIZE).to(GPU)
+    split = image_set(PASS + 20, SIZE).to(GPU)
     results = []
     for compiled in ("none", "graphs"):
         teacher = build(TEACHER, len(CLASSES), torch.Generator().manual_seed(0)).to(GPU).eval()
         if batch:
-            use_batch_statistics(teacher)
+            use_batch_statistics(teacher, labelling.groups)
         where = {"form": "float16", "temperature": 4.0, "info": info(SIZE), "device": GPU}
         results.append(label(teacher, split, labelling, epochs=(0, 6), compiled=compiled, **where))
     assert len(graphs) == 2

@@ -17,6 +17,7 @@ from scdd.evaluate import feeds, train
 from scdd.jobs.saved import JobState, SavedState, Snapshot, Stopped
 from scdd.labels import relabel
 from scdd.labels.labelling import Labelling
+from scdd.labels.teachers import use_batch_statistics
 from scdd.learn import engine as learning
 from scdd.learn import methods
 from scdd.learn.learner import Task
@@ -196,10 +197,13 @@ def relabelled(how: str, saved: JobState) -> Result:
     mix, form, scope = how.split()
     teacher = build(TEACHER, 3, generator(0)).eval()
     transform = Transform(View("padded", 1, (1.0, 1.0), True), mix, 1.0)
-    labelling, n = Labelling(transform, 0), 2 * relabel.PASS + 2
-    if scope == "batch":
-        labelling, n = Labelling(transform, 0, "batch", 4, batch_bn=True), 13
-        relabel.use_batch_statistics(teacher)
+    labelling, n = Labelling(transform, 0), 2 * relabel.PASS + 4
+    if scope != "set":
+        live = scope == "dropout"
+        labelling = Labelling(transform, 0, "batch", 4, True, bn_groups=2, dropout=live)
+        use_batch_statistics(teacher, labelling.groups)
+        teacher.fc = nn.Sequential(nn.Dropout(), teacher.fc)  # type: ignore[assignment]
+        teacher.train(live)
     return relabel.label(teacher, image_set(n, 8), labelling, form, 20.0, (2, 5), INFO, CPU, saved)
 
 
@@ -234,13 +238,14 @@ def ranked(how: str, saved: JobState) -> Result:
 
 def validated(how: str, saved: JobState) -> Result:
     """17 images in batches of 8: two a epoch, since a last one of one image joins the other. how:
-    the optimiser; with a moving average of the weights, DSA or dropout."""
+    the optimiser; with a moving average of the weights, DSA, dropout or two passes a step."""
     network = build(TEACHER, 3, generator(0)).to(memory_format=torch.channels_last)
     optimizer, *more = how.split()
     if "dropout" in more:
         network.fc = nn.Sequential(nn.Dropout(), network.fc)
     ema = 0.7 if "ema" in more else 0.0
     recipe = training(optimizer=optimizer, epochs=3, batch=8, ema=ema, decay_vectors=not ema)
+    recipe = replace(recipe, passes=1 + ("passes" in more))
     split, test = image_set(17, 8), image_set(9, 8, seed=1)
     transform = replace(Transform.of(NO_VIEW), mix="mixup")
 
@@ -329,6 +334,7 @@ JOBS: list[tuple[Callable[[str, JobState], Result], str, int]] = [
     (relabelled, "cutmix float16 set", 9),
     (relabelled, "mixup int8 batch", 9),
     (relabelled, "cutmix topk:2 batch", 9),
+    (relabelled, "cutmix float16 dropout", 9),
     (forgotten, "float32", 6),
     (forgotten, "bf16", 6),
     (forgotten, "dropout", 6),
@@ -346,6 +352,7 @@ JOBS: list[tuple[Callable[[str, JobState], Result], str, int]] = [
     (validated, "sgd ema", 6),
     (validated, "adamw dsa", 6),
     (validated, "sgd dropout", 6),
+    (validated, "adamw passes", 6),
 ]
 
 

@@ -1,6 +1,7 @@
 """Mixed views and the teacher's labels: against per-image loops, and replayed bit for bit."""
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from scdd.errors import ScddError
 from scdd.labels import relabel
 from scdd.labels.forms import encode
 from scdd.labels.labelling import Labelling, origin_of
+from scdd.labels.teachers import use_batch_statistics
 from scdd.networks.resnet import build
 from scdd.params.protocol import Relabel
 from scdd.params.views import RandAugment, Transform, View
@@ -256,7 +258,7 @@ def test_a_teacher_with_batch_statistics_is_one_in_training_mode_on_the_students
 ) -> None:
     split, labelling = image_set(11, 16), by_batch("cutmix", 4, mix_by)
     teacher = build(TEACHER, 3, generator(1))
-    relabel.use_batch_statistics(teacher.eval())
+    use_batch_statistics(teacher.eval(), labelling.groups)
     made = label(teacher, split, labelling, (2, 4))
     released = build(TEACHER, 3, generator(1)).train()  # whose running statistics drift
     order = torch.utils.data.RandomSampler(
@@ -275,10 +277,10 @@ def test_a_teacher_with_batch_statistics_is_one_in_training_mode_on_the_students
 
 
 def test_batch_statistics_leave_the_teacher_as_it_is() -> None:
-    teacher = build(TEACHER, 3, generator(1)).eval()
-    relabel.use_batch_statistics(teacher)
+    teacher, labelling = build(TEACHER, 3, generator(1)).eval(), by_batch("mixup", 4)
+    use_batch_statistics(teacher, labelling.groups)
     before = {name: tensor.clone() for name, tensor in teacher.state_dict().items()}
-    label(teacher, image_set(11, 16), by_batch("mixup", 4), (0, 1))
+    label(teacher, image_set(11, 16), labelling, (0, 1))
     assert all(torch.equal(before[name], now) for name, now in teacher.state_dict().items())
 
 
@@ -320,17 +322,9 @@ def test_labels_in_bf16_are_those_in_float32_but_for_rounding(batch_bn: bool) ->
     teacher = build(TEACHER, 3, generator(1)).eval()
     if batch_bn:
         labelling = by_batch("cutmix", 4)
-        relabel.use_batch_statistics(teacher)
+        use_batch_statistics(teacher, labelling.groups)
     exact, found = off(teacher, split, labelling)
     assert found.max() <= 10 * 4 * HALF * exact.abs().max()
-
-
-def test_several_teachers_are_averaged_in_float32() -> None:
-    draw = torch.Generator().manual_seed(0)
-    pair, x = [nn.Linear(4, 3) for _ in range(2)], torch.randn(5, 4, generator=draw)
-    with torch.autocast("cpu", torch.bfloat16):
-        found, each = relabel.Averaged(list(pair))(x), [one(x).double() for one in pair]
-    torch.testing.assert_close(found.double(), (each[0] + each[1]) / 2, rtol=1e-6, atol=0)
 
 
 @pytest.mark.parametrize("form", ["int8", "topk:2"])
@@ -434,15 +428,16 @@ def test_a_shard_has_the_bytes_that_were_foretold(
     assert f"= {held} bytes" in capsys.readouterr().err
 
 
-def test_several_teachers_are_averaged(folder: Path) -> None:
-    stored = []
+def test_several_teachers_are_averaged_or_weighted(folder: Path) -> None:
+    stored, weighted = [], {"teacher_priors": [3.0, 1.0], "prior_temperature": 2.0}
     for seed, name in enumerate(("one", "two")):
         state = build(TEACHER, 3, generator(seed)).state_dict()
         checkpoint = Checkpoint("classifier", TEACHER, CLASSES, state, name)
         save_checkpoint(folder / f"{name}.safetensors", checkpoint, {})
-    for teachers in (["one"], ["two"], ["one", "two"]):
+    both = ["one", "two"]
+    for teachers, more in ((["one"], {}), (["two"], {}), (both, {}), (both, weighted)):
         roles = dict(zip(("teacher", "teacher_2"), teachers, strict=False))
-        freeze(folder / "relabel.json", "relabel", PARAMS, images="s1", **roles)
+        freeze(folder / "relabel.json", "relabel", PARAMS | more, images="s1", **roles)
         given = program(folder, 0, 1)
         at = given.index("--teacher")
         given[at + 1 : at + 2] = [str(folder / f"{name}.safetensors") for name in teachers]
@@ -452,6 +447,9 @@ def test_several_teachers_are_averaged(folder: Path) -> None:
         assert store.origin.teacher == "+".join(teachers)
         stored.append(store.epoch(0)["logits"].float())
     torch.testing.assert_close(stored[2], (stored[0] + stored[1]) / 2, rtol=2e-3, atol=2e-3)
+    first = math.e / (math.e + 1)  # softmax of 3 / 2 and 1 / 2
+    expected = first * stored[0] + (1 - first) * stored[1]
+    torch.testing.assert_close(stored[3], expected, rtol=2e-3, atol=2e-3)
 
 
 def test_as_many_checkpoints_as_teachers_are_needed(

@@ -1,5 +1,6 @@
 """What a student sees of a store: the teacher's views and logits, to the bit."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from scdd.evaluate.losses import Soft, soft_criterion
 from scdd.labels import relabel
 from scdd.labels.labelling import Labelling, origin_of
 from scdd.labels.replay import replay
+from scdd.labels.teachers import use_batch_statistics
 from scdd.networks.resnet import build
 from scdd.params.base import pick
 from scdd.params.protocol import Loss, Relabel
@@ -41,7 +43,7 @@ def labelling(params: Relabel) -> Labelling:
 def teacher(params: Relabel) -> nn.Module:
     network = build(TEACHER, 3, generator(1)).eval()
     if params is TIED:
-        relabel.use_batch_statistics(network)
+        use_batch_statistics(network, labelling(params).groups)
     return network
 
 
@@ -64,27 +66,25 @@ def store(
 
 
 def online(split: Split, params: Relabel, epochs: int) -> feeds.Feed[Soft]:
-    """What a student sees whose views are drawn and labelled as it trains: with eval mode's labels
-    in passes of the whole set, in training mode by the very batch."""
+    """What a student sees whose views are drawn and labelled as it trains: in passes of as many
+    images as the store's, by whose order an epoch's batches are cut if labels depend on them."""
     how, network, recipe = labelling(params), teacher(params), training(batch=BATCH)
+    n, mix = len(split), how.transform.mix
 
-    def feed(epoch: int, skip: int) -> object:
-        draws = how.draw(len(split), split.resolution, epoch % epochs)
-        order = how.order(len(split), epoch % epochs)
+    def feed(epoch: int, skip: int) -> Iterator[tuple[Tensor, Soft]]:
+        draws = how.draw(n, split.resolution, epoch % epochs)
+        order = how.order(n, epoch % epochs)
+        labelled = torch.arange(n) if order is None else order
+        passes = views(split, labelled, relabel.pass_size(how), draws, mix, INFO)
+        with torch.inference_mode():
+            logits = torch.cat([network(inputs).half() for _, inputs in passes])[labelled.argsort()]
+        labels = logits.clone()
         if order is None:
-            order = torch.randperm(len(split), generator=generator(recipe.seed, "order", epoch))
-            passes = views(split, torch.arange(len(split)), 256, draws, how.transform.mix, INFO)
-            with torch.inference_mode():
-                labels = torch.cat([network(inputs).half() for _, inputs in passes]).clone()
-        for index, inputs in views(split, order[skip * 8 :], 8, draws, how.transform.mix, INFO):
-            if params is TIED:
-                with torch.no_grad():
-                    labels = network(inputs).half()
-                yield inputs, Soft(labels, split.labels[index])
-            else:
-                yield inputs, Soft(labels[index], split.labels[index])
+            order = torch.randperm(n, generator=generator(recipe.seed, "order", epoch))
+        for index, inputs in views(split, order[skip * 8 :], 8, draws, mix, INFO):
+            yield inputs, Soft(labels[index], split.labels[index])
 
-    return feed  # type: ignore[return-value]
+    return feed
 
 
 def student(feed: feeds.Feed[Soft], n: int) -> list[Tensor]:
@@ -137,6 +137,31 @@ def test_labels_used_again_come_in_another_order(tmp_path: Path) -> None:
     first, again = (next(iter(feed(epoch, 0)))[1].logits for epoch in (1, 3))
     assert not torch.equal(first, again)
     assert torch.equal(first.sort(dim=0).values, again.sort(dim=0).values)
+
+
+@pytest.mark.parametrize("params", [PLAIN, TIED], ids=["set", "batch"])
+def test_batches_of_a_pool_are_those_of_all_labelled_epochs(
+    tmp_path: Path, params: Relabel
+) -> None:
+    """LPLD: with replacement, as many an epoch as there are, and never the shorter last one."""
+    split, recipe = image_set(30, 8), training(batch=BATCH)
+    made = store(tmp_path, split, params, 2)
+    one_by_one = feeds.soft_feed(split, made, recipe, "cutmix", INFO, CPU)
+    pool = [batch for epoch in range(2) for batch in list(one_by_one(epoch, 0))[:3]]
+    feed = feeds.pooled_feed(split, made, recipe, "cutmix", INFO, CPU)
+    drawn = [list(feed(epoch, 0)) for epoch in range(12)]
+    assert {len(batches) for batches in drawn} == {4}
+    picks = []
+    for inputs, goal in (batch for batches in drawn for batch in batches):
+        same = [
+            torch.equal(inputs, seen) and torch.equal(goal.logits, own.logits) for seen, own in pool
+        ]
+        picks.append(same.index(True))
+    assert set(picks) == set(range(6))
+    assert len({tuple(picks[at : at + 4]) for at in range(0, 48, 4)}) > 6
+    again = list(feed(5, 3))
+    assert len(again) == 1
+    assert torch.equal(again[0][0], drawn[5][3][0])
 
 
 @pytest.mark.parametrize(("form", "steps"), [("int8", 0.5), ("topk:3", 0.0)])

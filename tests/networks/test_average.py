@@ -37,9 +37,21 @@ def test_it_is_lent_for_an_evaluation_and_the_own_weights_come_back() -> None:
     assert all(bool((weight == 3).all()) for weight in student.parameters())
 
 
+def test_in_the_end_it_takes_the_place_of_the_own_weights() -> None:
+    student = network(1.0)
+    average = Average(student, 0.5)
+    for weight in student.parameters():
+        nn.init.constant_(weight, 3.0)
+    average.update()
+    average.take_over()
+    assert all(bool((weight == 2).all()) for weight in student.parameters())
+
+
 def test_a_share_of_0_is_no_average() -> None:
     student = network(1.0)
     average = Average(student, 0.0)
     average.update()
     assert average.weights == []
     assert average.evaluated(lambda: student.weight.sum().item()) == 2
+    average.take_over()
+    assert student.weight.sum().item() == 2

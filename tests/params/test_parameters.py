@@ -26,7 +26,7 @@ from scdd.params.patches import Patches
 from scdd.params.probe import Informativeness, Probe
 from scdd.params.protocol import Loss, Protocol, Relabel, Student, Train, Whole
 from scdd.params.recover import Recover, Residual
-from scdd.params.select import Coreset, Forgetting, Import, Sampling
+from scdd.params.select import Ccfs, Coreset, Forgetting, Import, Sampling
 from scdd.params.squeeze import (
     DINO,
     Asymmetric,
@@ -72,8 +72,10 @@ SECTIONS: list[Section] = [
         seeds=(3,),
         squeeze={"mocov2": {"epochs": 1}},
         ablation=Ablation("scdd", "dc"),
+        ranking=("dc",),
         machine=Machine("cpu", 2),
     ),
+    Ccfs(0.1, 2, "rded", 3),
     Experts(count=20, per_file=5, storage="bf16"),
     Figures(3, 4, 1, 90),
     Forgetting(VIEW, 10, 32, 0.2, 0.8, 1e-4, (0.5,), 0.1, 3, "bf16"),

@@ -174,6 +174,18 @@ def test_coresets_look_at_the_training_images() -> None:
     assert run.work.flops == pytest.approx(200 * TRAIN * 3 * WHOLE)
 
 
+def test_a_curriculum_is_a_student_that_sees_the_training_images_once() -> None:
+    """Of 2 of 10 images a class 2 are distilled; lots of 3, 3 and 2 are added to them. The teacher
+    is a network like the student."""
+    plan = digits(methods=["scdd", "ccfs"])
+    sizes = [images * 10 for images in (2, 5, 8)]
+    for job, size in zip(jobs(plan, "curriculum"), sizes, strict=True):
+        assert flops_by_kind(job) == {
+            "train": pytest.approx(size * 200 * 3 * WHOLE),
+            "forward": pytest.approx(2 * TRAIN * WHOLE),
+        }
+
+
 def test_a_verifier_sees_each_image_once() -> None:
     (job,) = jobs(digits(methods=["sre2l", "scdd"], verifier="sre2l"), "verify")[:1]
     assert job.work.flops == pytest.approx(100 * WHOLE)

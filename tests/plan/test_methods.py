@@ -52,6 +52,8 @@ def test_a_joint_method_has_a_source_for_each_ipc(monkeypatch: pytest.MonkeyPatc
         (Method("kcenter", committee=("scdd",)), "methods.kcenter.committee"),
         (Method("scdd", features="scdd"), "methods.scdd.features"),
         (Method("whole", ipc=(1,)), "methods.whole.ipc"),
+        (Method("scdd", base="sre2l"), "methods.scdd.base"),
+        (Method("ccfs", recover={"lr": 1}), "methods.ccfs.recover"),
     ],
 )
 def test_a_key_that_a_method_does_not_use_is_refused(method: Method, key: str) -> None:

@@ -13,17 +13,18 @@ from scdd import cli
 from scdd.data import sets
 from scdd.errors import ScddError
 from scdd.params.base import parameters, pick
+from scdd.params.experiment import Experiment
 from scdd.params.protocol import Protocol, Student, Train
 from scdd.params.recover import Recover
 from scdd.params.select import Forgetting
 from scdd.params.squeeze import SQUEEZES, MoCoV2
 from scdd.params.views import View
-from scdd.plan import load
+from scdd.plan import datasets, load
 from scdd.plan.config import parse
 from scdd.plan.identity import canonical, digest
 from scdd.plan.load import freeze, plan_of, plan_of_file, thaw
 from scdd.plan.plan import Node, Plan
-from scdd.plan.presets import merge, preset, preset_names
+from scdd.plan.presets import merge, preset, preset_names, published_ipcs
 from scdd.plan.stages import STAGES
 from scdd.report import sections
 
@@ -483,8 +484,22 @@ def test_every_published_protocol_is_a_valid_one_with_its_sources(name: str, fam
         assert protocol.dsa == (name == "dc")
 
 
+@pytest.mark.parametrize("family", ["cifar", "cifar10", "tiny", "imagenet"])
+@pytest.mark.parametrize("name", ["rded", "delt", "gvbsm", "edc", "cvdd", "fadrm"])
+def test_published_values_by_ipc_are_valid_and_new_ones(name: str, family: str) -> None:
+    before = preset("protocol", name, family).values
+    for ipc in published_ipcs("protocol", name, family):
+        found = preset("protocol", name, family, ipc=ipc)
+        assert found.values != before
+        parse(Protocol, found.values, name)
+        assert set(found.sources.values()) <= SOURCES
+        before = found.values
+
+
 def test_there_is_a_bundle_for_each_protocol_of_the_literature() -> None:
-    names = "scdd-paper scdd-code sre2l cda rded edc cvdd fadrm hard-label dc dc-plain"
+    names = (
+        "scdd-paper scdd-code sre2l ccfs cda rded delt gvbsm edc cvdd fadrm hard-label dc dc-plain"
+    )
     assert names.split() == PROTOCOLS
 
 
@@ -527,6 +542,9 @@ def test_the_released_protocol_of_cifar_100_ends_at_three_quarters_of_its_learni
         ("steep_from", 0.8, "validate"),
         ("milestones", [0.5], "validate"),
         ("decay_vectors", False, "validate"),
+        ("passes", 2, "validate"),
+        ("bn_updates", 2, "validate"),
+        ("label_reuse", "batches", "validate"),
     ],
 )
 def test_a_later_key_of_a_protocol_changes_its_stage_alone(
@@ -1280,6 +1298,7 @@ SLOW = {"protocol": {"slow": {"like": "scdd-paper"}}}
             },
             "the smallest class of digits has 69",
         ),
+        ({"dataset": {"holdout": 0.999}}, "dataset.holdout: 0.999, which leaves none of the 139"),
     ],
 )
 def test_what_cannot_be_compared_or_held_out_is_refused(
@@ -1298,3 +1317,14 @@ def test_a_held_out_part_is_part_of_the_datasets_identity(tiny: Config) -> None:
     (data,), (table,) = plan.of("data"), plan.of("tables")
     assert data.label == "digits-16-holdout0.1"
     assert table.params["holdout"] == 0.1
+
+
+@pytest.mark.parametrize("holdout", [0.0, 0.1])
+def test_what_others_made_may_have_seen_the_held_out_images(tiny: Config, holdout: float) -> None:
+    tiny["dataset"]["holdout"] = holdout
+    draft = datasets.draft(Plan(), parse(Experiment, tiny, ""), check_files=False)
+    draft.import_from(draft.data, "theirs/teacher.pth")
+    assert draft.plan.imports == {draft.data.key: "theirs/teacher.pth"}
+    assert [note.partition(" is imported.")[0] for note in draft.notes] == ["teacher.pth"] * (
+        holdout > 0
+    )

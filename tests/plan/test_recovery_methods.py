@@ -98,6 +98,14 @@ def test_priors_that_no_teacher_has_change_no_digest() -> None:
             "recover.sizes: the last one is 12, and images have 16 pixels a side. Make it 16.",
         ),
         (
+            {
+                "name": "sre2l",
+                "backbone": "densenet121",
+                "recover": {"sizes": [4, 16], "budgets": [500, 500]},
+            },
+            "recover.sizes: densenet121 takes images of 8 pixels on, and these have 4",
+        ),
+        (
             {"name": "fadrm", "recover": {"residual": {"pool": 200}}},
             "recover.residual.pool: 200, but the smallest class of digits has [0-9]+ training",
         ),

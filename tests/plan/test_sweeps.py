@@ -9,6 +9,7 @@ from scdd.params.experiment import Experiment
 from scdd.plan.config import parse
 from scdd.plan.load import plan_of
 from scdd.plan.plan import Plan
+from scdd.plan.presets import merge
 from scdd.plan.sweeps import expand
 
 Config = dict[str, Any]
@@ -214,3 +215,40 @@ def test_names_that_are_too_long_are_refused() -> None:
 )
 def test_protocols_that_are_swept_wrongly_are_refused(protocol: Config, message: str) -> None:
     assert refusal({"name": "random-hard"}, protocol=protocol).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("change", "hint"),
+    [
+        ({"recover": {"lr": [0.2, 0.4]}}, "a method's sweep: {recover: {lr: [0.2, 0.4]}}."),
+        (
+            {"squeeze": {"mocov2": {"view": {"flip": [True, False]}}}},
+            "a method's sweep: {squeeze: {view: {flip: [True, False]}}}.",
+        ),
+        (
+            {"protocol": {"scdd-paper": {"lr": [1, 2]}}},
+            "protocol.scdd-paper.sweep: {lr: [1, 2]}.",
+        ),
+    ],
+)
+def test_a_list_in_place_of_a_value_is_told_of_sweeps(
+    tiny: Config, change: Config, hint: str
+) -> None:
+    with pytest.raises(ScddError) as refusal:
+        plan_of(merge(tiny, change))
+    assert str(refusal.value).endswith(f"To try each value, set {hint}")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"recover": {"betas": [0.1, 0.2, 0.3]}},
+        {"squeeze": {"mocov2": {"view": ["none"]}}},
+        {"protocol": {"whole": {"lr": [1, 2]}}},
+        {"seeds": 1.5},
+    ],
+)
+def test_what_cannot_be_swept_is_not(tiny: Config, change: Config) -> None:
+    with pytest.raises(ScddError) as refusal:
+        plan_of(merge(tiny, change))
+    assert "sweep" not in str(refusal.value)

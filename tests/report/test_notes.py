@@ -10,7 +10,7 @@ from scdd.report.notes import notes
 def test_protocols_of_equal_training_share_a_note():
     students = [student(), student(protocol="code"), replace(student(protocol="dc"), epochs=1000)]
     said = notes(table(*students), students, {})
-    assert said[0].startswith("Protocols paper, code, student r18, 300 epochs on the column's")
+    assert said[0].startswith("Protocols paper, code, student r18, 300 epochs on the method's")
     assert said[1].startswith("Protocol dc, student r18, 1000 epochs")
 
 

@@ -25,8 +25,9 @@ def test_program_makes_the_files_it_says_and_the_same_twice(tmp_path: Path) -> N
     assert Image.open(io.BytesIO(made["recovery_scdd.gif"])).n_frames == 4
     text = made["main.md"].decode()
     # 3 of the dataset's 60 images; 3 x 8 x 8 pixels and a class index, without and with 62 bytes
-    ratio = f"{5 * (193 + 62) / 193:.2f}"
-    assert f"| digits  |   1 |       5 | {ratio:>20s} |      61.0 ± 1.4 |" in text
+    assert "| Method          | IPC 1 (5 %) |" in text
+    assert "| SC-DD (MoCo v2) |  61.0 ± 1.4 |" in text
+    assert f"- Ratio %, with labels: IPC 1 {5 * (193 + 62) / 193:.2f}." in text
     assert "- Assumed value: r_bn 0.05." in text
     long = list(csv.DictReader(io.StringIO(made["all.csv"].decode())))
     assert [(line["seed"], line["top1"]) for line in long] == [("0", "60.000"), ("1", "62.000")]

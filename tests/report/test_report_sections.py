@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from conftest import ROOT
 from samples import params_of_backbones, params_of_methods
 
 from scdd.report import sections
+from scdd.report.measured import Measured
 from scdd.report.section import CAPTIONS
 
 
@@ -72,3 +74,14 @@ print({"torch", "numpy", "pandas", "matplotlib"} & set(sys.modules))
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout == "set()\n"
+
+
+def test_every_page_says_where_accuracies_are_not_of_the_test_set(tmp_path: Path) -> None:
+    params = params_of_backbones(tmp_path)
+    entry = sections.SECTIONS[0].entry
+    entry = replace(entry, body=lambda measured, contents: [])
+    pages = [
+        entry.page(Measured(tmp_path, params | {"holdout": share}), {}).decode()
+        for share in (0.0, 0.1)
+    ]
+    assert ["held-out training images" in page for page in pages] == [False, True]

@@ -31,25 +31,21 @@ def test_the_tables_tell_images_and_students_apart(tmp_path: Path) -> None:
         1,
     )
     assert seconds.student_cells(made, spent) == (
-        ["IPC", "SC-DD", "Random, hard labels"],
-        [["10", "2.5 + 12", "10"]],
-        0,
+        ["Images", "IPC 10"],
+        [["SC-DD", "2.5 + 12"], ["Random, hard labels", "10"]],
+        1,
     )
 
 
-def test_rows_follow_the_main_table_and_the_whole_data_comes_last(tmp_path: Path) -> None:
+def test_columns_follow_the_main_table_and_the_whole_data_comes_last(tmp_path: Path) -> None:
     whole = listed(method="whole", title="Whole data", teacher=None, ipc=None, protocol="full")
     whole["stages"] = {"validate": ["seed1"]}
     lines = [whole, *(listed(ipc=ipc, stages={"validate": ["seed0"]}) for ipc in (10, 1))]
     header, rows, words = seconds.student_cells(
         table(student(A, 1), student(A, 10)), spend(tmp_path, *lines)
     )
-    assert header == ["Protocol", "IPC", "SC-DD", "Whole data"]
-    assert rows == [
-        ["paper", "1", "10", ""],
-        ["paper", "10", "10", ""],
-        ["full", "whole", "", "14"],
-    ]
+    assert header == ["Images", "IPC 1", "IPC 10", "whole"]
+    assert rows == [["SC-DD", "10", "10", ""], ["Whole data", "", "", "14"]]
     assert words == 1
 
 

@@ -1,6 +1,7 @@
 """The jobs of each stage and what they do: a function for each, in `JOBS`."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from scdd.artifacts.config import teacher_roles
 from scdd.artifacts.sizes import image_bytes
@@ -203,7 +204,9 @@ def _relabel(plan: Plan, node: Node) -> list[Job]:
     params, images = Relabel.of(node.params), _set_size(plan, plan.parent(node, "images"))
     teachers = [_teacher(plan, node, role) for role in teacher_roles(node.parents)]
     precision, resolution = params.label_precision, plan.data_of(node).params["resolution"]
-    batch = node.params["batch"] if params.teacher_bn == "batch" else LABEL_BATCH
+    batch = LABEL_BATCH  # or more, where that is less than a batch with statistics of its own
+    if params.teacher_bn == "batch":
+        batch = max(batch, node.params["batch"])
     epochs, jobs = params.epochs_per_shard, []
     for shard in plan.label_shards(node, plan.store_epochs(node)):
         steps = epochs * steps_of(images, batch)
@@ -216,26 +219,49 @@ def _relabel(plan: Plan, node: Node) -> list[Job]:
     return jobs
 
 
-def _validate(plan: Plan, node: Node) -> list[Job]:
+def _trained(plan: Plan, node: Node) -> Job:
+    """A student, but for its tests."""
     counts, params = counts_of(plan, node), Student.of(node.params)
-    size = student_size(Network(**node.params["student"]), counts.resolution, counts.classes)
+    size = _student(node, counts)
     if "data" in node.parents:
         images = counts.train
     else:
         labels = plan.parent(node, "labels") if "labels" in node.parents else node
         images = _set_size(plan, plan.parent(labels, "images"))
-    pixels = image_bytes(images + counts.val, counts.resolution)
     seen, steps = images * params.epochs, params.epochs * steps_of(images, params.batch)
-    evaluations = min(EVALUATIONS, params.epochs)
-    work = passes("train", size, seen, steps, params.precision)
+    each = params.batch // params.passes
+    work = passes("train", size, seen, steps * params.passes, params.precision)
     work += views("views", seen, counts.resolution, steps)
-    tests = evaluations * steps_of(counts.val, TEST_BATCH)
-    work += passes("forward", size, evaluations * counts.val, tests)
-    memory = max(
-        training_memory(size, min(params.batch, images), params.precision),
-        forward_memory(size, min(TEST_BATCH, counts.val)),
-    )
-    return [Job(node.stage, work, memory, pixels)]
+    memory = training_memory(size, min(each, images), params.precision)
+    return Job(node.stage, work, memory, float(image_bytes(images, counts.resolution)))
+
+
+def _tested(job: Job, sizes: list[Size], images: int, times: int, resolution: int) -> Job:
+    """The job with so many passes of images through each network."""
+    work, steps = job.work, times * steps_of(images, TEST_BATCH)
+    for size in sizes:
+        work += passes("forward", size, times * images, steps)
+    memory = max(forward_memory(size, min(TEST_BATCH, images)) for size in sizes)
+    pixels = job.pixels + image_bytes(images, resolution)
+    return replace(job, work=work, memory=max(job.memory, memory), pixels=pixels)
+
+
+def _validate(plan: Plan, node: Node) -> list[Job]:
+    counts, epochs = counts_of(plan, node), Student.of(node.params).epochs
+    sizes, times = [_student(node, counts)], min(EVALUATIONS, epochs)
+    return [_tested(_trained(plan, node), sizes, counts.val, times, counts.resolution)]
+
+
+def _curriculum(plan: Plan, node: Node) -> list[Job]:
+    """A student, and a pass of the training images through it and through each teacher."""
+    counts = counts_of(plan, node)
+    teachers = [_teacher(plan, node, role) for role in teacher_roles(node.parents)]
+    sizes = [_student(node, counts), *teachers]
+    return [_tested(_trained(plan, node), sizes, counts.train, 1, counts.resolution)]
+
+
+def _student(node: Node, counts: Counts) -> Size:
+    return student_size(Network(**node.params["student"]), counts.resolution, counts.classes)
 
 
 def _teacher(plan: Plan, node: Node, role: str, resolution: int | None = None) -> Size:
@@ -274,5 +300,6 @@ JOBS: dict[str, Jobs] = {
     "recover": _recover,
     "verify": _verify,
     "relabel": _relabel,
+    "curriculum": _curriculum,
     "validate": _validate,
 }

@@ -7,6 +7,7 @@ from scdd.errors import ScddError, nearest
 from scdd.params.base import default_of, key_of, parameters
 from scdd.params.experiment import Method
 from scdd.plan.methods.base import Kind
+from scdd.plan.methods.curricula import Curricula
 from scdd.plan.methods.imported import Imported
 from scdd.plan.methods.learned import Learned
 from scdd.plan.methods.ordered import ByFeatures, ByForgetting
@@ -41,6 +42,7 @@ METHODS: dict[str, Kind] = {
     "mtt": Learned("MTT", method="mtt", engine="trajectory"),
     "tesla": Learned("TESLA", method="tesla", engine="trajectory"),
     "tesla-exact": Learned("TESLA, exact", method="tesla-exact", engine="trajectory"),
+    "ccfs": Curricula("CCFS"),
     "random": Sampled("Random"),
     "random-hard": Sampled("Random, hard labels", labels="hard"),
     "noise": Sampled("Noise", module="noise", is_real=False),

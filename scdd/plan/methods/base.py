@@ -11,9 +11,11 @@ from scdd.plan.draft import Draft
 from scdd.plan.evaluation import Column, Report, evaluate, labels_of
 from scdd.plan.plan import Node
 from scdd.plan.protocols import checked_protocol, protocols_of
+from scdd.plan.soft_labels import check_priors
 
 # the keys, of a method in the configuration, that every method with an image set uses
-EVALUATED = frozenset({"ipc", "protocols", "teacher"})
+LABELLED = frozenset({"teacher", "teacher_priors"})  # with soft labels
+EVALUATED = frozenset({"ipc", "protocols"}) | LABELLED
 
 
 @dataclass(frozen=True)
@@ -63,8 +65,8 @@ class Distilled(Kind):
     JOINT: ClassVar[bool] = False
 
     def keys(self, method: Method) -> frozenset[str]:
-        """KEYS, but without soft labels no `teacher`."""
-        return self.KEYS if self.labels == "soft" else self.KEYS - {"teacher"}
+        """KEYS, but without soft labels none of teachers."""
+        return self.KEYS if self.labels == "soft" else self.KEYS - LABELLED
 
     @abstractmethod
     def source(self, draft: Draft, method: Method, ipc: int) -> Node:
@@ -100,17 +102,25 @@ class Distilled(Kind):
         label = source.label if "ipc" in source.params else f"{source.label}-ipc{ipc}"
         return draft.plan.add("imageset", label, params, parents)
 
+    def sources(self, draft: Draft, method: Method) -> dict[int, Node]:
+        """The sources of a method's images, by IPC."""
+        ipcs = method.ipc or draft.config.ipc
+        if self.by_ipc(draft, method):
+            return {ipc: self.source(draft, method, ipc) for ipc in ipcs}
+        return dict.fromkeys(ipcs, self.source(draft, method, max(ipcs)))
+
+    def soft_set(self, draft: Draft, method: Method, ipc: int) -> Node:
+        """The image set of `ipc` images per class for students with soft labels."""
+        return self.image_set(draft, method, self.source(draft, method, ipc), ipc, "soft")
+
     def add(self, draft: Draft, report: Report, method: Method) -> None:
         column = Column(method, title_of(method, self), self.labels)
-        ipcs = method.ipc or draft.config.ipc
-        own = self.by_ipc(draft, method)
-        shared = None if own else self.source(draft, method, max(ipcs))
+        check_priors(draft, method)
         sets = []
-        for ipc in ipcs:
-            source = shared or self.source(draft, method, ipc)
+        for ipc, source in self.sources(draft, method).items():
             of_ipc = []
             for name in protocols_of(draft, method):
-                labels = labels_of(column, checked_protocol(draft, name))
+                labels = labels_of(column, checked_protocol(draft, name, ipc))
                 images = self.image_set(draft, method, source, ipc, labels)
                 _note_space(draft, column, images)
                 evaluate(draft, report, column, images, name)

@@ -13,7 +13,7 @@ from scdd.params.select import Import
 from scdd.plan.datasets import is_in_own_order, whitening
 from scdd.plan.draft import Draft
 from scdd.plan.imports import check_file, check_set
-from scdd.plan.methods.base import Distilled
+from scdd.plan.methods.base import LABELLED, Distilled
 from scdd.plan.plan import Node
 
 
@@ -25,7 +25,7 @@ class Imported(Distilled):
 
     def keys(self, method: Method) -> frozenset[str]:
         """Labels of others take the place of a teacher's."""
-        return super().keys(method) - ({"teacher"} if method.labels else set()) | {
+        return super().keys(method) - (LABELLED if method.labels else set()) | {
             "imported",
             "labels",
         }
@@ -65,14 +65,14 @@ class Imported(Distilled):
         if self.images.whitened:
             parents["whitening"] = self._whitening(draft, where)
         node = draft.plan.add_section("import_images", label, self.images, parents, sha256=content)
-        draft.plan.imports.setdefault(node.key, self.images.path)
+        draft.import_from(node, self.images.path)
         return node
 
     def _whitening(self, draft: Draft, where: str) -> Node:
         if self.images.matrix is None:
             return whitening(draft)
         node = whitening(draft, check_file(f"{where}.matrix", Path(self.images.matrix)))
-        draft.plan.imports.setdefault(node.key, self.images.matrix)
+        draft.import_from(node, self.images.matrix)
         return node
 
     def _refuse_folder(self, where: str, path: Path) -> None:

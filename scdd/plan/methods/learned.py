@@ -59,7 +59,7 @@ class Learned(Distilled):
             parents["experts"] = _experts(draft, params)
         node = draft.plan.add_section("learn", label, params, parents, **more)
         if method.experts:
-            draft.plan.imports.setdefault(node.key, method.experts)
+            draft.import_from(node, method.experts)
         return node
 
     def pixels(self, method: Method, source: Node) -> Pixels:
@@ -90,7 +90,7 @@ class Learned(Distilled):
         """Students of hard labels, on the images after so many iterations."""
         method, ipc = column.method, source.params["ipc"]
         for protocol in protocols_of(draft, method):
-            if labels_of(column, checked_protocol(draft, protocol)) == "hard":
+            if labels_of(column, checked_protocol(draft, protocol, ipc)) == "hard":
                 last = self.image_set(draft, method, source, ipc, "hard")
                 parents = {role: draft.plan.parent(last, role) for role in last.parents}
                 params, label = {**last.params, "at": iteration}, f"{last.label}-at{iteration}"

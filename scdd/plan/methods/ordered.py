@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from scdd.errors import ScddError, nearest
 from scdd.params.experiment import Method
+from scdd.params.network import Network
 from scdd.params.select import Forgetting
 from scdd.plan.backbones import as_backbone
 from scdd.plan.draft import Draft
@@ -59,11 +60,13 @@ class ByForgetting(Ordered):
 
     def order_node(self, draft: Draft, method: Method) -> Node:
         network = method.backbone or draft.config.backbone
-        section = draft.section(Forgetting, ("forgetting",), draft.config.forgetting)
-        suited, label = as_backbone(draft, network), f"{draft.data.label}-{network.label}"
-        draft.note(
-            f"{title_of(method, self)}: events counted over {section.epochs} epochs of "
-            f"{network.label}."
-        )
-        parents = {"data": draft.data}
-        return draft.plan.add_section("forgetting", label, (section, suited), parents)
+        return forgetting(draft, network, title_of(method, self))
+
+
+def forgetting(draft: Draft, network: Network, title: str) -> Node:
+    """The order of the training images of each class by how often the network forgets them in
+    training. title: of the method that uses it."""
+    section = draft.section(Forgetting, ("forgetting",), draft.config.forgetting)
+    suited, label = as_backbone(draft, network), f"{draft.data.label}-{network.label}"
+    draft.note(f"{title}: events counted over {section.epochs} epochs of {network.label}.")
+    return draft.plan.add_section("forgetting", label, (section, suited), {"data": draft.data})

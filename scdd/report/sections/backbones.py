@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from scdd.report import html, latex
 from scdd.report.looks import SIGNALS, STATISTICS, Look, Quantity, rows, values
 from scdd.report.measured import Measured, look_files
+from scdd.report.scores import tested_on
 from scdd.report.section import TABLES, Contents, Entry, Params, Section
 from scdd.report.typeset import (
     Cells,
@@ -59,7 +60,8 @@ def make(measured: Measured) -> dict[str, bytes]:
 
 
 def _notes(measured: Measured) -> list[str]:
-    return [*notes(measured.looks, measured.params["balance"]), *measured.params["notes"]]
+    params = measured.params
+    return [*notes(measured.looks, params["balance"], params["holdout"]), *params["notes"]]
 
 
 def body(measured: Measured, contents: Contents) -> list[str]:
@@ -97,7 +99,7 @@ def cells(looks: Sequence[Look], quantities: Mapping[str, Quantity]) -> Cells:
     return Cells(["Squeeze", "Network", *columns], lines, 2)
 
 
-def notes(looks: Sequence[Look], balance: float) -> list[str]:
+def notes(looks: Sequence[Look], balance: float, holdout: float) -> list[str]:
     counts = {len(group) for group in rows(looks).values()}
     over = str(max(counts)) if len(counts) == 1 else f"{min(counts)} to {max(counts)}"
     seeds = (
@@ -108,6 +110,7 @@ def notes(looks: Sequence[Look], balance: float) -> list[str]:
     )
     steps = sorted({look.informativeness.iterations for look in looks})
     return [
+        f"Probe %: top-1 of the probe on {tested_on(holdout)}.",
         *NOTES,
         f"r_bn: the suggestion, {balance:g} × ∇CE / ∇BN at the start, which is what `recover.r_bn: "
         f"auto` uses. The short recovery has {' or '.join(map(str, steps))} iterations.",

@@ -1,19 +1,20 @@
 """main.{csv,md,tex}, main_notes.tex: the paper's main table.
 
-On the screen a row for each IPC (and protocol and student) and a column for each method, the whole
-training set last. In print and in the browser it is turned: a row for each method, the controls
-last. Published values are in a table of their own, with their source.
+A row for each method, the controls and the whole training set last, and a column for each IPC. In
+print and in the browser the columns of all protocols and students stand beside each other; on the
+screen each has a table of its own. Published values are in another, with their source.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 
 from scdd.report import html, latex, seconds
 from scdd.report.measured import Measured, student_files
 from scdd.report.notes import WITH_LABELS, ratio_notes
 from scdd.report.published import Published, published
-from scdd.report.scores import Column, Row, Table, shown
+from scdd.report.scores import Column, Row, Table, settings, shown
 from scdd.report.section import TABLES, Contents, Entry, Params, Section
 from scdd.report.typeset import (
+    NOT_MEASURED,
     Cells,
     Layout,
     bullets,
@@ -43,13 +44,14 @@ def pages(params: Params) -> list[str]:
 
 def make(measured: Measured) -> dict[str, bytes]:
     table, params = measured.table, measured.params
-    name, columns, notes = params["experiment"], _published(table), _notes(measured)
+    name, columns, controls = params["experiment"], _published(table), params["controls"]
+    notes = _notes(measured)
     costs = seconds.to_markdown(table, measured.spent, params["headings"])
     return {
         "main.csv": to_csv(table, columns).encode(),
-        "main.md": (to_markdown(table, columns, notes, name) + costs).encode(),
-        "main.tex": to_latex(table, columns, params["controls"], name).encode(),
-        "main_notes.tex": latex.notes(notes + sizes(table), name).encode(),
+        "main.md": (to_markdown(table, columns, controls, notes, name) + costs).encode(),
+        "main.tex": to_latex(table, columns, controls, name).encode(),
+        "main_notes.tex": latex.notes(notes, name).encode(),
     }
 
 
@@ -61,14 +63,14 @@ def _published(table: Table) -> list[Published]:
 
 
 def _notes(measured: Measured) -> list[str]:
-    return ratio_notes(measured.table) + measured.notes
+    return ratio_notes(measured.table) + sizes(measured.table) + measured.notes
 
 
 def body(measured: Measured, contents: Contents) -> list[str]:
     table, controls = measured.table, measured.params["controls"]
     parts = [
-        html.table(*turned(table, controls)),
-        html.bullets([*_notes(measured), *sizes(table)]),
+        html.table(*cells(table, controls)),
+        html.bullets(_notes(measured)),
     ]
     if columns := _published(table):
         parts += [
@@ -79,33 +81,9 @@ def body(measured: Measured, contents: Contents) -> list[str]:
     return parts
 
 
-def main_cells(table: Table) -> Cells:
-    """The main table for reading. Protocol and student are columns where there are several."""
-    leading: dict[str, Callable[[Row], str]] = {"Dataset": lambda row: table.dataset}
-    if len({row.protocol for row in table.rows}) > 1:
-        leading["Protocol"] = lambda row: row.protocol
-    if len({row.student for row in table.rows}) > 1:
-        leading["Student"] = lambda row: row.student
-    leading["IPC"] = lambda row: "whole" if row.ipc is None else str(row.ipc)
-    leading["Ratio %"] = lambda row: f"{table.ratio(row.ipc):.3g}"
-    if any(table.label_bytes.values()):
-        leading[WITH_LABELS] = lambda row: with_labels(table, row)
-    lines = [
-        [
-            *(text(row) for text in leading.values()),
-            *(shown(table.scores.get((row, column))) for column in table.columns),
-            *([shown(table.whole.get(row))] if table.whole else []),
-        ]
-        for row in table.rows
-    ]
-    words = [name for name in leading if name in ("Dataset", "Protocol", "Student")]
-    whole = [WHOLE] if table.whole else []
-    return Cells([*leading, *table.headers(), *whole], lines, len(words))
-
-
-def turned(table: Table, controls: Collection[str]) -> tuple[Cells, Layout]:
-    """The main table with a line for each method, for pages that are not wide: the controls and the
-    whole training set last, below a rule. A method has no line where nothing of it was asked."""
+def cells(table: Table, controls: Collection[str]) -> tuple[Cells, Layout]:
+    """The main table for reading: the controls and the whole training set last, below a rule. A
+    method has no line where nothing of it was asked."""
     titles = dict(zip(table.columns, table.headers(), strict=True))
     lines = [
         [titles[column], *(shown(table.scores.get((row, column))) for row in table.rows)]
@@ -119,18 +97,22 @@ def turned(table: Table, controls: Collection[str]) -> tuple[Cells, Layout]:
     ]
     methods = len([column for column in table.columns if column.method not in controls])
     rules = (methods,) if 0 < methods < len(lines) else ()
-    layout = Layout(_settings(table), rules, best(table, controls))
+    groups = settings(table.rows)
+    layout = Layout(tuple(groups) if any(groups) else (), rules, best(table, controls))
     return Cells(["Method", *heads], lines, 1), layout
 
 
-def _settings(table: Table) -> tuple[str, ...]:
-    """What each row's protocol and student are, as far as there are several."""
-    several = [len({row[part] for row in table.rows}) > 1 for part in (0, 1)]
-    names = [
-        ", ".join(text for text, differs in zip(row[:2], several, strict=True) if differs)
-        for row in table.rows
-    ]
-    return tuple(names) if any(several) else ()
+def by_setting(table: Table, controls: Collection[str]) -> dict[str, Cells]:
+    """The main table in parts, one for each protocol and student, by what tells them apart."""
+    together, _ = cells(table, controls)
+    of_columns = settings(table.rows)
+    parts = {}
+    for name in dict.fromkeys(of_columns):
+        places = [0, *(place for place, of in enumerate(of_columns, start=1) if of == name)]
+        lines = [[line[place] for place in places] for line in together.lines]
+        kept = [line for line in lines if {*line[1:]} != {NOT_MEASURED}]
+        parts[name] = Cells([together.header[place] for place in places], kept, together.words)
+    return parts
 
 
 def _ordered(table: Table, controls: Collection[str]) -> list[Column]:
@@ -139,16 +121,13 @@ def _ordered(table: Table, controls: Collection[str]) -> list[Column]:
 
 
 def sizes(table: Table) -> list[str]:
-    """The ratios with labels, which have no line in the turned table, as a sentence."""
-    sets = [row for row in table.rows if table.label_bytes[row]]
-    if not sets:
-        return []
-    settings = dict(zip(table.rows, _settings(table) or [""] * len(table.rows), strict=True))
+    """The ratios with labels, which have no place in the table, as a sentence."""
     said = [
-        f"{settings[row]}{', ' if settings[row] else ''}IPC {row.ipc} {with_labels(table, row)}"
-        for row in sets
+        ", ".join(filter(None, [setting, f"IPC {row.ipc} {with_labels(table, row)}"]))
+        for row, setting in zip(table.rows, settings(table.rows), strict=True)
+        if table.label_bytes[row]
     ]
-    return [f"{WITH_LABELS}: {'; '.join(said)}."]
+    return [f"{WITH_LABELS}: {'; '.join(said)}."] if said else []
 
 
 def with_labels(table: Table, row: Row) -> str:
@@ -159,8 +138,7 @@ def with_labels(table: Table, row: Row) -> str:
 
 
 def published_cells(table: Table, columns: Sequence[Published]) -> Cells:
-    """Published values for reading: turned, as there are more methods than IPCs. An IPC of which
-    nothing is published has no column."""
+    """Published values for reading. An IPC of which nothing is published has no column."""
     asked = [*sorted({row.ipc for row in table.rows if row.ipc is not None}), None]
     ipcs = [ipc for ipc in asked if any(ipc in method.values for method in columns)]
     header = ["Method", "Student", "Reported by"]
@@ -178,8 +156,8 @@ def published_cells(table: Table, columns: Sequence[Published]) -> Cells:
 
 
 def best(table: Table, controls: Collection[str]) -> frozenset[tuple[int, int]]:
-    """Places (line, column) in the turned table of each setting's best method, as rounded; where
-    there is one method alone, none. Controls and the whole data are not methods."""
+    """Places (line, column) of each setting's best method in the table for reading, as rounded;
+    where there is one method alone, none. Controls and the whole data are not methods."""
     places: set[tuple[int, int]] = set()
     methods = [column for column in table.columns if column.method not in controls]
     for place, row in enumerate(table.rows, start=1):
@@ -193,12 +171,17 @@ def best(table: Table, controls: Collection[str]) -> frozenset[tuple[int, int]]:
     return frozenset(places)
 
 
-def to_markdown(table: Table, columns: Sequence[Published], notes: Sequence[str], name: str) -> str:
-    parts = [
-        f"# {name}: top-1 accuracy (%) on {table.dataset}{table.where}",
-        markdown(main_cells(table)),
-        bullets(notes),
-    ]
+def to_markdown(
+    table: Table,
+    columns: Sequence[Published],
+    controls: Collection[str],
+    notes: Sequence[str],
+    name: str,
+) -> str:
+    parts = [f"# {name}: top-1 accuracy (%) on {table.dataset}{table.where}"]
+    for setting, measured in by_setting(table, controls).items():
+        parts += [f"## {setting}"] * bool(setting) + [markdown(measured)]
+    parts.append(bullets(notes))
     if columns:
         parts += [
             "## Published values",
@@ -211,7 +194,7 @@ def to_markdown(table: Table, columns: Sequence[Published], notes: Sequence[str]
 def to_latex(
     table: Table, columns: Sequence[Published], controls: Collection[str], name: str
 ) -> str:
-    cells, layout = turned(table, controls)
+    measured, layout = cells(table, controls)
     caption = (
         f"Top-1 accuracy (%) of the experiment {name} on {table.dataset}{table.where}, by images "
         "per class (in brackets: in % of the training images)."
@@ -222,11 +205,11 @@ def to_latex(
         caption += " Bold: the best method of a column."
     if any(column.method in controls for column in table.columns):
         caption += " Below the rule: controls, not methods."
-    tables = [latex.table(cells, layout, caption=caption, name=name)]
+    tables = [latex.table(measured, layout, caption=caption, name=name)]
     if columns:
         caption = f"Published top-1 accuracy (%) on {table.dataset}. {COPIED}"
-        cells = published_cells(table, columns)
-        tables.append(latex.table(cells, caption=caption, name=f"{name}-published"))
+        copied = published_cells(table, columns)
+        tables.append(latex.table(copied, caption=caption, name=f"{name}-published"))
     return latex.file(*tables)
 
 
@@ -244,7 +227,7 @@ def to_csv(table: Table, columns: Sequence[Published]) -> str:
         scores.append(table.whole.get(row))
         # the published whole data has no IPC and is in each row, as the measured one is
         scores += [method.values.get(row.ipc, method.values.get(None)) for method in columns]
-        line = [table.dataset, row.protocol, row.student, integer(row.ipc)]
+        line = [table.dataset + table.where, row.protocol, row.student, integer(row.ipc)]
         line.append(f"{table.ratio(row.ipc):.4g}")
         line.append(f"{table.ratio(row.ipc, max(table.label_bytes[row], default=0)):.4g}")
         for score in scores:

@@ -7,14 +7,14 @@ from typing import Any, NamedTuple
 
 from scdd.report import html
 from scdd.report.measured import Measured, read_metrics
-from scdd.report.scores import Score, score, shown
+from scdd.report.scores import Score, score, shown, tested_on
 from scdd.report.section import TABLES, Contents, Entry, Params, Section, figure_files, figures
 from scdd.report.typeset import Cells, bullets, comma_separated, document, markdown, number
 
-NOTES = (
-    "Last: of the finished images, as in the main table.",
-    "Best*: CHOSEN ON THE TEST SET, among the image sets of several iterations. MTT and TESLA "
-    "report such values; they are too high by what the choice gains.",
+LAST = "Last: of the finished images, as in the main table."
+BEST = (
+    "Best*: CHOSEN ON THE {}, among the image sets of several iterations. MTT and TESLA report "
+    "such values; they are too high by what the choice gains."
 )
 
 
@@ -52,11 +52,10 @@ def pages(params: Params) -> list[str]:
 
 
 def make(measured: Measured) -> dict[str, bytes]:
-    params = measured.params
-    by_run = curves(measured)
+    params, by_run = measured.params, curves(measured)
     return {
         "snapshots.csv": to_csv(by_run).encode(),
-        "snapshots.md": to_markdown(by_run).encode(),
+        "snapshots.md": to_markdown(by_run, params["holdout"]).encode(),
         **draw(by_run, params["figures"]["dpi"]),
     }
 
@@ -110,9 +109,14 @@ def last_and_best(by_run: Mapping[Run, Curve]) -> Cells:
     return Cells(header, lines, 3)
 
 
-def to_markdown(by_run: Mapping[Run, Curve]) -> str:
+def notes(holdout: float) -> list[str]:
+    """holdout: the share of the training images that took the test images' place."""
+    return [LAST, BEST.format(tested_on(holdout).upper())]
+
+
+def to_markdown(by_run: Mapping[Run, Curve], holdout: float) -> str:
     title = "# Learned images: the last and the best evaluation, top-1 (%)"
-    return document(title, markdown(last_and_best(by_run)), bullets(NOTES))
+    return document(title, markdown(last_and_best(by_run)), bullets(notes(holdout)))
 
 
 def draw(by_run: Mapping[Run, Curve], dpi: int) -> dict[str, bytes]:
@@ -139,7 +143,7 @@ def draw(by_run: Mapping[Run, Curve], dpi: int) -> dict[str, bytes]:
 
 def body(measured: Measured, contents: Contents) -> list[str]:
     lines = html.table(last_and_best(curves(measured)))
-    return [lines, html.bullets(NOTES), *figures(measured, contents)]
+    return [lines, html.bullets(notes(measured.params["holdout"])), *figures(measured, contents)]
 
 
 ENTRY = Entry("snapshots", "Learned images on the way", TABLES, body)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from scdd.report.measured import Measured, student_files
-from scdd.report.scores import Student, Table
+from scdd.report.scores import Student, Table, tested_on
 from scdd.report.section import TABLES, Entry, Params, Section, lines_of_csv
 from scdd.report.typeset import csv_of, integer, number
 
@@ -20,7 +20,7 @@ def to_csv(table: Table, students: Sequence[Student]) -> str:
     """Empty IPC: the whole training set; empty teacher: hard labels. Then where each is from; an
     empty value: its methods do not have it."""
     origin = dict.fromkeys(key for student in students for key in student.origin)
-    images = "held-out training images" if table.holdout else "test images"
+    images = tested_on(table.holdout)
     return csv_of(
         students,
         {

@@ -45,7 +45,7 @@ def test_neighbours_have_a_column_where_they_were_monitored() -> None:
 
 
 def test_notes_define_what_stands_above_them() -> None:
-    said = "\n".join(backbones.notes([look(), look(seed=1), look("B")], 0.25))
+    said = "\n".join(backbones.notes([look(), look(seed=1), look("B")], 0.25, 0.0))
     for part in (
         "std(m) / sqrt(mean of v)",
         "0.25 × ∇CE / ∇BN at the start",
@@ -54,6 +54,14 @@ def test_notes_define_what_stands_above_them() -> None:
         "The claim (arXiv 2404.07976)",
     ):
         assert part in said
+
+
+def test_probes_tell_on_which_images_they_are_tested() -> None:
+    said = [backbones.notes([look()], 0.25, holdout)[0] for holdout in (0.0, 0.1)]
+    assert said == [
+        "Probe %: top-1 of the probe on test images.",
+        "Probe %: top-1 of the probe on held-out training images.",
+    ]
 
 
 def test_latex_has_both_tables_and_no_bare_signs() -> None:

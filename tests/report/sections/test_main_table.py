@@ -5,7 +5,6 @@ import io
 import re
 from dataclasses import replace
 
-import pytest
 from samples import WHOLE, A, B, student, table
 
 from scdd.report.notes import notes
@@ -20,10 +19,9 @@ from scdd.report.sections.main_table import to_csv
 def test_ratio_with_labels_counts_every_stored_byte():
     """20,000 bytes of labels beside 3 x 16 x 16 pixels and one byte of class index."""
     made = table(replace(student(ipc=10), form="float16", label_bytes=20_000), student(B, 10))
-    header, lines, _ = main_table.main_cells(made)
-    assert header[1:4] == ["IPC", "Ratio %", "Ratio %, with labels"]
+    (said,) = main_table.sizes(made)
     expected = 100 * (100 * (768 + 1 + 20_000)) / (1437 * (768 + 1))
-    assert float(lines[0][3]) == pytest.approx(expected, rel=5e-3)
+    assert said == f"Ratio %, with labels: IPC 10 {expected:.3g}."
     long = all_students.to_csv(made, [student(B, 10)])
     (hard,) = csv.DictReader(io.StringIO(long))
     assert hard["ratio with labels"] == hard["ratio"] == f"{100 * 100 / 1437:.4g}"
@@ -34,7 +32,10 @@ def test_a_methods_hard_and_soft_rows_share_a_column():
     students = [student(A), student(hard, protocol="dc"), student(B), student(B, protocol="dc")]
     made = table(*students)
     assert made.headers() == ["SC-DD", "Random"]
-    assert [line[-2:] for line in main_table.main_cells(made)[1]] == [["50.0", "50.0"]] * 2
+    assert main_table.cells(made, [])[0].lines == [
+        ["SC-DD", "50.0", "50.0"],
+        ["Random", "50.0", "50.0"],
+    ]
     said = notes(made, students, {})
     assert (
         "SC-DD: images of method scdd, soft labels of the scdd teacher (paper), hard labels (dc)."
@@ -45,8 +46,11 @@ def test_a_methods_hard_and_soft_rows_share_a_column():
 def test_held_out_images_are_never_taken_for_the_test_set():
     students = [student(A, 50)]
     made = table_of("cifar100", 100, 45_000, 32, students, holdout=0.1)
-    assert "HELD-OUT TRAINING images, not the test set" in main_table.to_markdown(made, [], [], "x")
+    assert "HELD-OUT TRAINING images, not the test set" in main_table.to_markdown(
+        made, [], [], [], "x"
+    )
     assert "HELD-OUT TRAINING images" in main_table.to_latex(made, [], [], "x")
+    assert "HELD-OUT TRAINING images" in main_table.to_csv(made, []).splitlines()[1]
     said = "\n".join(notes(made, students, {}))
     assert "Not the test set" in said
     assert "10 % of each class's training images" in said
@@ -56,7 +60,7 @@ def test_held_out_images_are_never_taken_for_the_test_set():
 
 
 def test_the_page_is_titled_by_the_experiment_and_has_no_column_of_what_was_not_asked():
-    text = main_table.to_markdown(table(student()), [], [], "mine")
+    text = main_table.to_markdown(table(student()), [], [], [], "mine")
     assert text.startswith("# mine: top-1 accuracy (%) on digits\n")
     assert "Whole data" not in text
 
@@ -69,20 +73,31 @@ def test_layout_of_the_main_table():
         student(A, 1, 1, 42.0),
         student(WHOLE, None, top1=98.0),
     )
-    header, lines, words = main_table.main_cells(made)
-    assert header == ["Dataset", "IPC", "Ratio %", "SC-DD", "Random", "Whole data"]
-    assert lines == [
-        ["digits", "1", "0.696", "41.0 ± 1.4", "–", "98.0"],
-        ["digits", "10", "6.96", "80.0", "90.0", "98.0"],
+    (cells,) = main_table.by_setting(made, []).values()
+    assert cells == main_table.cells(made, [])[0]
+    assert cells.header == ["Method", "IPC 1 (0.696 %)", "IPC 10 (6.96 %)"]
+    assert cells.lines == [
+        ["SC-DD", "41.0 ± 1.4", "80.0"],
+        ["Random", "–", "90.0"],
+        ["Whole data", "98.0", "98.0"],
     ]
-    assert words == 1
+    assert cells.words == 1
 
 
-def test_protocol_and_student_are_columns_where_there_are_several():
-    made = table(student(), student(protocol="code"), student(protocol="code", arch="r50"))
-    header, lines, _ = main_table.main_cells(made)
-    assert header[:4] == ["Dataset", "Protocol", "Student", "IPC"]
-    assert [line[1:3] for line in lines] == [["paper", "r18"], ["code", "r18"], ["code", "r50"]]
+def test_on_the_screen_each_protocol_and_student_has_a_table_of_what_was_asked_in_it():
+    made = table(
+        student(A, 1, top1=40.0),
+        student(A, 1, top1=50.0, protocol="code"),
+        student(B, 1, top1=60.0, protocol="code", arch="r50"),
+    )
+    parts = main_table.by_setting(made, [])
+    assert {name: cells.lines for name, cells in parts.items()} == {
+        "paper, r18": [["SC-DD", "40.0"]],
+        "code, r18": [["SC-DD", "50.0"]],
+        "code, r50": [["Random", "60.0"]],
+    }
+    text = main_table.to_markdown(made, [], [], [], "x")
+    assert re.findall("^## (.*)", text, re.MULTILINE) == [*parts]
 
 
 def test_unmeasured_is_empty_in_csv():
@@ -94,13 +109,8 @@ def test_unmeasured_is_empty_in_csv():
 
 
 def test_whole_data_alone_has_a_row():
-    header, lines, _ = main_table.main_cells(table(student(WHOLE, None, top1=98.0)))
-    assert dict(zip(header, lines[0], strict=True)) == {
-        "Dataset": "digits",
-        "IPC": "whole",
-        "Ratio %": "100",
-        "Whole data": "98.0",
-    }
+    cells, _ = main_table.cells(table(student(WHOLE, None, top1=98.0)), [])
+    assert (cells.header, cells.lines) == (["Method", "no IPC"], [["Whole data", "98.0"]])
 
 
 def test_published_stands_apart():
@@ -110,7 +120,9 @@ def test_published_stands_apart():
     assert read["SC-DD mean"] == "12.300"
     assert read["published: SC-DD (resnet18; SC-DD paper) mean"] == "53.400"
     assert read["published: SC-DD (resnet18; SC-DD paper) std"] == "1.100"
-    measured, apart = main_table.to_markdown(made, columns, [], "x").split("## Published values")
+    measured, apart = main_table.to_markdown(made, columns, [], [], "x").split(
+        "## Published values"
+    )
     assert "53.4" not in measured
     assert "12.3" not in apart
     assert "| SC-DD      | resnet18 | SC-DD paper | 53.4 ± 1.1 |" in apart
@@ -119,14 +131,14 @@ def test_published_stands_apart():
 NOISE = Column("noise", "Noise", "scdd")
 
 
-def test_turned_table_has_methods_in_rows_and_controls_below_a_rule():
+def test_controls_stand_below_a_rule():
     made = table(
         student(NOISE, 1, top1=10.0),
         student(A, 1, top1=80.0),
         student(A, 10, top1=90.0, protocol="code"),
         student(WHOLE, None, top1=98.0),
     )
-    cells, layout = main_table.turned(made, ["noise", "whole"])
+    cells, layout = main_table.cells(made, ["noise", "whole"])
     assert cells.header == ["Method", "IPC 1 (0.696 %)", "IPC 10 (6.96 %)"]
     assert cells.lines == [
         ["SC-DD", "80.0", "90.0"],
@@ -168,7 +180,8 @@ def test_latex_is_titled_by_the_experiment_and_its_lines_are_whole():
 
 def test_sizes_with_labels_are_told_by_setting():
     soft = replace(student(ipc=10), form="float16", label_bytes=20_000)
-    (said,) = main_table.sizes(table(soft, student(B, 1)))
-    expected = 100 * (100 * (768 + 1 + 20_000)) / (1437 * (768 + 1))
-    assert said == f"Ratio %, with labels: IPC 10 {expected:.3g}."
+    other = replace(student(protocol="code"), form="float16", label_bytes=1)
+    (said,) = main_table.sizes(table(soft, student(B, 1), other))
+    assert said.startswith("Ratio %, with labels: paper, IPC 10 ")
+    assert "; code, IPC 1 " in said
     assert main_table.sizes(table(student())) == []

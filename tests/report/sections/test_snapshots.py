@@ -41,11 +41,12 @@ def test_the_page_has_the_last_and_the_best_and_says_how_the_best_was_chosen(
     tmp_path: Path,
 ) -> None:
     curves = snapshots.curves(Measured(tmp_path, params_of(tmp_path)))
-    page = snapshots.to_markdown(curves)
+    page = snapshots.to_markdown(curves, holdout=0.0)
     (line,) = [line for line in page.splitlines() if line.startswith("| DM")]
     cells = [cell.strip() for cell in line.split("|")][1:-1]
     assert cells == ["DM", "dc", "convnet3", "1", "51.0 ± 1.4", "62.0 ± 2.8", "20"]
-    assert "CHOSEN ON THE TEST SET" in page
+    assert "CHOSEN ON THE TEST IMAGES" in page
+    assert "CHOSEN ON THE HELD-OUT TRAINING IMAGES" in snapshots.to_markdown(curves, holdout=0.1)
 
 
 def test_the_csv_has_a_line_for_each_point(tmp_path: Path) -> None:
