@@ -135,8 +135,11 @@ class _Seen(torch.autograd.Function):
         # from [units, 1, H, W, channels], so that they lie in memory as a channels_last x does
         slope, level = (t.permute(0, 1, 4, 2, 3).to(x.dtype) for t in (slope, level))
         by_unit = x.unflatten(0, (len(means[0]), -1))
-        gradient = torch.addcmul(level, by_unit, slope).flatten(0, 1)
-        return gradient if of_x is None else gradient.add_(of_x), None, None, None
+        if of_x is None:
+            return torch.addcmul(level, by_unit, slope).flatten(0, 1), None, None, None
+        # nobody else has the gradient that a convolution gives, so it can be changed in place
+        of_x.unflatten(0, (len(means[0]), -1)).addcmul_(by_unit, slope).add_(level)
+        return of_x, None, None, None
 
 
 def _spread(values: Tensor, x: Tensor, patch: int) -> Tensor:
