@@ -156,14 +156,20 @@ def test_a_sweep_of_the_share() -> None:
 
 def test_the_published_shares() -> None:
     """scripts/ccfs_cifar100.sh and ccfs_tiny.sh."""
-    firsts = []
+    firsts, batches = [], []
     for name, ipc in (("cifar100", 50), ("cifar100", 25), ("tiny-imagenet", 50)):
         dataset = {"name": name, "root": "nowhere"}
         config = CONFIG | {"dataset": dataset, "methods": ["cda", "ccfs"], "ipc": [ipc]}
+        config["protocols"] = ["ccfs"]
         plan = plan_of(merge(config, {"recover": {"block": 100}}), check_files=False)
         firsts.append(images_of(plan, plan.of("curriculum")[0]).params["ipc"])
         assert len(plan.of("curriculum")) == 3
+        students = [
+            node for node in plan.of("validate") if images_of(plan, node).params["ipc"] == ipc
+        ]
+        batches.append((plan.of("curriculum")[0].params["batch"], students[0].params["batch"]))
     assert firsts == [5, 5, 10]
+    assert batches == [(32, 64), (32, 32), (64, 64)]
 
 
 def test_notes_tell_what_the_images_are() -> None:
