@@ -284,6 +284,19 @@ def test_batch_statistics_leave_the_teacher_as_it_is() -> None:
     assert all(torch.equal(before[name], now) for name, now in teacher.state_dict().items())
 
 
+@pytest.mark.parametrize("n", [40, 41, 33])
+def test_parts_of_a_pass_have_whole_batches(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where a single image at the end joins a batch."""
+    split, labelling = image_set(n, 16), replace(by_batch("cutmix", 4), bn_groups=2)
+    made = []
+    for at_once in (64, 10):
+        monkeypatch.setattr(relabel, "IN_CACHE", at_once)
+        teacher = build(TEACHER, 3, generator(1)).eval()
+        use_batch_statistics(teacher, labelling.groups)
+        made.append(label(teacher, split, labelling, (0, 1))["logits"].float())
+    torch.testing.assert_close(made[1], made[0], rtol=2e-3, atol=2e-3)
+
+
 HALF = 2**-9  # bf16, of 8 bits, rounds by so much of a value at most
 
 

@@ -204,8 +204,8 @@ def _relabel(plan: Plan, node: Node) -> list[Job]:
     params, images = Relabel.of(node.params), _set_size(plan, plan.parent(node, "images"))
     teachers = [_teacher(plan, node, role) for role in teacher_roles(node.parents)]
     precision, resolution = params.label_precision, plan.data_of(node).params["resolution"]
-    batch = LABEL_BATCH  # or more, where that is less than a batch with statistics of its own
-    if params.teacher_bn == "batch":
+    batch = LABEL_BATCH
+    if params.teacher_bn == "batch":  # of whole batches
         batch = max(batch, node.params["batch"])
     epochs, jobs = params.epochs_per_shard, []
     for shard in plan.label_shards(node, plan.store_epochs(node)):
