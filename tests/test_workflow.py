@@ -196,7 +196,7 @@ def test_snapshots_are_evaluated_and_8_bit_images_share_what_was_learned(
         | NOTHING
     )
     page = (again.folder / "results/tables/tiny/snapshots.md").read_text()
-    assert "CHOSEN ON THE TEST SET" in page
+    assert "CHOSEN ON THE TEST IMAGES" in page
     assert page.count("| DM ") + page.count("| dm8 ") == 2
 
 
