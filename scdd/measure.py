@@ -200,7 +200,7 @@ def _shown(rows: Sequence[tuple[Amount, float]]) -> str:
 
 
 def _seconds(piece: Callable[[], object], device: torch.device) -> float:
-    """The median of its times."""
+    """The mean of its times: a job has the slow ones too."""
     piece()
     _wait(device)
     times: list[float] = []
@@ -209,7 +209,7 @@ def _seconds(piece: Callable[[], object], device: torch.device) -> float:
         piece()
         _wait(device)
         times.append(time.perf_counter() - started)
-    return statistics.median(times)
+    return statistics.fmean(times)
 
 
 def _wait(device: torch.device) -> None:
