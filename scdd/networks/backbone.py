@@ -1,5 +1,6 @@
 """What squeezes, probes, recoveries and labels see of a network: features, and a linear layer."""
 
+from abc import ABC, abstractmethod
 from typing import TypeVar
 
 import torch
@@ -12,7 +13,7 @@ N = TypeVar("N", bound=nn.Module)
 FC, BODY = "fc.", "body."
 
 
-class Backbone(nn.Module):
+class Backbone(nn.Module, ABC):
     """Images float [n, 3, H, W], normalised, to logits [n, classes].
 
     `fc` is the last layer, and `features` gives what it sees, [n, fc.in_features].
@@ -20,8 +21,9 @@ class Backbone(nn.Module):
 
     fc: nn.Linear
 
+    @abstractmethod
     def features(self, x: Tensor) -> Tensor:
-        raise NotImplementedError
+        """Float [n, fc.in_features]."""
 
     def forward(self, x: Tensor) -> Tensor:
         return self.fc(self.features(x))

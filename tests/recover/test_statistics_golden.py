@@ -1,6 +1,7 @@
 """Convolution, patch and class statistics, moving averages, flatness and densification against runs
 of G-VBSM's and EDC's programs."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,27 +28,17 @@ STD = torch.tensor([0.2675, 0.2565, 0.2761])[:, None, None]
 VALID = -MEAN / STD, (1 - MEAN) / STD
 LAYERS = ("conv1", "bn1", "conv2", "bn2")
 STEPS = 4
-GVBSM = Recover(
+BOTH = Recover(
     iterations=STEPS,
     lr=0.05,
     r_bn=0.01,
     first_bn_multiplier=10.0,
     convolutions="patches",
     momentum=0.8,
-    densification=1.0,
     teachers="turn",
 )
-EDC = Recover(
-    iterations=STEPS,
-    lr=0.05,
-    r_bn=0.01,
-    first_bn_multiplier=10.0,
-    convolutions="patches",
-    momentum=0.8,
-    class_share=0.5,
-    class_patches="code",
-    teachers="turn",
-)
+GVBSM = replace(BOTH, densification=1.0)
+EDC = replace(BOTH, class_share=0.5, class_patches="code")
 
 
 class Small(nn.Module):
