@@ -16,6 +16,7 @@ from scdd.plan.differences import Settings, settings
 from scdd.plan.identity import canonical
 from scdd.plan.made import made, shown_in_tables
 from scdd.plan.plan import Node, Plan
+from scdd.plan.wording import seen_of_order
 from scdd.report.measured import read_metrics
 from scdd.report.scores import Score, score, shown
 from scdd.report.typeset import Cells, number
@@ -129,7 +130,7 @@ def _method(cell: Mapping[str, Any]) -> str:
     if "at" in cell:
         parts.append(f"iteration {cell['at']}")
     if cell.get("step") != cell.get("steps"):
-        parts.append(f"{cell['seen']} classes of order {cell['order']}")
+        parts.append(seen_of_order(cell["seen"], cell["order"]))
     return ", ".join(parts)
 
 

@@ -124,11 +124,8 @@ def test_students_of_some_classes_are_told_by_them(here: None, tiny: Config) -> 
     make({**tiny, "ipc": [2], "continual": {"steps": [3], "orders": 2}})
     assert {(row.method, row.seeds) for row in results()} == {
         ("scdd", (0, 1)),
-        *(
-            (f"scdd, {seen} classes of order {order}", (order,))
-            for seen in (1, 2)
-            for order in (0, 1)
-        ),
+        *((f"scdd, 1 class of order {order}", (order,)) for order in (0, 1)),
+        *((f"scdd, 2 classes of order {order}", (order,)) for order in (0, 1)),
     }
 
 

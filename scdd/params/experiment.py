@@ -166,7 +166,9 @@ class Continual(Section):
     steps: Annotated[tuple[Annotated[int, Ge(2)], ...], MinLen(1), Distinct] = param(
         (5, 10), "in how many steps the classes come; several: each way is evaluated"
     )
-    orders: Count = param(5, "class orders, 0, 1, …; an order is its students' seed too")
+    orders: Annotated[int, Ge(1), Le(1000)] = param(
+        5, "class orders, 0, 1, …; an order is its students' seed too"
+    )
 
 
 @dataclass(frozen=True)

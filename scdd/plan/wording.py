@@ -81,7 +81,7 @@ def _details(plan: Plan, node: Node) -> list[str]:
             return [
                 f"IPC {params['ipc']}",
                 f"iteration {params['at']}" if "at" in params else "",
-                _seen(params["seen"], params["order"]) if "seen" in params else "",
+                seen_of_order(params["seen"], params["order"]) if "seen" in params else "",
             ]
         case "relabel" | "import_labels" | "verify":
             images = _details(plan, plan.parent(node, "images"))
@@ -94,8 +94,8 @@ def _details(plan: Plan, node: Node) -> list[str]:
     return []
 
 
-def _seen(count: int, order: int) -> str:
-    """Of a memory of continual learning."""
+def seen_of_order(count: int, order: int) -> str:
+    """The classes of a memory of continual learning."""
     return f"{count} class{'' if count == 1 else 'es'} of order {order}"
 
 

@@ -270,10 +270,8 @@ def _student(plan: Plan, node: Node) -> Size:
 def _teacher(plan: Plan, node: Node, role: str, resolution: int | None = None) -> Size:
     """The network of a probe, with its classifier. resolution: of its images, if it is not the
     dataset's."""
-    resolution, probe = (
-        resolution or plan.data_of(node).params["resolution"],
-        plan.parent(node, role),
-    )
+    probe = plan.parent(node, role)
+    resolution = resolution or plan.data_of(node).params["resolution"]
     return backbone_size(backbone_of(plan, probe), resolution, plan.class_count(probe))
 
 

@@ -86,7 +86,8 @@ def notes(params: Params) -> list[str]:
         else f"Mean ± standard deviation (sample, n − 1) over {orders} class orders. Each has one "
         "student after each step, whose seed is the order's number."
     )
-    return [spread, *NOTES]
+    alone = any(cell["seen"] == 1 for cell in params["continual"])
+    return [spread, *NOTES, *(["A student that knows one class is always right."] if alone else [])]
 
 
 def names(settings: Sequence[Setting]) -> list[str]:

@@ -61,6 +61,14 @@ def test_settings_stand_in_order_and_tell_what_differs(tmp_path: Path) -> None:
     assert continual.cells(by_setting[settings[0]]).header[1] == "1 class"
 
 
+@pytest.mark.parametrize(("steps", "told"), [(10, True), (5, False)])
+def test_that_one_class_is_always_right_is_said_where_it_is_so(
+    tmp_path: Path, steps: int, told: bool
+) -> None:
+    params = params_of(tmp_path, [Setting("paper", "r10", 10, steps)])
+    assert ("A student that knows one class is always right." in continual.notes(params)) == told
+
+
 def test_the_figure_has_a_panel_for_each_number_of_steps_and_a_band_for_each_method(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
