@@ -286,9 +286,12 @@ def _recover(point: Point, precision: Precision, device: torch.device) -> Callab
     def step() -> None:
         begun.done = 0
         leaf = begun.images.detach().requires_grad_()
+        views = seen.of(leaf, 0)
+        of_views = views.detach().requires_grad_()
         with bn:
-            losses = objective(network, bn, seen.of(leaf, 0), seen.labels(0), params)
-        (gradient,) = torch.autograd.grad(losses[:, 0].sum(), leaf)
+            losses = objective(network, bn, of_views, seen.labels(0), params)
+        (slope,) = torch.autograd.grad(losses[:, 0].sum(), of_views)
+        (gradient,) = torch.autograd.grad(views, leaf, slope)
         begun.step(gradient, params, valid)
 
     return step

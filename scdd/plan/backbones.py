@@ -48,14 +48,14 @@ def as_backbone(draft: Draft, network: Network) -> Network:
     return suited
 
 
-def require_batch_norm(draft: Draft, teachers: Iterable[Node]) -> None:
-    """Raises ScddError, naming the network, where one of the teachers has no BatchNorm, whose
-    statistics a recovery matches."""
+def require_batch_norm(draft: Draft, where: str, teachers: Iterable[Node]) -> None:
+    """Raises ScddError, naming the key `where` and the network, where one of the teachers has no
+    BatchNorm, whose statistics a recovery matches."""
     for teacher in teachers:
         arch = draft.plan.parent(teacher, "backbone").params["arch"]
         if not STUDENTS[arch].batch_norm:
             raise ScddError(
-                f"backbone: images are recovered from statistics of BatchNorm, and {arch} has "
+                f"{where}: images are recovered from statistics of BatchNorm, and {arch} has "
                 f"none. It can label: give it to a method that is `like: teacher`, and name that "
                 "one in `teacher` of others, not in `committee`."
             )
@@ -188,9 +188,8 @@ def gathered(draft: Draft, teachers: Mapping[str, Node], recover: Recover) -> di
 
 
 def informativeness(draft: Draft, teacher: Node, recover: Recover) -> Node:
-    """A look at `teacher` by a short recovery, like `recover` but for its length and r_bn. Raises
-    ScddError where it has no BatchNorm."""
-    require_batch_norm(draft, [teacher])
+    """A look at `teacher`, which has BatchNorm, by a short recovery, like `recover` but for its
+    length and r_bn."""
     section = draft.config.informativeness
     params = {k: v for k, v in recover.dump().items() if k not in NOT_OF_LOOKS}
     identity = {k: v for k, v in recover.identity().items() if k not in NOT_OF_LOOKS}
@@ -220,16 +219,19 @@ def looks(draft: Draft) -> list[dict[str, Any]]:
                 f"{where}: a second {title}, {network.label}; give it a title of its own."
             )
         names.append((title, network.label))
-        for look in _looks(draft, backbone, network):
+        for look in _looks(draft, where, backbone, network):
             rows.append({"title": title, "network": network.label, **look})
     return rows
 
 
-def _looks(draft: Draft, backbone: Backbone, network: Network) -> Iterable[dict[str, Any]]:
+def _looks(
+    draft: Draft, where: str, backbone: Backbone, network: Network
+) -> Iterable[dict[str, Any]]:
     recover = recover_params(draft, "scdd-paper", {})
     for seed in backbone.seeds or (None,):
         own = backbone.squeeze if seed is None else {**backbone.squeeze, "seed": seed}
         probe = probed(draft, backbone.method, network, own, backbone.probe)
+        require_batch_norm(draft, where, [probe])
         look = informativeness(draft, probe, recover)
         paths = {
             "informativeness": look.folder / "informativeness.json",

@@ -713,7 +713,7 @@ def test_mappings_merge_key_by_key() -> None:
         ({"students": ["alexnet"]}, "students: alexnet takes images of 63 pixels on, and these"),
         (
             {"backbone": "convnet3"},
-            "backbone: images are recovered from statistics of BatchNorm, and convnet3 has none.",
+            "methods.scdd: images are recovered from statistics of BatchNorm, and convnet3 has",
         ),
         ({"backbone": "timm:resnet26"}, "backbone: timm:resnet26 can be a student only"),
         ({"methods": ["scd"]}, "methods: unknown method 'scd'. Did you mean 'scdd'?"),

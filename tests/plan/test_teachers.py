@@ -78,7 +78,7 @@ NORMLESS = {"arch": "convnet3", "width": 0.25}
     [
         (
             {"methods": [{"name": "scdd", "backbone": NORMLESS}]},
-            "images are recovered from statistics of BatchNorm, and convnet3 has none",
+            "methods.scdd: images are recovered from statistics of BatchNorm, and convnet3 has",
         ),
         (
             {
@@ -87,11 +87,11 @@ NORMLESS = {"arch": "convnet3", "width": 0.25}
                     {"name": "scdd", "committee": ["plain"]},
                 ]
             },
-            "images are recovered from statistics of BatchNorm, and convnet3 has none",
+            "methods.scdd: images are recovered from statistics of BatchNorm, and convnet3 has",
         ),
         (
             {"methods": [], "backbones": [{"method": "supervised", "backbone": NORMLESS}]},
-            "images are recovered from statistics of BatchNorm, and convnet3 has none",
+            "backbones.0: images are recovered from statistics of BatchNorm, and convnet3 has none",
         ),
         (
             {"methods": [{"name": "scdd", "backbone": "squeezenet1_1"}]},

@@ -74,7 +74,7 @@ class Recovery(Distilled):
             draft.note(f"{title}: recovered from the teachers of {names}.")
         _require_images(draft, method, recover, ipc)
         parents = {"teacher": teacher, **_committee(draft, method)}
-        require_batch_norm(draft, parents.values())
+        require_batch_norm(draft, f"methods.{method.name}", parents.values())
         recover = _with_teachers(draft, method, recover, parents)
         _require_sizes(draft, recover, parents.values())
         parents |= gathered(draft, parents, recover)
