@@ -49,7 +49,17 @@ def needs(stage, work=None):
     return resources
 
 
+def lift_the_default_limit():
+    """Do without Snakemake's limit of 100 starts a second, unless another is asked for. Under a
+    limit each job that ends makes the scheduler weigh all open jobs once more in every second to
+    come: after 20 jobs that took an eighth of a core from the jobs, and ever more from then on."""
+    limit = workflow.scheduling_settings.max_jobs_per_timespan
+    if limit is not None and (limit.max_jobs, limit.timespan) == (100, 1):
+        workflow.scheduler.job_rate_limiter = None
+
+
 onstart:
+    lift_the_default_limit()
     runs.note_start(plan)
     if on_slurm():
         try:

@@ -511,6 +511,29 @@ def test_a_key_that_appears_twice_stops_before_the_first_job(
     assert "Traceback" not in printed
 
 
+@pytest.mark.parametrize(
+    ("options", "limit"), [((), "None"), (("--max-jobs-per-timespan", "5/1s"), "5")]
+)
+def test_starts_are_limited_only_if_that_is_asked_for(
+    tmp_path: Path, tiny: dict[str, Any], options: tuple[str, ...], limit: str
+) -> None:
+    checkout = new_checkout(tmp_path / "checkout")
+    checkout.configure(tiny)
+    (checkout.folder / "limit.smk").write_text(
+        """
+include: "Snakefile"
+
+rule limit:
+    params:
+        limit=lambda wildcards: getattr(workflow.scheduler.job_rate_limiter, "max_jobs", None),
+    localrule: True
+    shell:
+        "echo limit: {params.limit}"
+"""
+    )
+    assert f"limit: {limit}\n" in checkout.run("--snakefile", "limit.smk", *options, "limit")
+
+
 def test_a_stages_name_is_known_to_until_and_to_forcerun(again: Checkout) -> None:
     planned = again.run("-n", "-q", "rules", "-R", "recover")
     assert re.search(r"^recover +\d", planned, re.MULTILINE)

@@ -98,7 +98,7 @@ def _check(draft: Draft, methods: Methods, sweeps: Sequence[Sweep]) -> None:
         draft.checked(SQUEEZES[name], ("squeeze", name), values)
     draft.checked(Probe, ("probe",), config.probe)
     draft.checked(Forgetting, ("forgetting",), config.forgetting)
-    draft.checked(Ccfs, ("ccfs",), config.ccfs)
+    draft.checked(Ccfs, ("ccfs", "ccfs"), config.ccfs)
     draft.checked(Experts, ("experts",), config.experts)
     draft.checked(Patches, ("patches", "rded"), config.patches)
     for name in config.learn:

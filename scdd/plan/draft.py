@@ -119,7 +119,7 @@ class Draft:
         where: the keys' place in the configuration, if it is not the path. ipc: where some IPCs
         have values of their own. Raises ScddError.
         """
-        where = where or ("recover" if path[0] == "recover" else ".".join(path))
+        where = where or (path[0] if path[0] in {"recover", "ccfs"} else ".".join(path))
         return parse(section, merge(self.published(path, ipc).values, own), where)
 
     def section(
@@ -149,7 +149,7 @@ class Draft:
             for key, source in published.sources.items()
             if source == "assumed" and key not in changed
         ]
-        name = " ".join(path)
+        name = " ".join(dict.fromkeys(path))  # "ccfs", not "ccfs ccfs"
         self.tell(name, path, values, changes, ipc=ipc)
         if assumed:
             self.note(f"{name}: neither paper nor code states {', '.join(assumed)}; assumed.")

@@ -43,6 +43,7 @@ METHODS: dict[str, Kind] = {
     "tesla": Learned("TESLA", method="tesla", engine="trajectory"),
     "tesla-exact": Learned("TESLA, exact", method="tesla-exact", engine="trajectory"),
     "ccfs": Curricula("CCFS"),
+    "scdd-best": Curricula("SC-DD, best", preset="scdd-best"),
     "random": Sampled("Random"),
     "random-hard": Sampled("Random, hard labels", labels="hard"),
     "noise": Sampled("Noise", module="noise", is_real=False),
