@@ -16,6 +16,7 @@ from scdd.plan.differences import Settings, settings
 from scdd.plan.identity import canonical
 from scdd.plan.made import made, shown_in_tables
 from scdd.plan.plan import Node, Plan
+from scdd.plan.wording import seen_of_order
 from scdd.report.measured import read_metrics
 from scdd.report.scores import Score, score, shown
 from scdd.report.typeset import Cells, number
@@ -26,11 +27,11 @@ class Result:
     """Students that differ by their seed alone.
 
     experiment, method, teacher, protocol: as the newest table calls them; without any, by the
-    artifacts. The method of learned images on their way is told with the iteration. ipc None: the
-    whole training set. seconds: of all jobs that a student comes of, their mean; None where some
-    are not known. finished: the last student, in seconds since 1970. images: the digest of the
-    image set. digests: the students'. values: of all that they are made of, by keys as
-    `recover.lr`.
+    artifacts. The method of learned images on their way is told with the iteration, that of a
+    memory of continual learning with its classes. ipc None: the whole training set. seconds: of
+    all jobs that a student comes of, their mean; None where some are not known. finished: the last
+    student, in seconds since 1970. images: the digest of the image set. digests: the students'.
+    values: of all that they are made of, by keys as `recover.lr`.
     """
 
     experiment: str
@@ -108,7 +109,7 @@ def _result(
     return Result(
         " + ".join(dict.fromkeys(cell["experiment"] for cell in cells)),
         _dataset(plan, first),
-        cell["method"] + (f", iteration {cell['at']}" if "at" in cell else ""),
+        _method(cell),
         cell["ipc"],
         cell["teacher"] or "",
         cell["protocol"],
@@ -121,6 +122,16 @@ def _result(
         tuple(node.digest for node in nodes),
         settings(plan, [first])[0],
     )
+
+
+def _method(cell: Mapping[str, Any]) -> str:
+    """Of a cell, with what its images are not all of."""
+    parts = [cell["method"]]
+    if "at" in cell:
+        parts.append(f"iteration {cell['at']}")
+    if cell.get("step") != cell.get("steps"):
+        parts.append(seen_of_order(cell["seen"], cell["order"]))
+    return ", ".join(parts)
 
 
 def _dataset(plan: Plan, node: Node) -> str:

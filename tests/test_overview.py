@@ -119,6 +119,16 @@ def test_images_on_their_way_are_told_by_their_iteration(here: None) -> None:
     assert {row.method for row in results()} == {"dm", "dm, iteration 2"}
 
 
+def test_students_of_some_classes_are_told_by_them(here: None, tiny: Config) -> None:
+    """And those of all classes by the method, though they are those of the last step too."""
+    make({**tiny, "ipc": [2], "continual": {"steps": [3], "orders": 2}})
+    assert {(row.method, row.seeds) for row in results()} == {
+        ("scdd", (0, 1)),
+        *((f"scdd, 1 class of order {order}", (order,)) for order in (0, 1)),
+        *((f"scdd, 2 classes of order {order}", (order,)) for order in (0, 1)),
+    }
+
+
 def test_students_of_a_ranking_alone_are_told_by_what_they_are_for(
     here: None, tiny: Config
 ) -> None:

@@ -145,6 +145,22 @@ def test_a_verifier_looks_at_the_recovered_images_and_a_ranking_trains_what_is_m
     assert said in " ".join((again.folder / "results/tables/tiny/main.md").read_text().split())
 
 
+def test_continual_learning_recovers_nothing_again_and_its_last_students_are_there(
+    again: Checkout, tiny: dict[str, Any]
+) -> None:
+    tiny["ipc"], tiny["seeds"] = [2], [0, 1]
+    again.configure(tiny)
+    assert again.jobs() == {**NEW_IMAGES, "validate": 2} | NOTHING
+    tiny["continual"] = {"steps": [3], "orders": 2}
+    again.configure(tiny)
+    memories = {"imageset": 4, "relabel": 4, "validate": 4}  # of one and of two classes
+    assert again.jobs() == {**memories, "tables": 1} | NOTHING
+    table = (again.folder / "results/tables/tiny/continual.md").read_text()
+    assert "| Method |     1 class |" in table
+    assert "| SC-DD  | 100.0 ± 0.0 |" in table
+    assert again.jobs() == NOTHING
+
+
 def test_learned_images_of_one_pixel_space_share_its_whitening_and_experts(
     again: Checkout, tiny: dict[str, Any]
 ) -> None:

@@ -12,6 +12,12 @@ def class_hash(names: Sequence[str]) -> str:
     return hashlib.sha256(json.dumps(list(names)).encode()).hexdigest()[:16]
 
 
+def places(names: Sequence[str], classes: Sequence[str]) -> list[int]:
+    """The index in `classes` of each of the names, which must be among them."""
+    place = {name: index for index, name in enumerate(classes)}
+    return [place[name] for name in names]
+
+
 def require_same_classes(
     first: Sequence[str], first_source: object, second: Sequence[str], second_source: object
 ) -> None:

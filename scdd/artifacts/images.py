@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from scdd.artifacts import tensors
-from scdd.artifacts.classes import class_hash, require_same_classes
+from scdd.artifacts.classes import class_hash, places, require_same_classes
 from scdd.artifacts.files import damaged, read_json, require_digest, sha256, write_json
 from scdd.artifacts.shards import bad_shard, check_shard
 from scdd.artifacts.slots import Range, shard_path, slot_ranges
@@ -56,7 +56,8 @@ class SetInfo:
     pixels: what the numbers of its images are. whitening: the space in which its students train and
     are tested; None: the normalised one. 8-bit images of such a set are whitened when they are
     read. student_lr: the students' learned learning rate, None if none was learned. labelled:
-    whether its shards have learned labels.
+    whether its shards have learned labels. among: the dataset's classes, in order, where the set
+    has images of some of them alone; None: `classes` are all.
     """
 
     method: str
@@ -72,6 +73,17 @@ class SetInfo:
     whitening: WhiteningEntry | None = None
     student_lr: float | None = None
     labelled: bool = False
+    among: tuple[str, ...] | None = None
+
+    @property
+    def all_classes(self) -> tuple[str, ...]:
+        """Those of the dataset, in order, by which the shards are numbered."""
+        return self.among or self.classes
+
+    @property
+    def chosen(self) -> list[int] | None:
+        """The indices of its classes among the dataset's; None: it has all."""
+        return None if self.among is None else places(self.classes, self.among)
 
 
 @dataclass(frozen=True)
@@ -147,22 +159,25 @@ def make_set(
     pixels: Pixels = "uint8",
     whitening: Path | None = None,
     last: tuple[Path, int] | None = None,
+    only: Sequence[str] | None = None,
 ) -> SetInfo:
-    """Write the set.json at `path` of `ipc` images of all classes: the first ones of the shards
+    """Write the set.json at `path` of `ipc` images of each class: the first ones of the shards
     below the folder `source`.
 
     sources: digests of the artifacts that shards may come from. whitening: the file of the space
     that students shall train in; None: the normalised one. last: a second folder, and how many of
-    its first images fill the set's last slots; None: all are from `source`. Raises ScddError,
-    naming the shard, where it is missing, damaged, of another class order or artifact, has too few
-    images, lacks `pixels`, or has other learned things than the first.
+    its first images fill the set's last slots; None: all are from `source`. only: those of the
+    `classes` that the set has; None: all. Raises ScddError, naming the shard, where it is missing,
+    damaged, of another class order or artifact, has too few images, lacks `pixels`, or has other
+    learned things than the first.
     """
-    content = _hash_start(classes)
+    used_classes = tuple(classes if only is None else only)
+    content = _hash_start(used_classes)
     shards = []
     learned: tuple[float | None, bool] | None = None
     begin = ipc if last is None else ipc - last[1]
     fillings = [(source, 0, begin)] + ([] if last is None else [(last[0], begin, last[1])])
-    for index, name in enumerate(classes):
+    for index, name in zip(places(used_classes, classes), used_classes, strict=True):
         for folder, at, count, (first, end) in _ranges(fillings):
             shard = shard_path(folder, (first, end), index)
             try:
@@ -204,7 +219,7 @@ def make_set(
     info = SetInfo(
         method,
         digest,
-        tuple(classes),
+        used_classes,
         ipc,
         resolution,
         content.hexdigest(),
@@ -214,13 +229,19 @@ def make_set(
         pixels,
         space,
         *(learned or (None, False)),
+        among=None if only is None else tuple(classes),
     )
-    fields = {"kind": "images", **asdict(info), "class_hash": class_hash(classes)}
-    for entry in fields["shards"]:
-        if entry["own"] is None:
-            del entry["own"]
-    write_json(path, fields)
+    _write(path, info)
     return info
+
+
+def _write(path: Path, info: SetInfo) -> None:
+    """What most sets do not need is left out."""
+    fields = {"kind": "images", **asdict(info), "class_hash": class_hash(info.classes)}
+    for part, name in [(fields, "among"), *((entry, "own") for entry in fields["shards"])]:
+        if part[name] is None:
+            del part[name]
+    write_json(path, fields)
 
 
 def _ranges(
@@ -244,7 +265,7 @@ def open_set(path: Path) -> SetInfo:
     try:
         kind, stated = fields.pop("kind"), fields.pop("class_hash")
         shards = tuple(_entry(entry) for entry in fields["shards"])
-        for name in ("classes", "mean", "std"):
+        for name in ("classes", "mean", "std", "among"):
             fields[name] = tuple(fields[name]) if fields.get(name) is not None else None
         if fields.get("whitening") is not None:
             fields["whitening"] = WhiteningEntry(**fields["whitening"])
@@ -293,7 +314,7 @@ def _shard(path: Path, entry: ShardEntry, info: SetInfo) -> dict[str, Tensor]:
         what = "is truncated, altered or remade" if shard.exists() else "does not exist"
         raise bad_shard(shard, f"{what} since its image set was made", path)
     parts, header = tensors.load_mapped(shard)
-    check_shard(shard, header, entry.name, info.classes)
+    check_shard(shard, header, entry.name, info.all_classes)
     own = entry.own or entry.slots
     if tuple(header["slots"]) != own:
         raise bad_shard(shard, f"has slots {header['slots']}, not {list(own)}", path)
@@ -364,8 +385,17 @@ def _opened(
     info = open_set(path)
     require_digest(path, info.digest, digest)
     if classes is not None:
-        require_same_classes(info.classes, path, classes, classes_of)
+        require_same_classes(info.all_classes, path, classes, classes_of)
     return info
+
+
+def _of_its_classes(learned: Tensor, info: SetInfo) -> Tensor:
+    """The learned labels float32 [n, all classes] of a set, as shards have them, for its classes
+    alone: [n, classes], each row with the sum 1 again."""
+    if info.chosen is None:
+        return learned
+    own = learned[:, info.chosen]
+    return own / own.sum(1, keepdim=True)
 
 
 def labels_of(info: SetInfo) -> Tensor:
@@ -383,7 +413,8 @@ def load_set(
     """All images of the set.json at `path`, as its `pixels` say, on the device, read shard by
     shard.
 
-    classes, digest: what the caller expects; None accepts any. classes_of: what a message calls the
+    classes, digest: the dataset's classes, of which the set may have some alone, and the set's
+    digest, as the caller expects them; None accepts any. classes_of: what a message calls the
     source of `classes`.
 
     Raises ScddError, naming the file, where the set or a shard is missing, truncated, altered, or
@@ -391,6 +422,7 @@ def load_set(
     """
     info = _opened(path, classes, classes_of, digest)
     images, *learned = _joined(path, info, info.classes, info.ipc, _used(info), device)
+    learned = [_of_its_classes(labels, info) for labels in learned]
     return ImageSet(
         images,
         labels_of(info),
@@ -416,13 +448,13 @@ def map_set(
     count = len(info.classes) * info.ipc
     shards: list[Tensor] = [torch.empty(0)] * count
     rows = [0] * count
-    learned = torch.zeros(count, len(info.classes)) if info.labelled else None
+    learned = torch.zeros(count, len(info.all_classes)) if info.labelled else None
     for start, length, parts in _parts(path, info, info.classes, info.ipc, _used(info)):
         shards[start : start + length] = [parts[0]] * length
         rows[start : start + length] = range(length)
         if learned is not None:
             learned[start : start + length] = parts[1][:length]
-    return MappedImages(shards, rows, learned)
+    return MappedImages(shards, rows, None if learned is None else _of_its_classes(learned, info))
 
 
 def class_images(path: Path, info: SetInfo, name: str) -> Tensor:

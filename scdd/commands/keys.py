@@ -5,7 +5,7 @@ from dataclasses import MISSING
 from typing import Any
 
 from scdd.params.base import Section, default_of, hints, key_of, parameters
-from scdd.params.experiment import Backbone, Experiment, Method
+from scdd.params.experiment import Backbone, Continual, Experiment, Method
 from scdd.params.learn import LEARNS, Experts
 from scdd.params.patches import Patches
 from scdd.params.probe import Probe
@@ -32,6 +32,7 @@ def show_keys(_: argparse.Namespace) -> None:
     show_section("forgetting.", Forgetting)
     show_section("protocol.<name>.", Protocol)
     show_section("protocol.whole.", Whole)
+    show_section("continual.", Continual)
 
 
 def show_section(prefix: str, section: type[Section], defaults: Section | None = None) -> None:

@@ -65,16 +65,17 @@ def open_images(
     whitened: bool = False,
 ) -> tuple[SetInfo, Split, DatasetInfo]:
     """The set.json at `path`; its images as its students see them, but for views and `normalise`;
-    and the dataset's info with the mean and std to normalise them by.
+    and the dataset's info with the set's classes and the mean and std to normalise them by.
 
     The images are on the device if there is room, otherwise in their files, from which batches are
     streamed; in the same order and with the same pixels, but for the rounding of a whitening. They
     are uint8, or float32 with black 0 and white 1, unclipped. Whitened ones are normalised already:
     their mean is 0, their std 1.
 
-    info: of the dataset.json at `data`, whose class order the set must have. digest: the set's;
-    None accepts any. whitened: whether the caller can use whitened images. Raises ScddError as
-    `load_set` does, and for whitened images where they cannot be used.
+    info: of the dataset.json at `data`, whose class order the set must have, be it of some of the
+    classes alone. digest: the set's; None accepts any. whitened: whether the caller can use
+    whitened images. Raises ScddError as `load_set` does, and for whitened images where they cannot
+    be used.
     """
     images = open_set(path)
     if images.whitening is not None and not whitened:
@@ -83,6 +84,7 @@ def open_images(
             "Use the set of the same images that names no whitening: its 8-bit images."
         )
     convert, scale = _space(path, images, info, data, device)
+    scale = replace(scale, classes=images.classes)
     as_bytes = images.pixels == "uint8" and convert is None
     count, expected = len(images.classes) * images.ipc, (info.classes, data, digest)
     if has_room(count, images.resolution, device, 1 if as_bytes else FLOAT_BYTES):

@@ -99,6 +99,17 @@ class Split:
         """The split with its pixels, if it has any, on the device."""
         return self if self.pixels is None else replace(self, pixels=self.pixels.to(device))
 
+    def only(self, classes: Sequence[int]) -> "Split":
+        """The images of these classes, which are numbered anew in this order. Not of a set in its
+        files."""
+        place = torch.full((max(int(self.labels.max()), *classes) + 1,), -1)
+        place[list(classes)] = torch.arange(len(classes))
+        labels = place[self.labels]
+        kept = (labels >= 0).nonzero()[:, 0]
+        pixels = None if self.pixels is None else self.pixels[kept.to(self.pixels.device)]
+        files = tuple(self.files[index] for index in kept.tolist()) if self.files else ()
+        return replace(self, labels=labels[kept], pixels=pixels, files=files)
+
     def images(self, index: Tensor) -> Tensor:
         """The images of `index` int64 [b]: [b, 3, R, R] on the device of the pixels, or where
         `convert` puts them, else on the CPU."""

@@ -1,7 +1,8 @@
 """Train a student from scratch on a distilled set, or on the whole training set, and test it.
 
 With soft labels the student sees exactly the views that the teacher labelled (FKD). The accuracy
-is that of the last epoch: nothing is chosen by the test set.
+is that of the last epoch: nothing is chosen by the test set. A student of images of some classes
+knows these alone, and is tested on their validation images.
 """
 
 import argparse
@@ -88,10 +89,13 @@ def store_of(
 def validation_of(
     args: argparse.Namespace, dataset: Dataset, images: SetInfo | None, training: Student
 ) -> Split:
-    """The images that a student is tested on, in the space that it is trained in."""
+    """The images that a student is tested on, in the space that it is trained in: those of the
+    classes that it knows."""
     if images is None or images.whitening is None:
-        return dataset.validation(training.val_resize)
-    return whitened_validation(args.images, images, dataset.info, args.data)
+        val = dataset.validation(training.val_resize)
+    else:
+        val = whitened_validation(args.images, images, dataset.info, args.data)
+    return val if images is None or images.chosen is None else val.only(images.chosen)
 
 
 def train_student(

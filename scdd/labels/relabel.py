@@ -3,7 +3,8 @@
 With `teacher_bn: eval`, a label depends only on the view (FKD, arXiv 2112.01528; SRe2L, arXiv
 2306.13092, section 3.3). With `batch`, the teacher normalises by the statistics of the student's
 batches, as in SC-DD's released code, or of groups of them, as in BSSL (CV-DD, arXiv 2501.07575).
-The logits of several teachers are averaged, or weighted.
+The logits of several teachers are averaged, or weighted. Of images of some of the dataset's classes
+the labels are the logits of these classes alone.
 """
 
 import argparse
@@ -33,7 +34,7 @@ from scdd.jobs.saved import JobState
 from scdd.labels.forms import encode
 from scdd.labels.labelling import Labelling, labelling_of, origin_of
 from scdd.labels.passes import Passes
-from scdd.labels.teachers import Together, use_batch_statistics, vote_weights
+from scdd.labels.teachers import OfClasses, Together, use_batch_statistics, vote_weights
 from scdd.networks.backbone import in_eval_mode
 from scdd.networks.teachers import load_teachers
 from scdd.params.protocol import Relabel
@@ -170,13 +171,16 @@ def teacher_of(
     config: Mapping[str, Any],
     labelling: Labelling,
     device: torch.device,
+    classes: Sequence[int] | None = None,
 ) -> nn.Module:
     """The networks as one teacher on the device, with the BN statistics and the dropout of the
-    labelling; they are changed. config: as for `label_set`."""
+    labelling; they are changed. config, classes: as for `label_set`."""
     weights = None
     if "teacher_priors" in config:
         weights = vote_weights(config["teacher_priors"], config["prior_temperature"])
     teacher = networks[0] if len(networks) == 1 else Together(networks, weights)
+    if classes is not None:
+        teacher = OfClasses(teacher, classes)
     if labelling.batch_bn:
         use_batch_statistics(teacher, labelling.groups)
     # without layers of BatchNorm, which are replaced, dropout alone is different in training mode
@@ -192,13 +196,15 @@ def label_set(
     device: torch.device,
     saved: JobState | None = None,
     compiled: Compiled = "none",
+    classes: Sequence[int] | None = None,
 ) -> dict[str, Tensor]:
     """What `label` gives, by the teachers `networks` together; they are changed. config: the
-    parameters of the stage, as config.json has them."""
+    parameters of the stage, as config.json has them. classes: the indices of those that the images
+    have; None: all."""
     params = Relabel.of(config)
     labelling = labelling_of(origin_of(params, config.get("batch")), params.seed)
     return label(
-        teacher_of(networks, config, labelling, device),
+        teacher_of(networks, config, labelling, device, classes),
         split,
         labelling,
         params.form,
@@ -240,14 +246,22 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: 
     params = Relabel.of(config.params)
     info = load_info(args.data)
     images, split, _ = open_images(args.images, info, args.data, config.parents["images"], device)
-    loaded = load_teachers(args.teacher, config, images.classes, args.images)
+    loaded = load_teachers(args.teacher, config, info.classes, args.data)
     count, each = len(split), label_bytes(params, len(images.classes))
     epochs = args.epochs[1] - args.epochs[0]
     say(f"{epochs} epochs x {count} images x {each} bytes = {epochs * count * each} bytes")
 
     networks = [network for network, _ in loaded]
     shard = label_set(
-        networks, split, config.params, args.epochs, info, device, saved, args.compile
+        networks,
+        split,
+        config.params,
+        args.epochs,
+        info,
+        device,
+        saved,
+        args.compile,
+        images.chosen,
     )
     teacher = "+".join(config.parents[role] for role in teacher_roles(config.parents))
     origin = label_origin(

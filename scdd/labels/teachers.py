@@ -1,4 +1,5 @@
-"""The teacher that labels: several networks as one, and BatchNorm by groups of images."""
+"""The teacher that labels: several networks as one, logits of some classes alone, and BatchNorm by
+groups of images."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -28,6 +29,21 @@ class Together(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         logits = torch.stack([network(x).float() for network in self.networks])
         return logits.mean(0) if self.weights is None else (self.weights * logits).sum(0)
+
+
+class OfClasses(nn.Module):
+    """The logits of some of a network's classes, by their indices, in this order."""
+
+    index: Tensor
+
+    def __init__(self, network: nn.Module, classes: Sequence[int]) -> None:
+        super().__init__()
+        self.network = network
+        self.register_buffer("index", torch.tensor(classes), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.network(x)
+        return logits[:, self.index]
 
 
 def vote_weights(priors: Sequence[float], temperature: float) -> list[float]:

@@ -160,6 +160,18 @@ class Ablation(Section):
 
 
 @dataclass(frozen=True)
+class Continual(Section):
+    """Class-incremental learning: students of the classes seen so far, after each step."""
+
+    steps: Annotated[tuple[Annotated[int, Ge(2)], ...], MinLen(1), Distinct] = param(
+        (5, 10), "in how many steps the classes come; several: each way is evaluated"
+    )
+    orders: Annotated[int, Ge(1), Le(1000)] = param(
+        5, "class orders, 0, 1, …; an order is its students' seed too"
+    )
+
+
+@dataclass(frozen=True)
 class Figures(Section):
     """Looks only: changing them trains nothing."""
 
@@ -251,6 +263,11 @@ class Experiment(Section):
         None,
         "protocols by whose students methods get DD-Ranking's scores, label-robust and "
         "augmentation-robust",
+    )
+    continual: Continual | None = param(
+        None,
+        "{steps: [5, 10], orders: 5}: students of the images of some classes, then of more, until "
+        "all are seen (docs/continual.md)",
     )
     figures: Figures = param(Figures())
     machine: Machine = param(Machine())

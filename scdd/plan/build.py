@@ -17,6 +17,7 @@ from scdd.params.select import Ccfs, Forgetting
 from scdd.params.squeeze import SQUEEZES
 from scdd.plan import datasets
 from scdd.plan.backbones import looks
+from scdd.plan.continual import learn_in_steps
 from scdd.plan.differences import origins
 from scdd.plan.draft import Draft, in_words
 from scdd.plan.evaluation import OF_COSTS, Report
@@ -76,6 +77,7 @@ def _add(draft: Draft, sweeps: Sequence[Sweep]) -> None:
     for method, kind in methods:
         kind.add(draft, report, method)
     rank(draft, report, methods)
+    learn_in_steps(draft, report, methods)
     _add_tables(draft, methods, report, sweeps)
 
 
@@ -169,6 +171,8 @@ def _add_tables(draft: Draft, methods: Methods, report: Report, sweeps: Sequence
         params["snapshots"] = report.snapshots
     if report.ranking:
         params["ranking"] = report.ranking
+    if report.continual:
+        params["continual"] = report.continual
     if backbones:
         params |= {"backbones": backbones, "balance": config.informativeness.balance}
     if sweeps:

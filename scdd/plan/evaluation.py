@@ -1,6 +1,6 @@
 """Image sets and the students that are trained on them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -31,7 +31,9 @@ class Report:
     files of all jobs that it came of; recoveries, learned: losses and frames of each; snapshots:
     cells of learned images on the way, with the iteration `at` which they were taken; verified:
     what the verifier sees on each image set; ranking: cells that DD-Ranking's scores compare, each
-    with its `arm`, the field of scdd.report.ddranking.Arms, and the score's setting: `of`.
+    with its `arm`, the field of scdd.report.ddranking.Arms, and the score's setting: `of`;
+    continual: cells of continual learning, each with the number of `steps`, its `step`, counted
+    from 1, the class `order`, and how many classes are `seen`.
     """
 
     cells: list[Cell] = field(default_factory=list)
@@ -41,6 +43,7 @@ class Report:
     snapshots: list[Cell] = field(default_factory=list)
     verified: list[dict[str, Any]] = field(default_factory=list)
     ranking: list[Cell] = field(default_factory=list)
+    continual: list[Cell] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -108,11 +111,11 @@ def lesson(
 
 
 def add_students(
-    draft: Draft, images: Node, name: str, taught: Lesson
+    draft: Draft, images: Node, name: str, taught: Lesson, seeds: Sequence[int] | None = None
 ) -> Iterable[tuple[Network, int, Node]]:
     """Add all students of a lesson by the protocol `name` to the plan: each as the configuration
-    has it, its seed, and its node."""
-    for student, network, seed in students_of(draft, name, taught.protocol.student):
+    has it, its seed, and its node. seeds: None: the configuration's."""
+    for student, network, seed in students_of(draft, name, taught.protocol.student, seeds):
         where = f"protocol.{name}.batch"
         require_batch(network, taught.protocol.batch, draft.resolution, where)
         node = draft.plan.add_section(
@@ -147,13 +150,19 @@ def evaluate_whole(draft: Draft, report: Report, column: Column) -> None:
 
 
 def cells(
-    draft: Draft, column: Column, images: Node, name: str, taught: Lesson
+    draft: Draft,
+    column: Column,
+    images: Node,
+    name: str,
+    taught: Lesson,
+    seeds: Sequence[int] | None = None,
 ) -> Iterable[tuple[Node, Cell]]:
-    """Add all students of a lesson by the protocol `name` to the plan: each node, and its cell."""
+    """Add all students of a lesson by the protocol `name` to the plan: each node, and its cell.
+    seeds: None: the configuration's."""
     method, teacher = column.method, None
     if "labels" in taught.parents:
         teacher = "imported" if method.labels else " + ".join(teachers_of(draft, method))
-    for student, seed, node in add_students(draft, images, name, taught):
+    for student, seed, node in add_students(draft, images, name, taught, seeds):
         cell = {
             "images": str(images.folder.relative_to(RESULTS) / "set.json"),
             "ipc": images.params["ipc"],
@@ -203,15 +212,18 @@ def cells_of_whole(
 
 
 def students_of(
-    draft: Draft, protocol: str = "", prescribed: Network | None = None
+    draft: Draft,
+    protocol: str = "",
+    prescribed: Network | None = None,
+    seeds: Sequence[int] | None = None,
 ) -> Iterable[tuple[Network, Network, int]]:
     """Those of the experiment, or the one that a protocol prescribes: each as the configuration
-    has it and as it suits the images, with every seed."""
+    has it and as it suits the images, with every seed. seeds: None: the configuration's."""
     students = (prescribed,) if prescribed else draft.config.students
     where = f"protocol.{protocol}.student" if prescribed else "students"
     for student in students:
         network = for_images(student, draft.resolution, where)
-        for seed in draft.config.seeds:
+        for seed in draft.config.seeds if seeds is None else seeds:
             yield student, network, seed
 
 

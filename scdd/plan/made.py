@@ -1,6 +1,7 @@
 """A plan of what was made: the artifacts in results/, by the config.json that each has."""
 
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -62,8 +63,8 @@ def shown_in_tables() -> dict[str, list[dict[str, Any]]]:
         except ScddError as error:
             warn(f"{file.parent} is left out: {error}")
             continue
-        more = (*params.get("snapshots", ()), *params.get("ranking", ()))
-        for cell in (*params["cells"], *more):
+        more = (params.get(name, ()) for name in ("snapshots", "ranking", "continual"))
+        for cell in chain(params["cells"], *more):
             key = str(Path(cell["metrics"]).parent)
             shown.setdefault(key, []).append({**cell, "experiment": params["experiment"]})
     return shown

@@ -32,7 +32,7 @@ from scdd.plan.stages import EXPERTS, IMAGES, LABELS, PAGES, STAGES
 from scdd.report.sections import pages
 
 # in a report's parameters: what has a method's title, and the file of measures of what it is about
-ROWS = ("cells", "snapshots", "verified", "probes", "backbones", "ranking")
+ROWS = ("cells", "snapshots", "verified", "probes", "backbones", "ranking", "continual")
 # they use a teacher that was made for others
 BORROWERS = ("relabel", "coreset", "patches", "verify", "curriculum")
 
@@ -207,7 +207,13 @@ class Plan:
         return node
 
     def class_count(self, node: Node) -> int:
-        return self.classes[self.data_of(node).key]
+        """The classes of the dataset that `node` descends from; of a memory of continual learning,
+        and of what is made of it, those that it has."""
+        while node.stage != "data":
+            if "seen" in node.params:
+                return int(node.params["seen"])
+            node = self.nodes[next(iter(node.parents.values()))]
+        return self.classes[node.key]
 
     def class_blocks(self, source: Node) -> list[Range]:
         """The blocks of classes whose images a job makes; without a recovery, all classes."""

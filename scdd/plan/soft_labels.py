@@ -76,13 +76,13 @@ def storage(draft: Draft, labels: Node, protocol: Protocol) -> dict[str, Any]:
     if labels.stage == "import_labels":
         form = "as imported"
     form += f", {epochs} of {protocol.epochs} epochs" if epochs < protocol.epochs else ""
-    per_epoch = label_bytes(Relabel.of(labels.params), draft.class_count)
+    per_epoch = label_bytes(Relabel.of(labels.params), draft.plan.class_count(labels))
     return {"form": form, "bytes": epochs * per_epoch}
 
 
 def _by_teachers(draft: Draft, method: Method, images: Node, name: str, protocol: Protocol) -> Node:
     relabel = pick(Relabel, protocol)
-    count, k = draft.class_count, top_k(relabel.form)
+    count, k = draft.plan.class_count(images), top_k(relabel.form)
     if k is not None and k > count:
         raise ScddError(
             f"protocol.{name}.form: {relabel.form}, but there are {count} classes. Set k to "
@@ -109,7 +109,7 @@ def _by_teachers(draft: Draft, method: Method, images: Node, name: str, protocol
             f"softmax(priors / {protocol.prior_temperature:g}), with the priors {priors}."
         )
     if relabel.bn_groups > 1:
-        _require_groups(draft.class_count * images.params["ipc"], name, protocol)
+        _require_groups(count * images.params["ipc"], name, protocol)
     parents = {"images": images}
     for number, teacher in enumerate(teachers_of(draft, method), start=1):
         parents["teacher" if number == 1 else f"teacher_{number}"] = draft.probes[teacher]

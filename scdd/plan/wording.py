@@ -78,7 +78,11 @@ def _details(plan: Plan, node: Node) -> list[str]:
         case "patches":
             return [f"factor {params['factor']}"]
         case "learn" | "imageset" | "select" if "ipc" in params:
-            return [f"IPC {params['ipc']}", f"iteration {params['at']}" if "at" in params else ""]
+            return [
+                f"IPC {params['ipc']}",
+                f"iteration {params['at']}" if "at" in params else "",
+                seen_of_order(params["seen"], params["order"]) if "seen" in params else "",
+            ]
         case "relabel" | "import_labels" | "verify":
             images = _details(plan, plan.parent(node, "images"))
             return [*images, _protocols(plan, node)]
@@ -88,6 +92,11 @@ def _details(plan: Plan, node: Node) -> list[str]:
             student = [_network(params["student"]), f"seed {params['seed']}", _epochs(params)]
             return [*_trained_on(plan, node), _protocols(plan, node), *student]
     return []
+
+
+def seen_of_order(count: int, order: int) -> str:
+    """The classes of a memory of continual learning."""
+    return f"{count} class{'' if count == 1 else 'es'} of order {order}"
 
 
 def _trained_on(plan: Plan, student: Node) -> list[str]:

@@ -50,6 +50,7 @@ STYLE: dict[Any, Any] = {
 # Okabe and Ito's palette, told apart by colour-blind readers; later rounds are dashed.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 DASHES = ("-", "--", ":", "-.")
+SHAPES = "os^Dv"
 REFERENCE: Look = {"color": "0.35", "linestyle": (0, (4, 2)), "linewidth": 1.0}
 BAND: Look = {"alpha": 0.2, "linewidth": 0}
 NEAR, LEAST_ERROR = 10.0, 0.1  # percent of error
@@ -76,6 +77,15 @@ def colours(titles: Sequence[str]) -> dict[str, Look]:
     return {
         title: {"linestyle": dash, "color": colour}
         for title, (dash, colour) in zip(unique, kinds, strict=False)
+    }
+
+
+def marked(looks: Mapping[str, Look]) -> dict[str, Look]:
+    """The same lines with a shape at each point, by which they are told apart in grey."""
+    shapes = itertools.cycle(SHAPES)
+    return {
+        title: look | {"marker": shape, "markersize": 4}
+        for (title, look), shape in zip(looks.items(), shapes, strict=False)
     }
 
 
@@ -115,7 +125,7 @@ def legend(figure: Figure, looks: Mapping[str, Look]) -> None:
 def line(axes: Axes, x: Any, y: Any, look: Look) -> None:
     """x and y: arrays, columns or indexes of equal length."""
     few: Look = {"marker": "o", "markersize": 2.5} if len(x) <= 12 else {}  # one point has no line
-    axes.plot(x, y, **look, **few)
+    axes.plot(x, y, **few | look)
 
 
 def accuracy_axis(axes: Axes, ends: Collection[float]) -> None:

@@ -526,6 +526,15 @@ def test_a_ranking_leaves_out_labels_whose_teacher_is_not_there(config: dict[str
     assert told in tables.params["notes"]
 
 
+def test_continual_learning_leaves_out_labels_that_mix_all_classes(config: dict[str, Any]) -> None:
+    config["continual"] = {"steps": [2], "orders": 1}
+    config["methods"][0] = {"name": "scdd", "ipc": [2]}
+    (tables,) = plan_of(config).of("tables")
+    assert {cell["method"] for cell in tables.params["continual"]} == {"scdd"}
+    told = "theirs: not in continual learning by protocol scdd-paper, since its soft labels are of"
+    assert any(note.startswith(told) for note in tables.params["notes"])
+
+
 def test_the_notes_tell_that_the_files_have_the_views(config: dict[str, Any]) -> None:
     told = "theirs: views, mixing and their form are the files', not the protocol's."
     assert told in plan_of(config).of("tables")[0].params["notes"]

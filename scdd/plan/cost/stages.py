@@ -222,7 +222,7 @@ def _relabel(plan: Plan, node: Node) -> list[Job]:
 def _trained(plan: Plan, node: Node) -> Job:
     """A student, but for its tests."""
     counts, params = counts_of(plan, node), Student.of(node.params)
-    size = _student(node, counts)
+    size = _student(plan, node)
     if "data" in node.parents:
         images = counts.train
     else:
@@ -247,29 +247,32 @@ def _tested(job: Job, sizes: list[Size], images: int, times: int, resolution: in
 
 
 def _validate(plan: Plan, node: Node) -> list[Job]:
+    """A student, and passes of the validation images of its classes through it."""
     counts, epochs = counts_of(plan, node), Student.of(node.params).epochs
-    sizes, times = [_student(node, counts)], min(EVALUATIONS, epochs)
-    return [_tested(_trained(plan, node), sizes, counts.val, times, counts.resolution)]
+    sizes, times = [_student(plan, node)], min(EVALUATIONS, epochs)
+    val = counts.val * plan.class_count(node) // counts.classes
+    return [_tested(_trained(plan, node), sizes, val, times, counts.resolution)]
 
 
 def _curriculum(plan: Plan, node: Node) -> list[Job]:
     """A student, and a pass of the training images through it and through each teacher."""
     counts = counts_of(plan, node)
     teachers = [_teacher(plan, node, role) for role in teacher_roles(node.parents)]
-    sizes = [_student(node, counts), *teachers]
+    sizes = [_student(plan, node), *teachers]
     return [_tested(_trained(plan, node), sizes, counts.train, 1, counts.resolution)]
 
 
-def _student(node: Node, counts: Counts) -> Size:
-    return student_size(Network(**node.params["student"]), counts.resolution, counts.classes)
+def _student(plan: Plan, node: Node) -> Size:
+    resolution: int = plan.data_of(node).params["resolution"]
+    return student_size(Network(**node.params["student"]), resolution, plan.class_count(node))
 
 
 def _teacher(plan: Plan, node: Node, role: str, resolution: int | None = None) -> Size:
     """The network of a probe, with its classifier. resolution: of its images, if it is not the
     dataset's."""
+    probe = plan.parent(node, role)
     resolution = resolution or plan.data_of(node).params["resolution"]
-    network = backbone_of(plan, plan.parent(node, role))
-    return backbone_size(network, resolution, plan.class_count(node))
+    return backbone_size(backbone_of(plan, probe), resolution, plan.class_count(probe))
 
 
 def _set_size(plan: Plan, images: Node) -> int:

@@ -101,7 +101,7 @@ def draw(of_forms: Sequence[Point], dpi: int) -> dict[str, bytes]:
         name: {"color": colour, "markerfacecolor": inside or colour}
         for name, (inside, colour) in zip(protocols, rounds, strict=False)
     }
-    shapes = dict(zip(titles, itertools.cycle("os^Dv"), strict=False))
+    shapes = dict(zip(titles, itertools.cycle(plots.SHAPES), strict=False))
     dot: plots.Look = {"linestyle": "", "marker": "o", "markersize": 5}
     key = {name: dot | look for name, look in colours.items()}
     if len(titles) > 1:
