@@ -523,9 +523,15 @@ def test_starts_are_limited_only_if_that_is_asked_for(
         """
 include: "Snakefile"
 
+
+def limit(wildcards):  # asked for again when the job starts; before, there is no scheduler
+    limiter = getattr(workflow.scheduler, "job_rate_limiter", None)
+    return getattr(limiter, "max_jobs", None)
+
+
 rule limit:
     params:
-        limit=lambda wildcards: getattr(workflow.scheduler.job_rate_limiter, "max_jobs", None),
+        limit=limit,
     localrule: True
     shell:
         "echo limit: {params.limit}"
