@@ -22,6 +22,9 @@ from scdd.plan.presets import (
 )
 from scdd.plan.settings import Setting, at, settings
 
+# whose keys in the configuration stand below a name; elsewhere a path's second part is a preset's
+BY_NAME = {"squeeze", "learn", "protocol"}
+
 
 @dataclass
 class Draft:
@@ -119,7 +122,7 @@ class Draft:
         where: the keys' place in the configuration, if it is not the path. ipc: where some IPCs
         have values of their own. Raises ScddError.
         """
-        where = where or (path[0] if path[0] in {"recover", "ccfs"} else ".".join(path))
+        where = where or (".".join(path) if path[0] in BY_NAME else path[0])
         return parse(section, merge(self.published(path, ipc).values, own), where)
 
     def section(

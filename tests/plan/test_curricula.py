@@ -220,6 +220,7 @@ def test_without_a_teacher_of_its_own_a_base_must_be_named() -> None:
 
 def test_our_own_recipe_has_a_share_of_its_own() -> None:
     best, ccfs = {"name": "scdd-best", "base": "scdd"}, {"name": "ccfs", "base": "scdd"}
-    plan = planned("scdd", best, ccfs, dataset="cifar100", ipc=[10], recover={"block": 100})
+    config = CONFIG | {"dataset": "cifar100", "ipc": [10], "recover": {"block": 100}}
+    plan = plan_of(config | {"methods": ["scdd", best, ccfs]}, check_files=False)
     sets = {node.params.get("distilled") for node in plan.of("imageset") if "last" in node.parents}
     assert sets == {6, 2}

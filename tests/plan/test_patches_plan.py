@@ -149,9 +149,9 @@ def test_the_observer_sees_every_crop_of_the_pool() -> None:
         (
             ["scdd", {"name": "rded", "patches": {"factor": 4}}],
             {},
-            "patches.rded.factor: input should be less than or equal to 3 (got 4)",
+            "patches.factor: input should be less than or equal to 3 (got 4)",
         ),
-        (["scdd"], {"patches": {"pol": 3}}, "patches.rded.pol"),
+        (["scdd"], {"patches": {"pol": 3}}, "patches.pol"),
         (["scdd", {"name": "random", "patches": {"pool": 3}}], {}, "methods.random.patches: this"),
     ],
 )
