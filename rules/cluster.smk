@@ -52,7 +52,8 @@ def needs(stage, work=None):
 def lift_the_default_limit():
     """Do without Snakemake's limit of 100 starts a second, unless another is asked for. Under a
     limit each job that ends makes the scheduler weigh all open jobs once more in every second to
-    come: after 37 of 254 jobs that took a fifth of a core from the jobs, and ever more from then on."""
+    come: after 37 of 254 jobs that took a fifth of a core from the jobs, and ever more from then on.
+    """
     limit = workflow.scheduling_settings.max_jobs_per_timespan
     if limit is not None and (limit.max_jobs, limit.timespan) == (100, 1):
         workflow.scheduler.job_rate_limiter = None
