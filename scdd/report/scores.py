@@ -141,6 +141,12 @@ def shown(value: Score | None) -> str:
     return f"{value.mean:.1f}" + ("" if value.std is None else f" ± {value.std:.1f}")
 
 
+def signed(difference: float) -> str:
+    """In points, with its sign."""
+    sign = "−" if round(difference, 1) < 0 else "+"
+    return f"{sign}{abs(difference):.1f}"
+
+
 def merged(students: Sequence[Student]) -> list[Student]:
     """The students, with one column for a method whose labels differ by protocol alone: hard by one
     and soft by another, say. Where they differ within a row, each has a column of its own."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from scdd.report import html, latex
 from scdd.report.measured import Measured, student_files
-from scdd.report.scores import Column, Row, Score, Table, merged, shown
+from scdd.report.scores import Column, Row, Score, Table, merged, shown, signed
 from scdd.report.section import TABLES, Contents, Entry, Params, Section
 from scdd.report.typeset import (
     Cells,
@@ -161,9 +161,8 @@ def cells(lines: Sequence[Line]) -> Cells:
 def _points(line: Line) -> str:
     if line.difference is None:
         return "" if not line.part else "–"
-    sign = "−" if round(line.difference, 1) < 0 else "+"
     error = "" if line.error is None else f" ± {line.error:.1f}"
-    return f"{sign}{abs(line.difference):.1f}{error}"
+    return f"{signed(line.difference)}{error}"
 
 
 def to_markdown(table: Table, lines: Sequence[Line], below: Sequence[str]) -> str:
