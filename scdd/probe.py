@@ -1,5 +1,7 @@
 """Train a linear classifier on the frozen backbone, and check that the backbone did not change.
 
+probe.tune says whether more than the classifier is trained: BatchNorm's running statistics, or all.
+Then the backbone changes, and the images are recovered from what it is in the end.
 probe.features says what the classifier is trained on. 'clean': the features of the unaugmented
 images, computed once. 'augmented' (as published): the features of new views in every epoch.
 'imported': nothing is trained; the classifier comes from the imported checkpoint.
@@ -94,7 +96,7 @@ def batches(
     transform = Transform(params.view)
     draws = draw_epoch(transform, len(split), info.resolution, params.seed, epoch).to(device)
     for index, images in views(split, order, params.batch, draws, "none", info):
-        with torch.no_grad():
+        with torch.set_grad_enabled(params.tune == "all"):
             inputs = features_of(network, images, params.precision)
         yield index, inputs
 
@@ -107,19 +109,23 @@ def train(
     device: torch.device,
     saved: JobState | None = None,
 ) -> None:
-    """Train `network.fc` on `device`; the backbone stays in eval mode.
+    """Train `network.fc` on `device`; the backbone stays in eval mode and as it is, but for what
+    `params.tune` trains too. In the end all is in eval mode.
 
     The initial weights are normal with standard deviation 0.01, as in MoCo's code. network: on the
     CPU, where these are drawn; it is moved to `device`. saved: the state to resume from, and where
-    it is saved. Raises ScddError if the loss is not finite or the backbone changed.
+    it is saved. Raises ScddError if the loss is not finite, or the backbone changed unasked.
     """
     nn.init.normal_(network.fc.weight, std=0.01, generator=generator(params.seed, "weights"))
     nn.init.zeros_(network.fc.bias)
     in_eval_mode(network, device)
+    is_frozen = params.tune == "classifier"
     before = {key: tensor.clone() for key, tensor in backbone_state(network).items()}
+    if not is_frozen:
+        _batch_norm_in_training_mode(network)
     split = split.to(device)
     optimizer = torch.optim.SGD(
-        network.fc.parameters(),
+        (network if params.tune == "all" else network.fc).parameters(),
         lr=params.lr,
         momentum=params.momentum,
         weight_decay=params.weight_decay,
@@ -134,7 +140,7 @@ def train(
     total = torch.zeros((), device=device)
     curve = Curve("probe", ("epoch", "lr", "loss"), saved)
     state: dict[str, Part] = {
-        "fc": network.fc,
+        "fc": network.fc if is_frozen else network,
         "optimizer": optimizer,
         "total": total,
         "curve": curve,
@@ -158,9 +164,17 @@ def train(
             )
         curve.add(epoch + 1, rate, mean)
         total.zero_()
+    network.eval()
     for key, tensor in backbone_state(network).items():
-        if not torch.equal(tensor, before[key]):
+        if is_frozen and not torch.equal(tensor, before[key]):
             raise ScddError(f"the backbone changed while the probe was trained: {key}.")
+
+
+def _batch_norm_in_training_mode(network: Backbone) -> None:
+    """A batch is normalised by its own statistics, and the running ones move. Dropout stays off."""
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.train()
 
 
 def take_classifier(

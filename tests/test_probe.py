@@ -104,6 +104,42 @@ def test_a_backbone_that_moves_is_caught() -> None:
         probe.train(network, colours(), INFO, RECIPE, CPU)
 
 
+STILL = View("none", 0, (1.0, 1.0), False)
+
+
+def test_statistics_move_alone_and_by_batch_norms_own_rule() -> None:
+    """One batch an epoch: a running mean comes nearer to the batch's by a tenth each time."""
+    network, before = trained(features="augmented", tune="statistics", view=STILL, batch=40)
+    after = backbone_state(network)
+    changed = {key for key in before if not torch.equal(before[key], after[key])}
+    assert {key.rpartition(".")[2] for key in changed} == {
+        "running_mean",
+        "running_var",
+        "num_batches_tracked",
+    }
+    images = colours().pixels
+    assert images is not None
+    seen = network.conv1((images / 255 - 0.5) / 0.25).mean((0, 2, 3))  # of all, in each epoch
+    left = 0.9**RECIPE.epochs
+    expected = seen + left * (before["bn1.running_mean"] - seen)
+    torch.testing.assert_close(after["bn1.running_mean"], expected, atol=1e-4, rtol=1e-3)
+    assert not any(module.training for module in network.modules())
+
+
+def test_fine_tuning_moves_the_weights_too() -> None:
+    recipe = {"features": "augmented", "tune": "all", "view": STILL, "epochs": 10, "lr": 0.1}
+    network, before = trained(**recipe)
+    assert not torch.equal(before["conv1.weight"], network.conv1.weight)
+    seen = probe.features(network, colours(), INFO, "float32", CPU)
+    assert probe.top(network.fc(seen), colours().labels, 1) == 100
+
+
+@pytest.mark.parametrize("tune", ["statistics", "all"])
+def test_features_that_are_computed_once_are_refused_where_the_backbone_moves(tune: str) -> None:
+    with pytest.raises(ValueError, match=f"tune {tune} moves the backbone"):
+        replace(RECIPE, tune=tune)
+
+
 def test_a_loss_that_is_not_finite_stops() -> None:
     with pytest.raises(ScddError, match="epoch"):
         trained(lr=1e38)

@@ -123,7 +123,7 @@ class Method(Section):
     )
     sweep: Overrides = param(
         {},
-        "lists of values where squeeze, probe, recover, patches, learn or ccfs have a value: "
+        "lists of values where backbone, squeeze, probe, recover, patches, learn or ccfs have one: "
         "{recover: {lr: [0.2, 0.4]}}; variants with one value each take the method's place",
     )
     ipc: Annotated[tuple[Ipc, ...], MinLen(1), Distinct] | None = param(

@@ -18,7 +18,8 @@ from scdd.params.views import View
 
 @dataclass(frozen=True)
 class Probe(Section):
-    """The linear classifier on the frozen backbone, trained by SGD with a step schedule."""
+    """The linear classifier on the frozen backbone, trained by SGD with a step schedule. `tune` has
+    more of the network trained."""
 
     RENAMED: ClassVar = {"views": "features"}
 
@@ -27,6 +28,12 @@ class Probe(Section):
         "what the classifier is trained on. clean: the features of whole images, computed once; "
         "augmented: those of new views in every epoch; imported: nothing, the classifier in the "
         "imported file is used as it is",
+    )
+    tune: Literal["classifier", "statistics", "all"] = param(
+        "classifier",
+        "what is trained. classifier: it alone; statistics: BatchNorm's running statistics move "
+        "too, as those of a network that is left in training mode; all: so do all weights",
+        as_before="classifier",
     )
     view: View = param(View(crop="resized", scale=(0.2, 1.0)))
     epochs: Count = param(100, "passes over the training set")
@@ -39,6 +46,13 @@ class Probe(Section):
     )
     seed: Seed = param(0, "of the classifier's initial weights and the order of the batches")
     precision: Precision = param("float32", "of the backbone's forward passes; bf16: autocast")
+
+    def __post_init__(self) -> None:
+        if self.tune != "classifier" and self.features != "augmented":
+            raise ValueError(
+                f"tune {self.tune} moves the backbone, and features {self.features} are those of "
+                "one that does not move; set features to augmented, or tune to classifier"
+            )
 
 
 @dataclass(frozen=True)

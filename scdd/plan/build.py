@@ -10,6 +10,7 @@ from scdd.errors import ScddError, nearest
 from scdd.jobs.events import require_tensorboard
 from scdd.params.experiment import Ablation, Experiment, Method
 from scdd.params.learn import LEARNS, Experts
+from scdd.params.network import Network
 from scdd.params.patches import Patches
 from scdd.params.probe import Probe
 from scdd.params.recover import Recover
@@ -29,6 +30,7 @@ from scdd.plan.plan import Plan
 from scdd.plan.presets import merge
 from scdd.plan.protocols import bundle, check_protocols, protocols_of, require_listed
 from scdd.plan.ranking import rank
+from scdd.plan.scaling import network_of, series, sizes
 from scdd.plan.settings import Setting, in_a_cell, merged
 from scdd.plan.stages import STAGES
 from scdd.plan.sweeps import Sweep, expand
@@ -186,13 +188,24 @@ def _add_tables(draft: Draft, methods: Methods, report: Report, sweeps: Sequence
         params["sweeps"] = [asdict(sweep) for sweep in sweeps]
     if config.ablation is not None:
         params["ablation"] = _ablation(draft, config.ablation)
-    # what a column is called and where a number is from do not change the numbers, and settings are
-    # in the parents' digests
+    if scaling := series(draft, methods, sweeps):
+        params["scaling"] = scaling
+    # what a column is called and where a number is from do not change the numbers, settings are in
+    # the parents' digests, and a network's name tells its size
     headings = {name: stage.heading for name, stage in STAGES.items() if stage.heading}
     settings = [line._asdict() for line in (*_experiment(draft), *merged(draft.settings))]
     shown = {**params, "headings": headings, "settings": settings}
     shown["origins"] = origins(plan, report.cells)
+    if scaling or backbones:
+        shown["sizes"] = sizes(draft, _networks(draft, methods))
     plan.add("tables", config.experiment, shown, {"data": data}, params)
+
+
+def _networks(draft: Draft, methods: Methods) -> list[Network]:
+    """Those that images are recovered from and that are looked at."""
+    looked_at = [each.backbone or draft.config.backbone for each in draft.config.backbones]
+    recovered = [network_of(draft, each) for each, kind in methods if isinstance(kind, Recovery)]
+    return [*recovered, *looked_at]
 
 
 def _note_choice(draft: Draft, sweeps: Sequence[Sweep]) -> None:

@@ -14,14 +14,18 @@ from typing import Any, Literal
 
 from scdd.errors import ScddError, nearest
 from scdd.params.experiment import Experiment, Method
+from scdd.params.network import Network
+from scdd.plan.config import parse
 from scdd.plan.methods import kind_of
 from scdd.plan.methods.base import title_of
 from scdd.plan.presets import merge, preset_names
 from scdd.plan.protocols import WHOLE
 
-# of a method, whose keys can be swept
-SECTIONS = ("squeeze", "probe", "recover", "patches", "learn", "ccfs")
-OF_TEACHER = {"squeeze", "probe"}
+# of a method, whose keys can be swept: its network, and its overrides
+BACKBONE = "backbone"
+OVERRIDES = ("squeeze", "probe", "recover", "patches", "learn", "ccfs")
+SECTIONS = (BACKBONE, *OVERRIDES)
+OF_TEACHER = {BACKBONE, "squeeze", "probe"}
 MOST = 100  # variants of one sweep
 LONGEST = 60  # characters of a name, as of every method's
 
@@ -54,13 +58,14 @@ def expand(config: Experiment) -> tuple[Experiment, list[Sweep]]:
         if not method.sweep:
             methods.append(method)
             continue
-        sweep, variants = _of_method(method)
+        sweep, variants = _of_method(method, method.backbone or config.backbone)
         sweeps.append(sweep)
         methods += variants
     return replace(config, methods=tuple(methods)), sweeps + of_protocols
 
 
-def _of_method(method: Method) -> tuple[Sweep, list[Method]]:
+def _of_method(method: Method, backbone: Network) -> tuple[Sweep, list[Method]]:
+    """backbone: the method's own, or the experiment's."""
     where, plain = f"methods.{method.name}.sweep", replace(method, sweep={})
     kind = kind_of(plain)
     for section in method.sweep:
@@ -74,7 +79,12 @@ def _of_method(method: Method) -> tuple[Sweep, list[Method]]:
     for values in _product(where, axes):
         name = _name(where, method.name, keys, values.values())
         variants[name] = tuple(values.values())
-        own = merge({key: getattr(method, key) for key in SECTIONS}, _nested(values))
+        nested = _nested(values)
+        network = nested.pop(BACKBONE, None)
+        own = merge({key: getattr(method, key) for key in OVERRIDES}, nested)
+        if network is not None:
+            whole = merge(backbone.dump(), network)
+            own[BACKBONE] = parse(Network, whole, f"{where}.{BACKBONE}")
         methods.append(
             replace(
                 plain,

@@ -1,5 +1,6 @@
 """Students' accuracies as the reports compare them: settings in rows, methods in columns."""
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -131,6 +132,13 @@ def score(values: Sequence[float]) -> Score:
     return Score(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None)
 
 
+def standard_error(score: Score, n: int, base: Score, m: int) -> float | None:
+    """Of the difference of two means over n and m seeds, each with its own spread (Welch's)."""
+    if score.std is None or base.std is None:
+        return None
+    return math.sqrt(score.std**2 / n + base.std**2 / m)
+
+
 def labels(teacher: str | None) -> str:
     return "hard labels" if teacher is None else f"soft labels of the {teacher} teacher"
 
@@ -141,10 +149,11 @@ def shown(value: Score | None) -> str:
     return f"{value.mean:.1f}" + ("" if value.std is None else f" ± {value.std:.1f}")
 
 
-def signed(difference: float) -> str:
-    """In points, with its sign."""
-    sign = "−" if round(difference, 1) < 0 else "+"
-    return f"{sign}{abs(difference):.1f}"
+def signed(difference: float, error: float | None = None, decimals: int = 1) -> str:
+    """With its sign and, if it has one, its standard error."""
+    sign = "−" if round(difference, decimals) < 0 else "+"
+    spread = "" if error is None else f" ± {error:.{decimals}f}"
+    return f"{sign}{abs(difference):.{decimals}f}{spread}"
 
 
 def merged(students: Sequence[Student]) -> list[Student]:

@@ -150,17 +150,19 @@ def notes(spent: Sequence[Spent], headings: Mapping[str, str]) -> list[str]:
 
 def to_markdown(table: Table, spent: Sequence[Spent], headings: Mapping[str, str]) -> str:
     """The section of the main table's page. headings: as for the cells."""
-    parts = [f"\n{HEADING}"]
-    if recorded(spent):
-        parts += [
-            markdown(image_cells(spent, headings)),
-            "After the images, soft labels + one student:",
-            markdown(student_cells(table, spent)),
-            bullets(notes(spent, headings)),
-        ]
-    else:
-        parts.append(NOT_RECORDED)
-    return document(*parts)
+    return document(f"\n{HEADING}", *paragraphs(table, spent, headings))
+
+
+def paragraphs(table: Table, spent: Sequence[Spent], headings: Mapping[str, str]) -> list[str]:
+    """Tables and notes in Markdown. headings: as for the cells."""
+    if not recorded(spent):
+        return [NOT_RECORDED]
+    return [
+        markdown(image_cells(spent, headings)),
+        "After the images, soft labels + one student:",
+        markdown(student_cells(table, spent)),
+        bullets(notes(spent, headings)),
+    ]
 
 
 def recorded(spent: Sequence[Spent]) -> bool:

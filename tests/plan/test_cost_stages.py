@@ -120,6 +120,13 @@ def test_a_probe_passes_images_through_the_backbone(features: str, images: int) 
     assert flops_by_kind(job)["train"] == 100 * TRAIN * 3 * 2 * 128 * 10  # the classifier
 
 
+def test_a_fine_tuning_probe_trains_the_backbone_on_every_view() -> None:
+    (job,) = jobs(digits(probe={"features": "augmented", "tune": "all", "epochs": 7}), "probe")
+    counted = flops_by_kind(job)
+    assert counted["train"] == pytest.approx(7 * TRAIN * 3 * WHOLE)
+    assert counted["forward"] == pytest.approx((TRAIN + VAL) * BODY)  # the accuracies
+
+
 def test_a_recovery_takes_two_passes_for_each_image_and_iteration() -> None:
     """A job for the first slot and one for the nine others; a unit is one image of each class."""
     first, others = jobs(digits(recover={"block": 10, "iterations": 7}), "recover")

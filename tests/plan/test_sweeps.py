@@ -6,6 +6,7 @@ import pytest
 
 from scdd.errors import ScddError
 from scdd.params.experiment import Experiment
+from scdd.params.network import Network
 from scdd.plan.config import parse
 from scdd.plan.load import plan_of
 from scdd.plan.plan import Plan
@@ -127,6 +128,24 @@ def test_variants_of_a_probe_have_a_teacher_each() -> None:
     assert teachers == [("scdd-epochs-1", "scdd-epochs-1"), ("scdd-epochs-2", "scdd-epochs-2")]
 
 
+def test_a_backbone_is_swept_by_its_size_with_the_rest_of_the_experiments() -> None:
+    sweep = {"backbone": {"width": [0.125, 0.5]}, "squeeze": {"seed": [3]}}
+    shared = {"backbone": {"arch": "resnet10", "width": 0.25}}
+    config, (swept,) = expand(experiment({"name": "scdd", "sweep": sweep}, **shared))
+    assert [(each.name, each.backbone, each.squeeze) for each in config.methods] == [
+        ("scdd-width-0.125-seed-3", Network("resnet10", 0.125), {"seed": 3}),
+        ("scdd-width-0.5-seed-3", Network("resnet10", 0.5), {"seed": 3}),
+    ]
+    assert not swept.one_teacher
+
+
+def test_a_methods_own_backbone_is_what_its_sweep_varies() -> None:
+    own = {"arch": "resnet18", "width": 0.5}
+    method = {"name": "scdd", "backbone": own, "sweep": {"backbone": {"arch": ["resnet34"]}}}
+    config, _ = expand(experiment(method))
+    assert [each.backbone for each in config.methods] == [Network("resnet34", 0.5)]
+
+
 # ---- of a protocol -----------------------------------------------------------------------------
 
 
@@ -177,6 +196,7 @@ def test_images_and_labels_are_shared_by_the_learning_rates_of_students() -> Non
         ({"recover": {"view": [{"flip": True}]}}, "sweep.recover.view: a mapping is not a value."),
         ({"recover": {"seed": [*range(101)]}}, "sweep: 101 variants, and 100 are the most."),
         ({"learn": {"lr": [1]}}, "sweep.learn: this method has no use for it."),
+        ({"backbone": {"width": [0]}}, "sweep.backbone.width: input should be greater than"),
     ],
 )
 def test_what_is_not_a_sweep_is_refused(sweep: Config, message: str) -> None:
@@ -186,6 +206,8 @@ def test_what_is_not_a_sweep_is_refused(sweep: Config, message: str) -> None:
 def test_unknown_keys_are_named() -> None:
     section = {"name": "scdd", "sweep": {"recovr": {"lr": [1]}}}
     assert refusal(section).startswith("unknown key methods.scdd.sweep.recovr. ")
+    network = {"name": "scdd", "sweep": {"backbone": {"widht": [1]}}}
+    assert refusal(network).startswith("unknown key methods.scdd.sweep.backbone.widht. ")
     key = {"name": "scdd", "sweep": {"recover": {"lrr": [1]}}}
     assert refusal(key).startswith("unknown key recover.lrr. ")
 

@@ -32,7 +32,9 @@ def test_files_follow_the_parameters(tmp_path: Path) -> None:
     bare = {**params, "cells": [whole], "probes": [], "recoveries": []}
     assert sections.files(bare) == [
         *("main.csv", "main.md", "main.tex", "main_notes.tex", "main.html"),
-        *("all.csv", "all.html", "costs.csv", "costs.html", "settings.csv", "settings.html"),
+        *("all.csv", "all.html"),
+        *("costs.csv", "costs.md", "costs.tex", "costs_notes.tex", "costs.html"),
+        *("settings.csv", "settings.html"),
     ]
 
 

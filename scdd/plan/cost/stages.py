@@ -79,9 +79,13 @@ def _probe(plan: Plan, node: Node) -> list[Job]:
         if params.features == "clean":
             work += seen(train, CLEAN_BATCH)
         else:
-            work += seen(train, params.batch) * epochs
             work += views("views", epochs * train, counts.resolution, steps)
-            memory = forward_memory(body, params.batch, precision)
+            if params.tune == "all":
+                work += passes("train", body, epochs * train, steps, precision)
+                memory = training_memory(body, params.batch, precision)
+            else:
+                work += seen(train, params.batch) * epochs
+                memory = forward_memory(body, params.batch, precision)
     return [Job(node.stage, work, memory, _training_pixels(counts))]
 
 

@@ -115,7 +115,7 @@ def cells(comparisons: Sequence[Comparison]) -> tuple[Cells, Layout]:
             each.source,
             shown(each.published),
             shown(each.measured),
-            signed(each.difference) + ("" if each.error is None else f" ± {each.error:.1f}"),
+            signed(each.difference, each.error),
         ]
         for each in comparisons
     ]

@@ -3,7 +3,6 @@ vary, and by how much their students' accuracy differs."""
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import Any
 
 from scdd.report import html, latex
 from scdd.report.measured import Measured, student_files
-from scdd.report.scores import Column, Row, Score, Table, merged, shown, signed
+from scdd.report.scores import Column, Row, Score, Table, merged, shown, signed, standard_error
 from scdd.report.section import TABLES, Contents, Entry, Params, Section
 from scdd.report.typeset import (
     Cells,
@@ -75,13 +74,6 @@ class Line:
     score: Score
     difference: float | None = None
     error: float | None = None
-
-
-def standard_error(score: Score, n: int, base: Score, m: int) -> float | None:
-    """Of the difference of two means over n and m seeds, each with its own spread (Welch's)."""
-    if score.std is None or base.std is None:
-        return None
-    return math.sqrt(score.std**2 / n + base.std**2 / m)
 
 
 def compare(table: Table, seeds: Mapping[Key, int], params: Mapping[str, Any]) -> list[Line]:
@@ -161,8 +153,7 @@ def cells(lines: Sequence[Line]) -> Cells:
 def _points(line: Line) -> str:
     if line.difference is None:
         return "" if not line.part else "–"
-    error = "" if line.error is None else f" ± {line.error:.1f}"
-    return f"{signed(line.difference)}{error}"
+    return signed(line.difference, line.error)
 
 
 def to_markdown(table: Table, lines: Sequence[Line], below: Sequence[str]) -> str:

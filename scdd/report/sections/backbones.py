@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from scdd.report import html, latex
 from scdd.report.looks import SIGNALS, STATISTICS, Look, Quantity, rows, values
 from scdd.report.measured import Measured, look_files
-from scdd.report.scores import tested_on
+from scdd.report.scores import score, signed, standard_error, tested_on
 from scdd.report.section import TABLES, Contents, Entry, Params, Section
 from scdd.report.typeset import (
     Cells,
@@ -38,6 +38,10 @@ NOTES = (
 )
 
 
+# of which the claim is, whatever the scale of the weights
+CLAIMED = ("Means: relative", "Means: entropy", "Variances: relative", "Variances: entropy")
+
+
 def files(params: Params) -> list[str]:
     if "backbones" not in params:
         return []
@@ -61,7 +65,9 @@ def make(measured: Measured) -> dict[str, bytes]:
 
 def _notes(measured: Measured) -> list[str]:
     params = measured.params
-    return [*notes(measured.looks, params["balance"], params["holdout"]), *params["notes"]]
+    # frozen parameters of an earlier version lack them
+    found = findings(measured.looks, params.get("sizes", {}))
+    return [*found, *notes(measured.looks, params["balance"], params["holdout"]), *params["notes"]]
 
 
 def body(measured: Measured, contents: Contents) -> list[str]:
@@ -97,6 +103,42 @@ def cells(looks: Sequence[Look], quantities: Mapping[str, Quantity]) -> Cells:
         for row, group in rows(looks).items()
     ]
     return Cells(["Squeeze", "Network", *columns], lines, 2)
+
+
+def findings(looks: Sequence[Look], sizes: Mapping[str, int]) -> list[str]:
+    """How the statistics of each squeeze change from its smallest to its largest network, as
+    sentences; none where it has a single one. sizes: by network."""
+    of_title: dict[str, dict[str, list[Look]]] = {}
+    for (title, network), group in rows(looks).items():
+        if network in sizes:
+            of_title.setdefault(title, {})[network] = group
+    told = []
+    for title, networks in of_title.items():
+        ordered = sorted(networks, key=sizes.__getitem__)
+        if len(ordered) > 1:
+            small, large = ordered[0], ordered[-1]
+            changes = [
+                f"{name.lower()} {_change(STATISTICS[name], networks[small], networks[large])}"
+                for name in CLAIMED
+            ]
+            told.append(f"{title}, from {small} to {large}: {'; '.join(changes)}.")
+    if told:
+        told.append(
+            "± of such a change is its standard error over the squeeze's seeds. Below twice its "
+            "error a change may be chance."
+        )
+    return told
+
+
+def _change(quantity: Quantity, small: Sequence[Look], large: Sequence[Look]) -> str:
+    before, after = score(values(small, quantity)), score(values(large, quantity))
+    error = standard_error(after, len(large), before, len(small))
+    change = signed(after.mean - before.mean, error, 3)
+    if error is None:
+        return change
+    if abs(after.mean - before.mean) <= error:
+        return f"{change} (no change beyond its standard error)"
+    return f"{change} ({'more' if after.mean > before.mean else 'less'})"
 
 
 def notes(looks: Sequence[Look], balance: float, holdout: float) -> list[str]:

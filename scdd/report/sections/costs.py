@@ -1,24 +1,48 @@
-"""costs.csv: what every stage took for each setting and column of the main table.
+"""costs.{csv,md,tex}, costs_notes.tex: what every stage took for each column of the main table.
 
 The files of costs are not inputs: a job that left none has an empty cell.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from scdd.report import html, seconds
+from scdd.report import html, latex, seconds
 from scdd.report.measured import Measured
-from scdd.report.scores import labels
+from scdd.report.scores import Table, labels
 from scdd.report.seconds import Spent
 from scdd.report.section import COSTS, Contents, Entry, Params, Section, lines_of_csv, nothing
-from scdd.report.typeset import csv_of, integer, number
+from scdd.report.typeset import csv_of, document, integer, number
 
 
 def files(params: Params) -> list[str]:
-    return ["costs.csv"] if params["cells"] else []
+    return ["costs.csv", "costs.md", "costs.tex", "costs_notes.tex"] if params["cells"] else []
 
 
 def make(measured: Measured) -> dict[str, bytes]:
-    return {"costs.csv": to_csv(measured.spent).encode()}
+    table, spent, headings = measured.table, measured.spent, measured.params["headings"]
+    name = f"{measured.params['experiment']}-costs"
+    title = f"# {table.dataset}: seconds of every stage"
+    return {
+        "costs.csv": to_csv(spent).encode(),
+        "costs.md": document(title, *seconds.paragraphs(table, spent, headings)).encode(),
+        "costs.tex": to_latex(table, spent, headings, name).encode(),
+        "costs_notes.tex": latex.notes(seconds.notes(spent, headings), name).encode(),
+    }
+
+
+def to_latex(table: Table, spent: Sequence[Spent], headings: Mapping[str, str], name: str) -> str:
+    """Two tables: of the images, and of what comes after them."""
+    return latex.file(
+        latex.table(
+            seconds.image_cells(spent, headings),
+            caption=f"Seconds that images of {table.dataset} took, by stage.",
+            name=name,
+        ),
+        latex.table(
+            seconds.student_cells(table, spent),
+            caption=f"Seconds of soft labels + one student on {table.dataset}.",
+            name=f"{name}-students",
+        ),
+    )
 
 
 def to_csv(spent: Sequence[Spent]) -> str:

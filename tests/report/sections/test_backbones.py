@@ -72,5 +72,32 @@ def test_latex_has_both_tables_and_no_bare_signs() -> None:
     assert r"R\&B" in text
 
 
+def test_changes_from_the_smallest_to_the_largest_network() -> None:
+    """Values are 1.5 times the size: 1.5 and 4.5 in the small network (mean 3, variance 4.5), 6 and
+    6 in the large one; the network between does not count."""
+    looks = [
+        *(look("A", "large", 4.0, seed=seed) for seed in (0, 1)),
+        *(look("A", "small", size, seed=seed) for seed, size in enumerate((1.0, 3.0))),
+        look("A", "middle", 100.0),
+        look("B", "small"),
+    ]
+    first, last = backbones.findings(looks, {"small": 10, "middle": 20, "large": 30})
+    assert first.startswith("A, from small to large: means: relative +3.000 ± 1.500 (more); ")
+    assert "standard error" in last
+
+
+def test_a_change_within_its_error_and_one_of_a_single_seed() -> None:
+    looks = [look("A", "s", size, seed=seed) for seed, size in enumerate((1.0, 3.0))]
+    looks += [look("A", "l", size, seed=seed) for seed, size in enumerate((1.0, 4.0))]
+    looks += [look("B", "s", 2.0), look("B", "l", 1.0)]
+    first, second, _ = backbones.findings(looks, {"s": 1, "l": 2})
+    assert "means: relative +0.750 ± 2.704 (no change beyond its standard error)" in first
+    assert "means: relative −1.500;" in second
+
+
+def test_a_single_network_changes_nothing() -> None:
+    assert backbones.findings([look(), look(seed=1)], {"n": 1}) == []
+
+
 def test_every_quantity_has_a_name_of_its_own() -> None:
     assert not STATISTICS.keys() & SIGNALS.keys()
