@@ -357,10 +357,11 @@ class Plan:
 
     def users(self, node: Node) -> list[Node]:
         """The artifacts that `node` is a parent of."""
-        for user in islice(self.nodes.values(), self._indexed, None):  # nodes are only ever added
-            for key in set(user.parents.values()):
-                self._users.setdefault(key, []).append(user)
-        self._indexed = len(self.nodes)
+        if self._indexed < len(self.nodes):  # they are only ever added
+            for user in islice(self.nodes.values(), self._indexed, None):
+                for key in set(user.parents.values()):
+                    self._users.setdefault(key, []).append(user)
+            self._indexed = len(self.nodes)
         return self._users.get(node.key, [])
 
     def largest_ipc(self, source: Node) -> int:
