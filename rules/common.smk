@@ -1,4 +1,5 @@
 # Loads the plan of this run, and has the functions by which rules find their inputs in it.
+import gc
 import re
 import shlex
 
@@ -44,6 +45,13 @@ try:
         code.write_prints(plan.nodes.values())
 except ScddError as error:
     raise WorkflowError(str(error)) from None
+
+
+# The graph of the jobs is millions of objects that stay: to look for garbage among them as often as
+# Python does took a tenth to a fifth of a large dry run.
+if workflow.is_main_process:
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)
 
 
 # Each job parses this file again. Through these variables it gets what the driver read, even if the
@@ -217,11 +225,15 @@ def learned_files(iteration, slots, block):
 
 
 def shards(stage, block):
-    """The outputs of a job that makes images: one file for each class of `block`, and checksums."""
+    """The outputs of a job that makes images: checksums, and one file for each class of `block`.
+
+    What other jobs wait for is the checksums: as the first output they are found without a look at
+    the hundreds of others.
+    """
     folder = f"results/{stage}/{{node}}/slots_{{slots}}"
     return {
-        "shards": [f"{folder}/class_{index:04d}.safetensors" for index in range(*block)],
         "checksums": f"{folder}/shards_{range_name(block)}.sha256",
+        "shards": [f"{folder}/class_{index:04d}.safetensors" for index in range(*block)],
     }
 
 

@@ -42,7 +42,11 @@ class Marked:
     source: str
 
 
-class _Loader(yaml.SafeLoader):
+# in C, where PyYAML has that: every driver reads these files, and Python takes a second for them
+_Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Loader(_Base):  # type: ignore[misc]
     pass
 
 

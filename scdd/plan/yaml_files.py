@@ -41,11 +41,16 @@ def read_yaml(path: Path) -> dict[str, Any]:
 def load(text: str, loader: type[yaml.SafeLoader]) -> Any:
     """The content of a YAML text. Raises ScddError for the faults in it, yaml.YAMLError where it is
     not YAML."""
-    root = yaml.compose(text, loader)
-    lines = list(faults(root, "", {})) if root else []
-    if lines:
-        raise ScddError("\n".join(lines))
-    return yaml.load(text, loader)
+    reader = loader(text)
+    try:
+        root = reader.get_single_node()
+        if root is None:
+            return None
+        if lines := list(faults(root, "", {})):
+            raise ScddError("\n".join(lines))
+        return reader.construct_document(root)
+    finally:
+        reader.dispose()
 
 
 def faults(node: yaml.Node, key: str, seen: dict[int, bool]) -> Iterator[str]:
