@@ -36,6 +36,7 @@ from scdd.evaluate.train import optimizer_of
 from scdd.jobs.devices import pick_device
 from scdd.jobs.progress import say
 from scdd.networks.backbone import in_eval_mode
+from scdd.networks.precision import autocast
 from scdd.networks.resnet import ResNet, build
 from scdd.params.base import Precision
 from scdd.params.network import Network
@@ -252,7 +253,7 @@ def _step(
     images, labels = _images(point, device), _labels(point).to(device)
 
     def step() -> None:
-        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+        with autocast(device, precision):
             logits = network(images)
         loss = F.cross_entropy(logits.float(), labels)
         optimizer.zero_grad(set_to_none=True)
@@ -267,7 +268,7 @@ def _forward(point: Point, precision: Precision, device: torch.device) -> Callab
 
     @torch.inference_mode()
     def step() -> Tensor:
-        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+        with autocast(device, precision):
             logits: Tensor = network(images)
         return logits
 
