@@ -35,6 +35,7 @@ from scdd.errors import ScddError
 from scdd.evaluate.train import optimizer_of
 from scdd.jobs.devices import pick_device
 from scdd.jobs.progress import say
+from scdd.jobs.signals import end_with_the_parent
 from scdd.networks.backbone import in_eval_mode
 from scdd.networks.precision import autocast
 from scdd.networks.resnet import ResNet, build
@@ -395,6 +396,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--device", required=True)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args(argv)
+    end_with_the_parent()
     device = pick_device(args.device)
     write_json(args.out, asdict(speed(device)))
     return 0

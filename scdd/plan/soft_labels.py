@@ -82,6 +82,7 @@ def storage(draft: Draft, labels: Node, protocol: Protocol) -> dict[str, Any]:
     if labels.stage == "import_labels":
         form = "as imported"
     form += f", {epochs} of {protocol.epochs} epochs" if epochs < protocol.epochs else ""
+    form += ", mixed by students" if protocol.mix_at == "training" else ""
     per_epoch = label_bytes(Relabel.of(labels.params), draft.plan.class_count(labels))
     return {"form": form, "bytes": epochs * per_epoch}
 
