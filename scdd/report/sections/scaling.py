@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 NOTES = (
     "Network: the backbone that images are recovered from; its parameters are counted without a "
-    "classifier. Where each method has labels of its own backbone, a lead is one of images and labels "
-    "together; where all have those of one teacher, of images alone.",
+    "classifier. Where methods have labels of their own backbones, a lead is one of images and "
+    "labels together; where all have those of one teacher, of images alone.",
     "The claim (arXiv 2404.07976): larger backbones that were squeezed with labels are harder to "
     "recover images from, and self-supervised ones are not. Where it holds, the lead grows.",
 )
