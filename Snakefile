@@ -9,12 +9,8 @@ from snakemake.utils import min_version
 
 min_version("9.0")
 
-# a given --configfile stands alone: mixed with the default's keys it would be neither of the two
-if not workflow.overwrite_configfiles:
 
-    configfile: "config.yaml"
-
-
+include: "rules/configuration.smk"
 include: "rules/common.smk"
 include: "rules/cluster.smk"
 include: "rules/freeze.smk"
@@ -39,21 +35,32 @@ include: "rules/relabel.smk"
 include: "rules/import_labels.smk"
 include: "rules/validate.smk"
 include: "rules/tables.smk"
+include: "rules/paper.smk"
 
 
-# It has no output, so it runs every time: the copies without a digest are never those of an
-# earlier configuration, and every run ends with the table on the screen.
-rule all:
-    default_target: True
-    input:
-        [file for node in plan.of("tables") for file in plan.targets(node)],
-    log:
-        "logs/all.log",
-    localrule: True
-    conda:
-        "envs/scdd.yaml"
-    shell:
-        "python -m scdd.report.publish {input} 2> {log}"
+# `paper` and `paper_mini` are `all` of their own configurations. None has an output, so it runs every
+# time: the copies without a digest are never those of an earlier configuration, and every run ends
+# with the tables on the screen, or with what the paper has.
+for target in ("all", *PAPERS):
+
+    rule:
+        name:
+            target
+        default_target: target == "all"
+        input:
+            tables=[file for node in plan.of("tables") for file in plan.targets(node)],
+            paper=[file for node in plan.of("paper") for file in plan.targets(node)],
+        log:
+            f"logs/{target}.log",
+        localrule: True
+        conda:
+            "envs/scdd.yaml"
+        params:
+            shown=lambda w, input: input.paper or input.tables,
+        shell:
+            "python -m scdd.report.publish {input} --show {params.shown} 2> {log}"
+
+
 
 
 # Parts of the pipeline by name: what is there after them is used by the next run.

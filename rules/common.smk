@@ -2,8 +2,6 @@
 import re
 import shlex
 
-from snakemake.exceptions import WorkflowError
-
 from scdd.artifacts.run import NAME as RUN, RESULTS
 from scdd.artifacts.slots import (
     checksums_path,
@@ -21,6 +19,7 @@ from scdd.plan.plan import followed_epochs
 from scdd.plan.yaml_files import read_yaml
 from scdd.plan.stages import LABELS, STAGES, stages_with
 from scdd.report import sections
+from scdd.report.paper import files as paper_files
 
 if set("{}") & set(str(workflow.basedir)):
     raise WorkflowError(
@@ -28,13 +27,16 @@ if set("{}") & set(str(workflow.basedir)):
     )
 
 # the configuration; a relative `base` in it is looked for in its folder
-files = workflow.overwrite_configfiles or [Path(workflow.basedir) / "config.yaml"]
+files = workflow.overwrite_configfiles or [Path(workflow.basedir) / CONFIGURATION]
 
 try:
     if workflow.is_main_process:
         for file in map(Path, files):
             read_yaml(file)  # Snakemake has read it too, but accepts duplicate keys
-    plan = load.for_run(config, Path(files[-1]).parent, workflow.is_main_process)
+    is_dry = workflow.output_settings.dryrun
+    plan = load.for_run(config, Path(files[-1]).parent, workflow.is_main_process, is_dry)
+    if ASKED and not plan.of("paper"):
+        raise ScddError(f"{files[-1]} has no key paper, which `snakemake {ASKED[0]}` makes.")
     slurm = cluster.for_run(
         Path(workflow.basedir) / "slurm" / "cluster.yaml", workflow.is_main_process
     )

@@ -10,7 +10,7 @@ import os
 import re
 import sys
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
@@ -73,6 +73,7 @@ class LogHandler(LogHandlerBase):
     def __post_init__(self) -> None:
         self.console: Console | None = None
         self.is_cluster = False
+        self.is_dry = False  # and it has said what it would do
         self.account = ""
         asked = self.common_settings
         self.shows_own = bool(
@@ -94,6 +95,8 @@ class LogHandler(LogHandlerBase):
     def close(self) -> None:
         if self.console is not None:
             self.console.close(self.account)
+        if self.is_dry:
+            self._tell_cost()
         super().close()
 
     def _emit(self, record: logging.LogRecord) -> None:
@@ -101,6 +104,7 @@ class LogHandler(LogHandlerBase):
         text = record.getMessage()
         if self.shows_own:
             self._show_own(record)
+            self.is_dry |= self.common_settings.dryrun and event == LogEvent.RUN_INFO
         elif event == LogEvent.RUN_INFO and PLAN in os.environ:
             self._begin(record)
         elif event in HIDDEN or NOISE.match(text):
@@ -135,10 +139,22 @@ class LogHandler(LogHandlerBase):
                 style = "red" if record.levelno >= logging.ERROR else ""
                 console.say(self.format(record), style)
 
+    def _tell_cost(self) -> None:
+        """At the end of a dry run of a paper."""
+        self.is_dry = False  # once: a handler may be closed again
+        if PLAN in os.environ:
+            from scdd.console.outlook import outlook
+
+            print(outlook(), end="", file=self._stream)
+
+    @property
+    def _stream(self) -> TextIO:
+        return sys.stdout if self.common_settings.stdout else sys.stderr
+
     def _show_own(self, record: logging.LogRecord) -> None:
         if self.own is None:
             from snakemake.logging import ColorizingTextHandler
 
-            stream = sys.stdout if self.common_settings.stdout else sys.stderr
-            self.own = ColorizingTextHandler(self.common_settings.nocolor, stream, self.formatter)
+            nocolor = self.common_settings.nocolor
+            self.own = ColorizingTextHandler(nocolor, self._stream, self.formatter)
         self.own.emit(record)

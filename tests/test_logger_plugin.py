@@ -15,7 +15,7 @@ from snakemake.settings.types import OutputSettings
 from snakemake_interface_logger_plugins.common import LogEvent
 
 from scdd.console.console import stage_of
-from scdd.plan.load import VARIABLE, freeze, plan_of_file
+from scdd.plan.load import VARIABLE, freeze, plan_of, plan_of_file
 from scdd.plan.plan import Plan
 from snakemake_logger_plugin_scdd import LogHandler, LogHandlerSettings
 
@@ -241,6 +241,35 @@ def test_a_dry_run_has_them_on_standard_output(
     assert "Job stats: …" in capsys.readouterr().out
 
 
+def test_a_dry_run_of_a_paper_ends_with_what_it_costs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))  # of a machine that was not measured
+    monkeypatch.chdir(tmp_path)
+    part = {"number": "Table 1", "title": "t", "experiment": "digits", "show": "main"}
+    paper = {"name": "mine", "title": "t", "parts": [part]}
+    plan = plan_of({"experiments": [str(ROOT / "config.yaml")], "paper": paper})
+    monkeypatch.setenv(VARIABLE, str(freeze(plan).resolve()))
+    dry = Snakemake(dryrun=True, stdout=True)
+    dry.begin()
+    dry.handler.close()
+    dry.handler.close()
+    stats, cost = capsys.readouterr().out.split("Cost on H100\n")
+    assert "Job stats: …" in stats
+    assert re.search(r"^paper +1 ", cost, re.MULTILINE)
+    assert re.search(r"^In all: \d+ jobs, .* of a GPU; .* MB in ", cost, re.MULTILINE)
+
+
+def test_other_dry_runs_and_runs_do_not_tell_their_cost(
+    plan: Plan, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for dryrun in (True, False):
+        snakemake = Snakemake(dryrun=dryrun)
+        snakemake.begin()
+        snakemake.handler.close()
+    assert "Cost" not in "".join(capsys.readouterr())
+
+
 def test_a_workflow_without_a_plan_of_ours_has_them(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -297,7 +326,9 @@ def test_rules_of_a_stage_and_others() -> None:
         "import_images",
         "tables",
     ]
-    assert {stage_of(rule) for rule in ("all", "images", "labels", "students", "freeze")} == {None}
+    targets = ("all", "images", "labels", "students", "paper", "paper_mini", "freeze")
+    assert {stage_of(rule) for rule in targets} == {None}
+    assert stage_of("paper_page") == "paper"
 
 
 def test_it_imports_scdd_only_when_a_run_begins() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from scdd.params.base import Section, default_of, hints, key_of, parameters
 from scdd.params.experiment import Backbone, Continual, Experiment, Method
 from scdd.params.learn import LEARNS, Experts
+from scdd.params.paper import Paper, Part
 from scdd.params.patches import Patches
 from scdd.params.probe import Probe
 from scdd.params.protocol import Protocol, Whole
@@ -33,6 +34,8 @@ def show_keys(_: argparse.Namespace) -> None:
     show_section("protocol.<name>.", Protocol)
     show_section("protocol.whole.", Whole)
     show_section("continual.", Continual)
+    show_section("paper.", Paper)
+    show_section("paper.parts.<n>.", Part)
 
 
 def show_section(prefix: str, section: type[Section], defaults: Section | None = None) -> None:

@@ -12,6 +12,7 @@ from scdd.console.run import Job, Run
 from scdd.console.words import counted, joined, lasting, still, tail, told, was_stopped
 from scdd.console.work import work_of
 from scdd.plan.load import VARIABLE, thaw
+from scdd.plan.paper import TARGETS
 from scdd.plan.plan import Plan
 from scdd.plan.stages import STAGES
 from scdd.plan.wording import PARTS, describe
@@ -24,6 +25,8 @@ RANGE = re.compile(rf"({'|'.join(PARTS)})_(\d+-\d+)")
 def stage_of(rule: str) -> str | None:
     """The stage that a rule makes artifacts of; some have a rule for each block of classes. None
     for what is no stage: targets, and the freezing of configurations."""
+    if rule in TARGETS:
+        return None
     stages = [stage for stage in STAGES if rule == stage or rule.startswith(f"{stage}_")]
     return max(stages, key=len, default=None)
 
@@ -57,7 +60,8 @@ class Console:
         self.run = Run(work.to_do, work.paces)
         self.screen = screen(stream, self.run, has_colour=has_colour, is_cluster=is_cluster)
         self.is_over = self.run.total == 0
-        names = ", ".join(node.label for node in self.plan.of("tables"))
+        shown = self.plan.of("paper") or self.plan.of("tables")
+        names = ", ".join(node.label for node in shown)
         to_do = f"{counted(self.run.total)} to do" if self.run.total else "nothing to do"
         self.screen.say(joined(f"{names}: {to_do}", still(self.run.left())))
 

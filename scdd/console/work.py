@@ -14,6 +14,7 @@ from scdd.jobs.costs import FOLDER, load_cost
 from scdd.plan.jobs import Job, jobs
 from scdd.plan.pace import START, Pace, pace, taken
 from scdd.plan.plan import Plan
+from scdd.plan.stages import OF_EXPERIMENTS
 
 SAMPLE = 20  # costs of a stage that are read
 MOST = 1000  # files of other experiments among which the newest are, of each stage and dataset
@@ -62,7 +63,7 @@ def _by_output(planned: list[Job]) -> tuple[list[Job], list[Job]]:
 def _seconds_elsewhere(plan: Plan, stage: str, results: Path) -> float | None:
     """The mean of the newest costs of a stage, of any experiment with the plan's datasets."""
     labels = {plan.data_of(node).label for node in plan.of(stage)}
-    if stage == "tables":  # they are named after experiments
+    if stage in OF_EXPERIMENTS:
         labels = {node.label for node in plan.of(stage)}
     patterns = [f"{stage}/{label}-*/{FOLDER}/*.json" for label in labels]
     files = [file for each in patterns for file in islice(results.glob(each), MOST)]

@@ -1,6 +1,6 @@
 """From experiments to the plan: names resolved, presets filled in, every stage added once."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -38,8 +38,9 @@ from scdd.plan.sweeps import Sweep, expand
 Methods = list[tuple[Method, Kind]]
 
 
-def build(experiments: Iterable[Experiment], *, check_files: bool = True) -> Plan:
-    """The plan of all experiments together. Raises ScddError for what no job could do.
+def build(experiments: Sequence[Experiment], *, check_files: bool = True) -> Plan:
+    """The plan of all experiments together. Raises ScddError for what no job could do; of several
+    experiments it names the one.
 
     Without `check_files` the datasets' folders need not exist, as long as no name depends on them.
     """
@@ -49,8 +50,13 @@ def build(experiments: Iterable[Experiment], *, check_files: bool = True) -> Pla
         if config.experiment in names:
             raise ScddError(f"two experiments are named {config.experiment!r}.")
         names.append(config.experiment)
-        expanded, sweeps = expand(config)
-        _add(datasets.draft(plan, expanded, check_files), sweeps)
+        try:
+            expanded, sweeps = expand(config)
+            _add(datasets.draft(plan, expanded, check_files), sweeps)
+        except ScddError as error:
+            if len(experiments) == 1:
+                raise
+            raise ScddError(f"{config.experiment}: {error}") from None
         machine = config.machine.dump()
         if config.machine.tensorboard:
             require_tensorboard()

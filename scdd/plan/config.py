@@ -9,6 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 from scdd.errors import ScddError, nearest
 from scdd.params.base import Section, hints, key_of, parameters, sections_in
 from scdd.params.experiment import Experiment, Method, Overrides
+from scdd.params.paper import Part
 from scdd.plan.presets import merge
 
 S = TypeVar("S", bound=Section)
@@ -85,7 +86,7 @@ def _all_prepared(section: type[Section], hint: Any, value: Any, place: tuple[st
 
 
 # what may be a bare name in place of a list of names
-LISTED = (hints(Method)["teacher"], hints(Experiment)["ranking"])
+LISTED = (hints(Method)["teacher"], hints(Experiment)["ranking"], hints(Part)["show"])
 
 
 def _refuse_truth(where: str, hint: Any, value: Any) -> None:

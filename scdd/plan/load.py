@@ -10,11 +10,13 @@ from typing import Any
 
 from scdd.artifacts.files import read_json, write_json, write_text
 from scdd.artifacts.run import NAME, RESULTS
-from scdd.errors import ScddError
+from scdd.errors import ScddError, warn
 from scdd.params.experiment import Experiment
+from scdd.params.paper import Paper
 from scdd.plan.build import build
 from scdd.plan.config import parse
 from scdd.plan.identity import digest
+from scdd.plan.paper import add_paper
 from scdd.plan.plan import Node, Plan
 from scdd.plan.presets import merge
 from scdd.plan.yaml_files import read_yaml
@@ -24,7 +26,8 @@ VARIABLE = "SCDD_PLAN"  # names the frozen plan to the jobs of a run
 
 
 def plan_of(config: Mapping[str, Any], folder: Path = Path(), *, check_files: bool = True) -> Plan:
-    """The plan of one configuration: an experiment, or `experiments:`, a list of their files.
+    """The plan of one configuration: an experiment, or `experiments:`, a list of their files, and
+    perhaps the `paper` that shows them.
 
     folder: where the files that the configuration names are looked for. Raises ScddError for
     anything wrong with it, missing folders of datasets among it unless `check_files` is off.
@@ -39,9 +42,12 @@ def _plan_of(config: Mapping[str, Any], folder: Path, check_files: bool) -> Plan
     if "experiments" not in config:
         experiment = parse(Experiment, with_base(config, folder), "")
         return build([experiment], check_files=check_files)
-    others = sorted(set(config) - {"experiments"})
+    others = sorted(set(config) - {"experiments", "paper"})
     if others:
-        raise ScddError(f"unknown key {others[0]}: beside 'experiments' there can be no other key.")
+        raise ScddError(
+            f"unknown key {others[0]}: beside 'experiments' there can be no other key than 'paper'."
+        )
+    paper = parse(Paper, config["paper"], "paper") if "paper" in config else None
     files = config["experiments"]
     if not isinstance(files, list) or not files:
         raise ScddError("experiments: a list of configuration files is needed.")
@@ -52,7 +58,10 @@ def _plan_of(config: Mapping[str, Any], folder: Path, check_files: bool) -> Plan
             experiments.append(parse(Experiment, content, ""))
         except ScddError as error:
             raise ScddError(f"{file}: {error}") from None
-    return build(experiments, check_files=check_files)
+    plan = build(experiments, check_files=check_files)
+    if paper is not None:
+        add_paper(plan, paper)
+    return plan
 
 
 def plan_of_file(file: Path, *, check_files: bool = True) -> Plan:
@@ -122,20 +131,31 @@ def thaw(path: Path) -> Plan:
     return Plan(nodes={node.key: node for node in nodes}, **content)
 
 
-def for_run(config: Mapping[str, Any], folder: Path, is_driver: bool) -> Plan:
+def for_run(config: Mapping[str, Any], folder: Path, is_driver: bool, is_dry: bool = False) -> Plan:
     """The plan of this run: the driver makes and freezes it (`plan_of`), its jobs read that.
 
     A job parses the Snakefile again, perhaps hours later and after an edit of the configuration.
-    With the frozen plan it still does what it was submitted for.
+    With the frozen plan it still does what it was submitted for. is_dry: a run that starts no job,
+    of which missing files of datasets are only told.
     """
     if not is_driver:
         if VARIABLE not in os.environ:
             raise ScddError(f"{VARIABLE} did not reach this job. Submit with --export=ALL.")
         return thaw(Path(os.environ[VARIABLE]))
-    plan = plan_of(config, folder)
+    plan = _plan_without_files(config, folder) if is_dry else plan_of(config, folder)
     os.environ[VARIABLE] = str(freeze(plan).resolve())
     os.environ[NAME] = uuid.uuid4().hex
     return plan
+
+
+def _plan_without_files(config: Mapping[str, Any], folder: Path) -> Plan:
+    """The plan, with a warning where a run would stop for want of a dataset's files."""
+    try:
+        return plan_of(config, folder)
+    except ScddError as missing:
+        plan = plan_of(config, folder, check_files=False)  # or what else is wrong
+        warn(f"{missing} A run would stop here.")
+        return plan
 
 
 def write_config(path: Path) -> None:

@@ -227,7 +227,16 @@ STAGES = {
         mem=8_000,
         reads=("report/published.csv", *CAPTIONS),
     ),
+    "paper": Stage(
+        program="scdd.report.paper",
+        done=("summary.md",),
+        job="the page of a paper",
+        minutes=30,
+        mem=8_000,
+        reads=("report/published.csv",),
+    ),
 }
+OF_EXPERIMENTS = ("tables", "paper")  # named after experiments and papers, not after a dataset
 
 
 def stages_with(files: str) -> list[str]:

@@ -6,6 +6,7 @@ from scdd.params.network import Network
 from scdd.plan.backbones import TITLES
 from scdd.plan.plan import Node, Plan
 from scdd.plan.protocols import WHOLE
+from scdd.plan.stages import OF_EXPERIMENTS
 
 # what a job does, where the name of its stage does not say it
 DOES = {
@@ -22,6 +23,7 @@ DOES = {
     "imageset": "collect",
     "import_labels": "import labels for",
     "tables": "draw tables and figures of",
+    "paper": "put together the paper",
 }
 # what the wildcards count
 PARTS = {
@@ -53,7 +55,7 @@ def _titles(plan: Plan, node: Node) -> str:
 
 
 def _dataset(plan: Plan, node: Node) -> str:
-    if node.stage == "tables":
+    if node.stage in OF_EXPERIMENTS:
         return node.label
     data = plan.data_of(node).params
     return str(data["folder"] or data["name"])

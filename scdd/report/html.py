@@ -49,6 +49,11 @@ def page(title: str, caption: str, *parts: str) -> bytes:
     ).encode()
 
 
+def inside(page: str) -> str:
+    """What stands on a page below its title, for another page."""
+    return page.partition("</h1>")[2].rpartition("</main>")[0].strip()
+
+
 def text(plain: str) -> str:
     """Plain text as HTML."""
     return escape(plain)

@@ -6,6 +6,7 @@ Equal input gives equal bytes: no dates, a fixed hash salt, and the host's matpl
 import contextlib
 import io
 import itertools
+import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -47,7 +48,8 @@ STYLE: dict[Any, Any] = {
     "grid.linewidth": 0.5,
     "lines.linewidth": 1.3,
 }
-# Okabe and Ito's palette, told apart by colour-blind readers; later rounds are dashed.
+# Okabe and Ito's palette, told apart by colour-blind readers; in grey by the dashes, and lines with
+# equal dashes by their brightness.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 DASHES = ("-", "--", ":", "-.")
 SHAPES = "os^Dv"
@@ -72,11 +74,14 @@ def style() -> Iterator[None]:
 
 def colours(titles: Sequence[str]) -> dict[str, Look]:
     """How the line of each title is drawn: in the order of their first appearance."""
-    kinds = itertools.cycle(itertools.product(DASHES, PALETTE))
-    unique = dict.fromkeys(titles)
+    colours, dashes = len(PALETTE), len(DASHES)
+    every = math.lcm(colours, dashes)  # after so many the same pairs would come again
     return {
-        title: {"linestyle": dash, "color": colour}
-        for title, (dash, colour) in zip(unique, kinds, strict=False)
+        title: {
+            "linestyle": DASHES[(number + number // every) % dashes],
+            "color": PALETTE[number % colours],
+        }
+        for number, title in enumerate(dict.fromkeys(titles))
     }
 
 

@@ -1,8 +1,10 @@
-"""Copy finished tables to a folder without a digest, and show them.
+"""Copy finished tables and papers to folders without a digest, and show them.
 
-`results/tables/<experiment>/` always holds the tables of the configuration that ran last.
+`results/tables/<experiment>/` always holds the tables of the configuration that ran last, and
+`results/paper/<name>/` the paper.
 """
 
+import argparse
 import shutil
 import sys
 from pathlib import Path
@@ -24,9 +26,14 @@ def publish(folder: Path) -> Path:
 
 
 def main() -> None:
-    for table in map(Path, sys.argv[1:]):
-        shown = publish(table.parent)
-        print(f"\n{table.read_text(encoding='utf-8')}\nTables and figures: {shown}/")
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("files", type=Path, nargs="+", help="a file in each folder to be copied")
+    parser.add_argument("--show", type=Path, nargs="+", required=True, help="files to be printed")
+    args = parser.parse_args()
+    copies = {folder: publish(folder) for folder in dict.fromkeys(f.parent for f in args.files)}
+    for file in args.show:
+        text = file.read_text(encoding="utf-8")
+        print(f"\n{text}\nTables and figures: {copies[file.parent]}/")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from scdd.report.scores import Column, Row, Table, headers, settings
 from scdd.report.typeset import Cells, bullets, document, markdown
 
 LABELS, STUDENT = "relabel", "validate"  # the stages after the images
+HEADING = "## Seconds by stage"
 NOT_RECORDED = "Not recorded: these results are older than the record of costs."
 
 
@@ -149,7 +150,7 @@ def notes(spent: Sequence[Spent], headings: Mapping[str, str]) -> list[str]:
 
 def to_markdown(table: Table, spent: Sequence[Spent], headings: Mapping[str, str]) -> str:
     """The section of the main table's page. headings: as for the cells."""
-    return document("\n## Seconds by stage", *paragraphs(table, spent, headings))
+    return document(f"\n{HEADING}", *paragraphs(table, spent, headings))
 
 
 def paragraphs(table: Table, spent: Sequence[Spent], headings: Mapping[str, str]) -> list[str]:

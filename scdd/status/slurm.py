@@ -6,6 +6,7 @@ from pathlib import Path
 
 from scdd.jobs.orphans import NAME, ask
 from scdd.plan.jobs import Job
+from scdd.plan.stages import OF_EXPERIMENTS
 
 PATIENCE = 5.0  # seconds for squeue: a status is looked at often
 
@@ -41,9 +42,10 @@ class Queue:
         """What the queue has of a job."""
         node, classes = job.node, job.ranges.get("classes", "").replace("-", "_")
         # the names of rules in rules/: those of tables have an experiment's, or are the only ones
+        alone = node.stage in OF_EXPERIMENTS
         ending = node.label if node.stage == "tables" else classes
         spans = [span for what, span in job.ranges.items() if what != "classes"]
-        wildcards = [] if node.stage == "tables" else [node.name, *spans]
+        wildcards = [] if alone else [node.name, *spans]
         for queued in self.jobs.get("_".join(wildcards), ()):
             if queued.rule == node.stage or queued.rule.endswith(ending):
                 return queued

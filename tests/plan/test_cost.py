@@ -21,7 +21,7 @@ from scdd.plan.cost.machines import (
     save_measured,
 )
 from scdd.plan.cost.passes import Job
-from scdd.plan.cost.table import duration, flops, size, text_of
+from scdd.plan.cost.table import duration, flops, of_gpus, size, text_of
 from scdd.plan.cost.work import Amount, Kind, Work
 from scdd.plan.load import plan_of
 from scdd.plan.plan import Plan
@@ -257,6 +257,7 @@ def test_of_a_gpu_only_jobs_that_need_one_are_counted() -> None:
     ]
     text = text_of(Total(stages, 0.0), of_sheet(SHEETS["h100"]), 1)
     assert "40 s of a GPU, of which 30 s are left" in text
+    assert of_gpus(7200 * 3600) == "7,200 GPU hours"
 
 
 def test_what_is_not_known_is_said() -> None:

@@ -997,6 +997,17 @@ def test_a_message_about_one_of_several_experiments_names_its_file(tmp_path: Pat
     assert refusal({"experiments": [str(file)]}) == f"{file}: ipc is missing."
 
 
+def test_a_message_about_the_plan_of_one_of_several_experiments_names_it(
+    tiny: Config, tmp_path: Path
+) -> None:
+    files = [tmp_path / f"{name}.yaml" for name in ("fine", "wrong")]
+    for file in files:
+        file.write_text(yaml.safe_dump({**tiny, "experiment": file.stem}))
+    files[1].write_text(files[1].read_text() + "verifier: whole\n")
+    message = refusal({"experiments": [str(file) for file in files]})
+    assert message.startswith("wrong: verifier: ")
+
+
 # ---- the frozen plan ---------------------------------------------------------------------------
 
 

@@ -4,7 +4,7 @@ import pytest
 from conftest import ROOT
 
 from scdd.plan.load import plan_of_file
-from scdd.plan.plan import Plan
+from scdd.plan.plan import Node, Plan
 from scdd.plan.stages import STAGES
 from scdd.plan.wording import DOES, describe
 
@@ -57,6 +57,7 @@ def test_methods_that_share_images_are_both_named(digits: Plan) -> None:
 def test_other_stages_say_what_they_do(digits: Plan) -> None:
     assert words(digits, "data") == ["read the dataset digits"]
     assert words(digits, "tables") == ["draw tables and figures of digits"]
+    assert describe(digits, Node("paper", "mine", "0", {}, {}), {}) == "put together the paper mine"
     assert set(DOES) <= set(STAGES)
 
 

@@ -6,7 +6,7 @@ from scdd.artifacts.run import RESULTS
 from scdd.errors import ScddError
 from scdd.plan.cost.counts import NotCounted
 from scdd.plan.cost.estimate import OF_ANOTHER_VERSION, estimate
-from scdd.plan.cost.machines import machine
+from scdd.plan.cost.machines import THIS, machine, measured_path
 from scdd.plan.cost.stages import jobs_of
 from scdd.plan.cost.table import text_of
 from scdd.plan.load import plan_of_file, thaw
@@ -23,9 +23,20 @@ def cost_text(configfile: Path, machine_name: str, gpus: int) -> str:
     """
     if gpus < 1:
         raise ScddError(f"--gpus: {gpus}, but at least 1 is needed.")
-    plan = plan_of_file(configfile, check_files=False)
+    return cost_of(plan_of_file(configfile, check_files=False), machine_name, gpus)
+
+
+def cost_of(plan: Plan, machine_name: str, gpus: int) -> str:
+    """`cost_text` of a plan."""
     chosen = machine(machine_name, plan.machine["threads"], plan.machine["device"])
     return text_of(estimate(plan, chosen, _earlier_plans()), chosen, gpus)
+
+
+def outlook(plan: Plan) -> str:
+    """The cost of a plan that nobody asked for with a machine: of the GPU that was measured here,
+    or else of an H100."""
+    is_here = plan.machine["device"] != "cpu" and measured_path(True, 0).exists()
+    return cost_of(plan, THIS if is_here else "h100", 1)
 
 
 def flops_of(plan: Plan, node: Node) -> float | None:

@@ -75,7 +75,7 @@ def _in_all(total: Total, machine: Machine, gpus: int) -> str:
     own = [stage for stage in total.stages if STAGES[stage.stage].gpu or not machine.is_gpu]
     seconds, left = sum(stage.seconds for stage in own), sum(stage.left for stage in own)
     if machine.is_gpu:
-        spent = f"{duration(seconds)} of a GPU"
+        spent = of_gpus(seconds)
         where = f"{gpus} GPU{'s' * (gpus != 1)}"
     else:
         spent = f"{duration(seconds)} of jobs"
@@ -103,6 +103,12 @@ def _basis(total: Total, machine: Machine) -> str:
         return f"The figures rest on {words[used[0]]}."
     parts = [f"{seconds[source] / total.seconds:.0%} on {words[source]}" for source in used]
     return f"Of the time rest {'; '.join(parts)}."
+
+
+def of_gpus(seconds: float) -> str:
+    """The time of GPUs: in hours, as they are counted and paid for, where it is one or more."""
+    hours = seconds / 3600
+    return f"{duration(seconds)} of a GPU" if hours < 1 else f"{_digits(hours)} GPU hours"
 
 
 def flops(count: float) -> str:

@@ -1,11 +1,12 @@
-"""continual.{csv,md,png,svg,pdf}: accuracy over the classes seen so far, after each step."""
+"""continual.{csv,md,tex,png,svg,pdf}, continual_notes.tex: accuracy over the classes seen so far,
+after each step."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from scdd.report import html
+from scdd.report import html, latex
 from scdd.report.measured import Measured, read_metrics, student_files
 from scdd.report.scores import Score, Table, score, shown
 from scdd.report.section import TABLES, Contents, Entry, Params, Section, figure_files, figures
@@ -39,7 +40,8 @@ Curves = Mapping[Setting, Mapping[str, Curve]]  # by setting and method's title
 def files(params: Params) -> list[str]:
     if "continual" not in params:
         return []
-    return ["continual.csv", "continual.md", *figure_files("continual")]
+    tables = [f"continual.{kind}" for kind in ("csv", "md", "tex")] + ["continual_notes.tex"]
+    return [*tables, *figure_files("continual")]
 
 
 def inputs(params: Params) -> list[str]:
@@ -52,10 +54,12 @@ def pages(params: Params) -> list[str]:
 
 def make(measured: Measured) -> dict[str, bytes]:
     params, by_setting = measured.params, curves(measured)
-    text = to_markdown(measured.table, by_setting, notes(params), params["experiment"])
+    below, name = notes(params), params["experiment"]
     return {
         "continual.csv": to_csv(by_setting).encode(),
-        "continual.md": text.encode(),
+        "continual.md": to_markdown(measured.table, by_setting, below, name).encode(),
+        "continual.tex": to_latex(measured.table, by_setting, f"{name}-continual").encode(),
+        "continual_notes.tex": latex.notes(below, f"{name}-continual").encode(),
         **draw(by_setting, params["figures"]["dpi"]),
     }
 
@@ -119,6 +123,22 @@ def to_markdown(table: Table, by_setting: Curves, below: Sequence[str], experime
     title = f"# {experiment}: continual learning on {table.dataset}{table.where}"
     told = "Top-1 (%) over the classes seen so far, after each step."
     return document(title, told, *parts, bullets(below))
+
+
+def to_latex(table: Table, by_setting: Curves, label: str) -> str:
+    """A table for each setting. label: of the first."""
+    tables = [
+        latex.table(
+            cells(by_method),
+            caption="Continual learning: top-1 accuracy (%) over the classes seen so far on "
+            f"{table.dataset}{table.where}, {name}.",
+            name=f"{label}-{number}" if number > 1 else label,
+        )
+        for number, (name, by_method) in enumerate(
+            zip(names([*by_setting]), by_setting.values(), strict=True), start=1
+        )
+    ]
+    return latex.file(*tables)
 
 
 def to_csv(by_setting: Curves) -> str:

@@ -1,0 +1,24 @@
+# A paper shows tables and figures of several experiments on one page. A plan has one paper or none.
+for node in plan.of("paper"):
+
+    rule:
+        name:
+            "paper_page"
+        input:
+            config=node.folder / "config.json",
+            code=code.print_path(node),
+            shown=[RESULTS / file for file in paper_files.inputs(node.params)],
+        output:
+            [node.folder / name for name in paper_files.outputs(node.params)],
+        log:
+            f"logs/paper/{node.name}/paper.log",
+        conda:
+            "../envs/scdd.yaml"
+        threads: 1
+        resources:
+            **needs("paper"),
+        params:
+            folder=lambda w, output: Path(output[0]).parent,
+        shell:
+            "exec python -m scdd.report.paper --config {input.config} --results results"
+            " --out {params.folder} --device cpu 2> {log}"
