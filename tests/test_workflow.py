@@ -560,6 +560,70 @@ def test_braces_in_the_path_of_a_checkout_are_refused_in_one_line(tmp_path: Path
     assert "Traceback" not in printed
 
 
+def with_a_paper(checkout: Checkout) -> None:
+    """experiments/paper-mini.yaml: the small experiment, and another one with the same students."""
+    (checkout.folder / "experiments").mkdir()
+    numbers = {"tiny": "Table 1", "other": "Figure 2"}
+    for name in numbers:
+        config = yaml.safe_dump({**TINY, "experiment": name})
+        (checkout.folder / "experiments" / f"{name}.yaml").write_text(config)
+    parts = [
+        {"number": number, "title": "t", "experiment": name, "show": ["main", "accuracy"]}
+        for name, number in numbers.items()
+    ]
+    paper = {"name": "mine", "title": "A paper", "parts": parts}
+    config = {"experiments": [f"{name}.yaml" for name in numbers], "paper": paper}
+    (checkout.folder / "experiments" / "paper-mini.yaml").write_text(yaml.safe_dump(config))
+
+
+def test_a_paper_is_put_together_when_something_on_it_has_changed(again: Checkout) -> None:
+    with_a_paper(again)
+    assert again.jobs("paper_mini") == {"tables_other": 1, "paper_page": 1, "paper_mini": 1}
+    published = again.folder / "results/paper/mine"
+    assert {file.name for file in published.iterdir()} == {
+        *("config.json", "summary.md", "index.md", "index.html", "paper.tex"),
+        *(f"{part}_accuracy.{kind}" for part in ("table_1", "figure_2") for kind in ("pdf", "svg")),
+    }
+    assert "3 classes of 16 pixels a side" in (published / "index.md").read_text()
+    assert (again.folder / "results/tables/other/main.md").exists()
+    assert again.jobs("--configfile", "experiments/paper-mini.yaml") == NOTHING
+    (table,) = again.folder.glob("results/tables/other-*/main.md")
+    table.unlink()
+    assert again.jobs("paper_mini") == {"tables_other": 1, "paper_page": 1, "paper_mini": 1}
+
+
+def test_a_run_of_a_paper_shows_its_summary_and_a_dry_run_its_cost(again: Checkout) -> None:
+    with_a_paper(again)
+    dry = again.run("-n", "paper_mini")
+    assert re.search(r"^Cost on ", dry, re.MULTILINE)
+    assert re.search(r"^In all: \d+ jobs, ", dry, re.MULTILINE)
+    printed = again.run("paper_mini", own_lines=False)
+    assert re.search(r"^\d\d:\d\d:\d\d mine: 2 jobs to do", printed, re.MULTILINE)
+    assert "done: put together the paper mine · " in printed
+    assert "# A paper\n\n- Table 1. t\n- Figure 2. t\n" in printed
+    assert "| SC-DD" not in printed
+    assert "Tables and figures: results/paper/mine/\n" in printed
+
+
+def test_a_target_that_is_no_paper_of_the_configuration_is_refused(again: Checkout) -> None:
+    with_a_paper(again)
+    printed = again.run("paper", "--configfile", "config.yaml", fails=True)
+    assert "config.yaml has no key paper, which `snakemake paper` makes." in printed
+    assert "paper and paper_mini are two configurations" in again.run(
+        "paper", "paper_mini", fails=True
+    )
+
+
+def test_a_dry_run_needs_no_data(tmp_path: Path, tiny: dict[str, Any]) -> None:
+    tiny["dataset"] = {"name": "cifar100", "classes": 3, "root": "nowhere"}
+    checkout = new_checkout(tmp_path / "checkout")
+    checkout.configure(tiny)
+    dry = checkout.run("-n", "-q", "rules")
+    assert "cifar100 is read from there. A run would stop here." in dry
+    assert re.search(r"^validate +1$", dry, re.MULTILINE)
+    assert "cifar100 is read from there." in checkout.run(fails=True)
+
+
 def test_a_finished_table_is_shown(finished: Checkout) -> None:
     printed = finished.run()
     assert "SC-DD" in printed

@@ -4,7 +4,7 @@ import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +98,11 @@ class Plan:
     train: dict[str, int | None] = field(default_factory=dict)
     imports: dict[str, str] = field(default_factory=dict)
     machine: dict[str, Any] = field(default_factory=dict)
+    # of the first `_indexed` nodes, by the keys of their parents
+    _users: dict[str, list[Node]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    _indexed: int = field(default=0, init=False, repr=False, compare=False)
 
     def add(
         self,
@@ -235,7 +240,7 @@ class Plan:
     def _fillings_by(self, source: Node, sets: Iterable[Node]) -> list[Filling]:
         """How a source of images fills these image sets of it."""
         fillings = chain.from_iterable(map(self.fillings, sets))
-        return [filling for filling in fillings if filling.source == source]
+        return [filling for filling in fillings if filling.source.key == source.key]
 
     def shards(self, images: Node) -> list[Path]:
         """The image files of an image set."""
@@ -352,7 +357,12 @@ class Plan:
 
     def users(self, node: Node) -> list[Node]:
         """The artifacts that `node` is a parent of."""
-        return [user for user in self.nodes.values() if node.key in user.parents.values()]
+        if self._indexed < len(self.nodes):  # they are only ever added
+            for user in islice(self.nodes.values(), self._indexed, None):
+                for key in set(user.parents.values()):
+                    self._users.setdefault(key, []).append(user)
+            self._indexed = len(self.nodes)
+        return self._users.get(node.key, [])
 
     def largest_ipc(self, source: Node) -> int:
         """How many images of each class the image sets of a source use at most."""

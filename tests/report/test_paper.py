@@ -169,7 +169,7 @@ def test_markdown_has_every_part_under_its_number(made: Path) -> None:
     ]
     assert "\n### one: accuracy\n\n| a |\n" in text
     assert "Seconds" not in text
-    assert "![Figure 3. What & why](figure_3_images.png)" in text
+    assert "![Figure 3: images](figure_3_images.png)" in text
     # 50 ± 1 of three students beside 53.4 ± 1.1: √(1/3 + 1.21) = 1.24
     line = next(line for line in text.splitlines() if "SC-DD paper" in line and "|" in line)
     assert [cell.strip() for cell in line.split("|")[1:-1]] == [
@@ -254,3 +254,4 @@ def test_latex_compiles_and_has_the_papers_numbers(made: Path) -> None:
     numbered = (made / "paper.aux").read_text()
     assert re.findall(r"numberline \{(.*?)\}", numbered) == ["1", r"1\ (b)", "3"]
     assert r"\newlabel{tab:one}{{1}" in numbered
+    assert "pk>" not in done.stdout  # a bitmap font

@@ -36,9 +36,9 @@ def bytes_of(plan: Plan, node: Node) -> float:
     return 0.0
 
 
-def files_of(plan: Plan, node: Node, jobs: int) -> int:
+def files_of(outputs: int, jobs: int) -> int:
     """Its outputs, its config.json, and what each of its jobs leaves beside them."""
-    return len(plan.targets(node)) + 1 + BESIDE * jobs
+    return outputs + 1 + BESIDE * jobs
 
 
 def _image_bytes(plan: Plan, node: Node) -> float:

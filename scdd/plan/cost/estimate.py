@@ -93,7 +93,10 @@ def estimate(plan: Plan, machine: Machine, earlier: Iterable[Plan] = ()) -> Tota
     ends: dict[str, float] = {}
     for node in plan.nodes.values():  # parents come first
         cost = by_stage.setdefault(node.stage, StageCost(node.stage))
-        jobs = _expected(plan, node, looks[node.key], machine, history)
+        outputs = plan.targets(node)  # of ImageNet's recoveries tens of thousands
+        is_done = all(file.exists() for file in outputs)
+        jobs = _expected(node, looks[node.key], machine, history, is_done)
+        cost.files += files_of(len(outputs), len(jobs))
         _add(cost, plan, node, looks[node.key], jobs)
         # tables wait for all that is in them, which they do not have as parents
         before = ends if PAGES in STAGES[node.stage].done else node.parents.values()
@@ -128,7 +131,6 @@ def _look(plan: Plan, node: Node, machine: Machine, history: History) -> Look:
 
 def _add(cost: StageCost, plan: Plan, node: Node, look: Look, jobs: list[Expected]) -> None:
     cost.jobs += jobs
-    cost.files += files_of(plan, node, len(jobs))
     unknown = look.unknown
     try:
         cost.bytes += bytes_of(plan, node)
@@ -139,9 +141,8 @@ def _add(cost: StageCost, plan: Plan, node: Node, look: Look, jobs: list[Expecte
 
 
 def _expected(
-    plan: Plan, node: Node, look: Look, machine: Machine, history: History
+    node: Node, look: Look, machine: Machine, history: History, is_done: bool
 ) -> list[Expected]:
-    is_done = all(file.exists() for file in plan.targets(node))
     jobs = []
     for job, own in zip(look.jobs, look.own, strict=True):
         memory, source = machine.memory_of(job), STAGE

@@ -58,6 +58,7 @@ def together(*sizes: Size) -> Size:
     )
 
 
+@cache
 def without_classifier(network: Network, resolution: int) -> Size | None:
     """Layer by layer, or as it is listed."""
     body = body_of(network, resolution)

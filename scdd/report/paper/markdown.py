@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from scdd.report import typeset
 from scdd.report.paper.compare import cells
 from scdd.report.paper.findings import HEADING, INTRODUCTION, findings
-from scdd.report.paper.parts import Part, Shown
+from scdd.report.paper.parts import Part, Shown, words
 
 
 def summary(title: str, parts: Sequence[Part]) -> str:
@@ -34,5 +34,5 @@ def _part(part: Part) -> list[str]:
 def _shown(part: Part, shown: Shown) -> list[str]:
     """Headings are two levels lower than in the report."""
     tables = re.sub(r"^(#+ )", r"##\1", shown.markdown.strip(), flags=re.MULTILINE)
-    pictures = [f"![{part.name}]({name})" for name in shown.in_browsers]
+    pictures = [f"![{part.number}: {words(name, part)}]({name})" for name in shown.in_browsers]
     return [*filter(None, [tables]), *pictures]

@@ -45,6 +45,11 @@ class Part:
         return f"{self.number}. {self.title}"
 
 
+def words(name: str, part: Part) -> str:
+    """What a figure is of, by its name beside the page, where a part has several."""
+    return name.removeprefix(f"{part.slug}_").rpartition(".")[0].replace("_", " ")
+
+
 def read(results: Path, params: Params) -> list[Part]:
     """Raises ScddError where a file of a report is missing or damaged."""
     return [_part(results, params, part) for part in params["parts"]]

@@ -5,15 +5,16 @@ from collections.abc import Sequence
 from scdd.report import latex
 from scdd.report.paper.compare import cells
 from scdd.report.paper.findings import HEADING, INTRODUCTION, findings
-from scdd.report.paper.parts import Part
+from scdd.report.paper.parts import Part, words
 
-# A figure keeps its size where that fits on the page.
+# A figure keeps its size where that fits on the page. LaTeX's own bullet is of a bitmap font.
 PREAMBLE = r"""\documentclass{article}
 \usepackage{booktabs,array,graphicx}
 \newcommand{\fitted}[1]{\sbox0{\includegraphics{#1}}%
   \ifdim\wd0>\linewidth\sbox0{\includegraphics[width=\linewidth]{#1}}\fi
   \ifdim\ht0>0.8\textheight\sbox0{\includegraphics[height=0.8\textheight]{#1}}\fi
   \usebox0}
+\renewcommand{\labelitemi}{$\bullet$}
 """
 # The numbers are the paper's: all floats of a part have its own, the second one with a (b).
 NUMBER = (
@@ -43,8 +44,12 @@ def _part(part: Part) -> list[str]:
         rf"\section*{{{latex.escape(part.name)}}}",
         *(NUMBER.replace("NUMBER", number).replace("KIND", kind) for kind in ("table", "figure")),
     ]
+    several = sum(len(shown.in_latex) for shown in part.shown) > 1
     for shown in part.shown:
-        lines += [_here(shown.latex), *(_figure(name, part.title) for name in shown.in_latex)]
+        lines.append(_here(shown.latex))
+        for name in shown.in_latex:
+            which = f" ({words(name, part)})" if several else ""
+            lines.append(_figure(name, part.title + which))
     if part.comparisons:
         compared, layout = cells(part.comparisons)
         caption = f"{HEADING}: top-1 accuracy (%). Bold: more than two standard errors."
