@@ -35,7 +35,9 @@ from scdd.errors import ScddError
 from scdd.evaluate.train import optimizer_of
 from scdd.jobs.devices import pick_device
 from scdd.jobs.progress import say
+from scdd.jobs.signals import end_with_the_parent
 from scdd.networks.backbone import in_eval_mode
+from scdd.networks.precision import autocast
 from scdd.networks.resnet import ResNet, build
 from scdd.params.base import Precision
 from scdd.params.network import Network
@@ -252,7 +254,7 @@ def _step(
     images, labels = _images(point, device), _labels(point).to(device)
 
     def step() -> None:
-        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+        with autocast(device, precision):
             logits = network(images)
         loss = F.cross_entropy(logits.float(), labels)
         optimizer.zero_grad(set_to_none=True)
@@ -267,7 +269,7 @@ def _forward(point: Point, precision: Precision, device: torch.device) -> Callab
 
     @torch.inference_mode()
     def step() -> Tensor:
-        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+        with autocast(device, precision):
             logits: Tensor = network(images)
         return logits
 
@@ -394,6 +396,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--device", required=True)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args(argv)
+    end_with_the_parent()
     device = pick_device(args.device)
     write_json(args.out, asdict(speed(device)))
     return 0

@@ -40,6 +40,7 @@ from scdd.networks.backbone import (
 )
 from scdd.networks.build import build
 from scdd.networks.schedules import stepped
+from scdd.params.base import Precision
 from scdd.params.probe import Probe
 from scdd.params.views import Transform
 from scdd.rng import generator
@@ -51,7 +52,7 @@ CLEAN_BATCH = 256  # images per forward pass without gradients
 
 @torch.no_grad()
 def features(
-    network: Backbone, split: Split, info: DatasetInfo, precision: str, device: torch.device
+    network: Backbone, split: Split, info: DatasetInfo, precision: Precision, device: torch.device
 ) -> Tensor:
     """The features of the unaugmented images, float32 [n, d], on `device`, in the split's order.
 

@@ -21,6 +21,7 @@ from scdd.jobs.epochs import Epochs, Part
 from scdd.jobs.saved import JobState
 from scdd.networks.average import Average
 from scdd.networks.numbers import TorchNumbers
+from scdd.networks.precision import autocast
 from scdd.networks.schedules import half_cosine, stepped
 from scdd.params.protocol import Student
 from scdd.rng import generator
@@ -67,7 +68,6 @@ def fit(
     average = Average(network, training.ema)
     optimizer = optimizer_of(network, training)
     rates = Rate(optimizer, device, captures(compiled, device))
-    half = training.precision == "bf16"
     forward = torch.compile(network, dynamic=False) if compiled == "full" else network
     # dropout and stochastic depth draw from torch's own numbers
     torch.manual_seed(generator(training.seed, "dropout").initial_seed())
@@ -88,7 +88,7 @@ def fit(
     def step(inputs: Tensor, targets: T) -> None:
         optimizer.zero_grad(set_to_none=True)
         for part, goal in shares(inputs, targets, training):
-            with torch.autocast(device.type, torch.bfloat16, enabled=half):
+            with autocast(device, training.precision):
                 outputs = forward(part)
             loss = criterion(outputs.float(), goal)
             (loss / training.passes).backward()

@@ -20,7 +20,13 @@ def end_with_the_driver() -> None:
 
     A program that is started by hand may outlive its shell.
     """
-    if "SCDD_PLAN" in os.environ and sys.platform == "linux":
+    if "SCDD_PLAN" in os.environ:
+        end_with_the_parent()
+
+
+def end_with_the_parent() -> None:
+    """Get SIGTERM when the process that started this one dies."""
+    if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM))
 
 

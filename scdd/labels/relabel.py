@@ -36,7 +36,9 @@ from scdd.labels.labelling import Labelling, labelling_of, origin_of
 from scdd.labels.passes import Passes
 from scdd.labels.teachers import OfClasses, Together, use_batch_statistics, vote_weights
 from scdd.networks.backbone import in_eval_mode
+from scdd.networks.precision import autocast
 from scdd.networks.teachers import load_teachers
+from scdd.params.base import Precision
 from scdd.params.protocol import Relabel
 from scdd.rng import generator
 from scdd.views.mixing import Draws
@@ -93,17 +95,17 @@ def seeded(passes: Iterator[Tensor], seed: int, epoch: int, skip: int) -> Iterat
 
 
 def logits_function(
-    teacher: nn.Module, precision: str, device: torch.device, compiled: Compiled
+    teacher: nn.Module, precision: Precision, device: torch.device, compiled: Compiled
 ) -> Callable[[Tensor], Tensor]:
     """The function that maps views to logits.
 
-    precision: 'float32', or 'bf16' for autocast. Only the forward pass is under autocast: the views
-    are made outside, because it would round their pixels.
+    Only the forward pass is under autocast: the views are made outside, because it would round
+    their pixels.
     """
     forward = torch.compile(teacher, dynamic=False) if compiled == "full" else teacher
 
     def to_logits(inputs: Tensor) -> Tensor:
-        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+        with autocast(device, precision):
             logits: Tensor = forward(inputs)
         return logits
 
@@ -120,7 +122,7 @@ def label(
     info: DatasetInfo,
     device: torch.device,
     saved: JobState | None = None,
-    precision: str = "float32",
+    precision: Precision = "float32",
     compiled: Compiled = "none",
 ) -> dict[str, Tensor]:
     """The tensors of a shard by name, each [epochs, n, ...], on the CPU: the random draws of the

@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from scdd.errors import ScddError
+from scdd.networks.precision import autocast
+from scdd.params.base import Precision
 
 N = TypeVar("N", bound=nn.Module)
 # how keys begin: those of the classifier, and those of what others call the network
@@ -77,10 +79,9 @@ def in_eval_mode(network: N, device: torch.device) -> N:
     return network.eval()
 
 
-def features_of(network: Backbone, images: Tensor, precision: str) -> Tensor:
-    """float32 [n, fc.in_features] of normalised float32 [n, 3, H, W]; precision: 'float32', or
-    'bf16' (autocast)."""
-    with torch.autocast(images.device.type, torch.bfloat16, enabled=precision == "bf16"):
+def features_of(network: Backbone, images: Tensor, precision: Precision) -> Tensor:
+    """float32 [n, fc.in_features] of normalised float32 [n, 3, H, W]."""
+    with autocast(images.device, precision):
         seen = network.features(images)
     return seen.float()
 

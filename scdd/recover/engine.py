@@ -23,6 +23,7 @@ from scdd.jobs import gpus
 from scdd.jobs.capture import Compiled, captured, captures
 from scdd.jobs.progress import Progress, say
 from scdd.jobs.saved import JobState, Snapshot
+from scdd.networks.precision import autocast
 from scdd.networks.schedules import half_cosine
 from scdd.params.recover import Recover, Segment
 from scdd.recover.committees import shares
@@ -387,8 +388,7 @@ class _Job:
         """Of the method's own teacher."""
         network, matched = self.teachers[0]
         features: Any = network.features
-        bf16 = self.params.precision == "bf16"
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
+        with autocast(self.device, self.params.precision):
             return matched.unwatched(features, images).float()
 
     def picture(self, now: Pass) -> None:

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from scdd.networks.precision import autocast
 from scdd.params.recover import Recover
 from scdd.recover.distance import NOTHING, Beside, StatisticsLoss
 
@@ -70,8 +71,7 @@ def objective(
     units = len(views)
     matched.begin(units, beside)
     assert not isinstance(params.r_bn, str)  # `auto` is a number by now
-    bf16 = params.precision == "bf16"
-    with torch.autocast(views.device.type, torch.bfloat16, enabled=bf16):
+    with autocast(views.device, params.precision):
         logits = network(views.flatten(0, 1)).float()
     by_image = F.cross_entropy(logits, labels.flatten(), reduction="none")
     cross_entropy, distance = by_image.view(units, -1).mean(1), matched.take()
@@ -81,7 +81,7 @@ def objective(
     if params.l2_scale:
         loss = loss + params.l2_scale * views.flatten(2).norm(dim=2).mean(1)
     if beside.average is not None:
-        with torch.no_grad(), torch.autocast(views.device.type, torch.bfloat16, enabled=bf16):
+        with torch.no_grad(), autocast(views.device, params.precision):
             of_average = matched.unwatched(network, beside.average.flatten(0, 1)).float()
         by_unit = (units, -1, logits.shape[1])
         loss = loss + params.flatness * flatness(logits.view(by_unit), of_average.view(by_unit))

@@ -19,6 +19,7 @@ from scdd.jobs.epochs import Epochs
 from scdd.jobs.saved import JobState
 from scdd.networks.backbone import Backbone, features_of, in_eval_mode
 from scdd.networks.teachers import load_teacher
+from scdd.params.base import Precision
 from scdd.params.select import Coreset
 from scdd.select.orders import Method, method
 from scdd.views.pixels import normalise
@@ -32,7 +33,7 @@ def features(
     split: Split,
     rows: Tensor,
     info: DatasetInfo,
-    precision: str,
+    precision: Precision,
     device: torch.device,
 ) -> Tensor:
     """float32 [len(rows), d] of the clean images `rows`, on the device; the network is in eval
@@ -51,7 +52,7 @@ def ranks(
     info: DatasetInfo,
     device: torch.device,
     saved: JobState | None = None,
-    precision: str = "float32",
+    precision: Precision = "float32",
 ) -> Tensor:
     """int64 [n]: the place of each training image in the order of its class, from 0.
 

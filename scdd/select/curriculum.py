@@ -27,7 +27,9 @@ from scdd.jobs import arguments, runtime
 from scdd.jobs.progress import say
 from scdd.jobs.saved import JobState
 from scdd.networks.backbone import in_eval_mode
+from scdd.networks.precision import autocast
 from scdd.networks.teachers import load_teachers
+from scdd.params.base import Precision
 from scdd.params.protocol import Student
 from scdd.views.pixels import normalise
 
@@ -40,12 +42,11 @@ def right(
     split: Split,
     info: DatasetInfo,
     device: torch.device,
-    precision: str = "float32",
+    precision: Precision = "float32",
 ) -> Tensor:
     """bool [n] (CPU): which images the mean of the networks' logits classifies right.
 
-    The networks are moved to the device, into eval mode. precision: 'float32', or 'bf16'
-    (autocast).
+    The networks are moved to the device, into eval mode.
     """
     for network in networks:
         in_eval_mode(network, device)
@@ -54,7 +55,7 @@ def right(
     order = order if split.pixels is None else order.to(split.pixels.device)
     for index, images in split.batches(order, BATCH, device):
         inputs = normalise(images, info)
-        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+        with autocast(device, precision):
             logits = torch.stack([network(inputs).float() for network in networks]).mean(0)
         found[index.to(device)] = logits.argmax(1)
     return found.cpu() == split.labels

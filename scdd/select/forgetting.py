@@ -31,6 +31,7 @@ from scdd.jobs.saved import JobState
 from scdd.networks.backbone import Backbone
 from scdd.networks.build import build
 from scdd.networks.numbers import TorchNumbers
+from scdd.networks.precision import autocast
 from scdd.networks.schedules import stepped
 from scdd.params.network import Network
 from scdd.params.select import Forgetting
@@ -125,7 +126,7 @@ def train(
         rate = stepped(epoch, params.epochs, params.lr, params.milestones, params.factor)
         optimizer.param_groups[0]["lr"] = rate
         for index, seen in run.steps_of(batches(split, info, params, epoch, run.skip, device)):
-            with torch.autocast(device.type, torch.bfloat16, enabled=params.precision == "bf16"):
+            with autocast(device, params.precision):
                 logits = network(seen)
             memory.present(index, logits.detach().argmax(1) == labels[index])
             loss = F.cross_entropy(logits.float(), labels[index])

@@ -17,7 +17,9 @@ from scdd.jobs.epochs import Epochs, Part
 from scdd.jobs.saved import JobState
 from scdd.networks.backbone import Backbone, backbone_state
 from scdd.networks.numbers import TorchNumbers
+from scdd.networks.precision import autocast
 from scdd.networks.schedules import half_cosine, warm_cosine
+from scdd.params.base import Precision
 from scdd.params.squeeze import Training
 from scdd.rng import generator
 from scdd.squeeze import knn, processes
@@ -116,7 +118,7 @@ def trained(method: Method) -> list[nn.Parameter]:
 
 
 def slope_of(
-    method: Method, precision: str, device: torch.device, compiled: Compiled = "none"
+    method: Method, precision: Precision, device: torch.device, compiled: Compiled = "none"
 ) -> Slope:
     """The forward and the backward pass of a step. It is not captured if there are several
     processes, since they exchange tensors within the loss."""
@@ -124,7 +126,7 @@ def slope_of(
     loss_of = torch.compile(method.loss, dynamic=False) if compiled == "full" else method.loss
 
     def slope(views: list[Tensor], labels: Tensor, now: Now) -> tuple[Tensor, list[Tensor | None]]:
-        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+        with autocast(device, precision):
             loss = loss_of(views, labels, now)
         for weight in weights:
             weight.grad = None

@@ -14,6 +14,7 @@ from scdd.params.data import Data, Whiten
 from scdd.params.experiment import (
     Ablation,
     Backbone,
+    Continual,
     Dataset,
     Experiment,
     Figures,
@@ -54,6 +55,7 @@ SECTIONS: list[Section] = [
     Asymmetric(blur_p=(1.0, 0.1), solarise_p=(0.0, 0.2)),
     Backbone("mocov2", "A title", NARROW, (1, 2), {"epochs": 3}, {"lr": 1.0}),
     Cafe(iterations=9, lr_images=0.1, layers=(1.0, 0.5, 0.2, 0.1), milestones=(0.5,)),
+    Continual((4,), 2),
     Coreset("bf16"),
     DINO(small=SmallCrops(4, 8, (0.1, 0.2), 0.5), teacher_temperatures=(0.02, 0.05), head_bn=False),
     Data("imagefolder", 8, CHANNELS, CHANNELS, ("cat", "dog"), "photos", 0.25, "test"),
