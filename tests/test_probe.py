@@ -127,8 +127,7 @@ def test_statistics_move_alone_and_by_batch_norms_own_rule() -> None:
 
 
 def test_fine_tuning_moves_the_weights_too() -> None:
-    recipe = {"features": "augmented", "tune": "all", "view": STILL, "epochs": 10, "lr": 0.1}
-    network, before = trained(**recipe)
+    network, before = trained(features="augmented", tune="all", view=STILL, lr=0.05)
     assert not torch.equal(before["conv1.weight"], network.conv1.weight)
     seen = probe.features(network, colours(), INFO, "float32", CPU)
     assert probe.top(network.fc(seen), colours().labels, 1) == 100

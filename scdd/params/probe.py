@@ -29,12 +29,6 @@ class Probe(Section):
         "augmented: those of new views in every epoch; imported: nothing, the classifier in the "
         "imported file is used as it is",
     )
-    tune: Literal["classifier", "statistics", "all"] = param(
-        "classifier",
-        "what is trained. classifier: it alone; statistics: BatchNorm's running statistics move "
-        "too, as those of a network that is left in training mode; all: so do all weights",
-        as_before="classifier",
-    )
     view: View = param(View(crop="resized", scale=(0.2, 1.0)))
     epochs: Count = param(100, "passes over the training set")
     batch: Count = param(512, "images per step")
@@ -46,6 +40,12 @@ class Probe(Section):
     )
     seed: Seed = param(0, "of the classifier's initial weights and the order of the batches")
     precision: Precision = param("float32", "of the backbone's forward passes; bf16: autocast")
+    tune: Literal["classifier", "statistics", "all"] = param(
+        "classifier",
+        "what is trained. classifier: it alone; statistics: BatchNorm's running statistics move "
+        "too, as those of a network that is left in training mode; all: so do all weights",
+        as_before="classifier",
+    )
 
     def __post_init__(self) -> None:
         if self.tune != "classifier" and self.features != "augmented":

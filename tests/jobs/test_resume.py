@@ -99,10 +99,13 @@ def squeezed(kind: str, saved: JobState) -> Result:
     return [*history, *(state[key] for key in sorted(state))]
 
 
-def probed(features: str, saved: JobState) -> Result:
-    """17 images in batches of 8, of which the last one holds one image."""
+def probed(kind: str, saved: JobState) -> Result:
+    """17 images in batches of 8, of which the last one holds one image. kind: the features, and
+    what is trained where that is not the classifier alone."""
+    features, *tune = kind.split()
     recipe = Probe(
         features=features,
+        tune=tune[0] if tune else "classifier",
         view=View("padded", 1, (1.0, 1.0), True),
         epochs=2,
         batch=8,
@@ -323,6 +326,8 @@ JOBS: list[tuple[Callable[[str, JobState], Result], str, int]] = [
     (squeezed, "supervised sgd dropout", 6),
     (probed, "clean", 6),
     (probed, "augmented", 4),
+    (probed, "augmented statistics", 4),
+    (probed, "augmented all", 4),
     (recovered, "float32 1", 12),
     (recovered, "float32 2", 8),
     (recovered, "bf16 2", 8),

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 NOTES = (
     "Network: the backbone that images are recovered from; its parameters are counted without a "
-    "classifier. Where each method has labels of its own backbone, a lead is one of images and labels "
-    "together; where all have those of one teacher, of images alone.",
+    "classifier. Where methods have labels of their own backbones, a lead is one of images and "
+    "labels together; where all have those of one teacher, of images alone.",
     "The claim (arXiv 2404.07976): larger backbones that were squeezed with labels are harder to "
     "recover images from, and self-supervised ones are not. Where it holds, the lead grows.",
 )
@@ -41,7 +41,7 @@ class Setting(NamedTuple):
 @dataclass(frozen=True)
 class Point:
     """The students of one series' images from one network. score: over `seeds` seeds of the
-    squeeze."""
+    squeeze, of each the mean over its students, at most `students`."""
 
     setting: Setting
     series: str
@@ -49,6 +49,7 @@ class Point:
     size: int
     score: Score
     seeds: int
+    students: int
 
 
 class Lead(NamedTuple):
@@ -114,7 +115,13 @@ def by_size(measured: Measured) -> list[Point]:
         by_seed.setdefault(row["seed"], []).append(student.top1)
     sizes = measured.params["sizes"]
     found = [
-        Point(*key, sizes[key[2]], score([*map(statistics.fmean, by_seed.values())]), len(by_seed))
+        Point(
+            *key,
+            sizes[key[2]],
+            score([*map(statistics.fmean, by_seed.values())]),
+            len(by_seed),
+            max(map(len, by_seed.values())),
+        )
         for key, by_seed in top1.items()
     ]
     settings = [*dict.fromkeys(point.setting for point in found)]
@@ -184,14 +191,17 @@ def _sentence(leads: Leads, where: str, sizes: Mapping[str, int]) -> str:
 
 def notes(of_all: Sequence[Point], found: Sequence[str]) -> list[str]:
     counts = {point.seeds for point in of_all}
+    students = max(point.students for point in of_all)
+    each = "its one student" if students == 1 else f"the mean over its {students} students"
     over = str(max(counts)) if len(counts) == 1 else f"{min(counts)} to {max(counts)}"
     spread = (
         "One seed of each squeeze: no standard deviation."
         if counts == {1}
         else f"± of an accuracy is the standard deviation (sample, n − 1) over n = {over} seeds of "
-        "the squeeze, of each the mean over its students. ± of a lead is its standard error: the "
-        "root of the sum of both variances, each divided by its number of seeds; of a change of "
-        "leads that of both together. A change below twice its error may be chance."
+        f"the squeeze, and not over students: a seed's accuracy is that of {each}. ± of a lead is "
+        "its standard error: the root of the sum of both variances, each divided by its number of "
+        "seeds; of a change of leads that of both together. A change below twice its error may be "
+        "chance."
     )
     return [*found, spread, *NOTES]
 

@@ -67,6 +67,19 @@ def test_a_mean_is_over_the_squeezes_of_the_means_over_their_students(tmp_path: 
     assert [point.score.std for point in found] == pytest.approx([2**0.5, 8**0.5, 2**0.5, 8**0.5])
 
 
+@pytest.mark.parametrize(
+    ("students", "said"), [(2, "the mean over its 2 students"), (1, "its one")]
+)
+def test_notes_say_that_the_spread_is_over_squeezes(
+    tmp_path: Path, students: int, said: str
+) -> None:
+    fewer = {key: values[:students] for key, values in TOP1.items()}
+    found = scaling.by_size(Measured(tmp_path, params(tmp_path, fewer)))
+    (spread,) = [note for note in scaling.notes(found, []) if note.startswith("±")]
+    assert "over n = 2 seeds of the squeeze, and not over students" in spread
+    assert f"a seed's accuracy is that of {said}" in spread
+
+
 def test_leads_over_what_is_squeezed_with_labels_and_their_growth(tmp_path: Path) -> None:
     measured = Measured(tmp_path, params(tmp_path, TOP1))
     (leads,) = scaling.leads_of(scaling.by_size(measured), measured.params)
