@@ -61,8 +61,6 @@ for target in ("all", *PAPERS):
             "python -m scdd.report.publish {input} --show {params.shown} 2> {log}"
 
 
-
-
 # Parts of the pipeline by name: what is there after them is used by the next run.
 rule images:
     input:

@@ -34,8 +34,12 @@ try:
     if workflow.is_main_process:
         for file in map(Path, files):
             read_yaml(file)  # Snakemake has read it too, but accepts duplicate keys
-    is_dry = workflow.output_settings.dryrun
-    plan = load.for_run(config, Path(files[-1]).parent, workflow.is_main_process, is_dry)
+    plan = load.for_run(
+        config,
+        Path(files[-1]).parent,
+        workflow.is_main_process,
+        is_dry=workflow.output_settings.dryrun,
+    )
     if ASKED and not plan.of("paper"):
         raise ScddError(f"{files[-1]} has no key paper, which `snakemake {ASKED[0]}` makes.")
     slurm = cluster.for_run(
@@ -224,14 +228,16 @@ def learned_files(iteration, slots, block):
     return [checksums_path(folder, slots, block), *files]
 
 
-def shards(stage, block):
-    """The outputs of a job that makes images: checksums, and one file for each class of `block`.
+def shards(stage, block, **others):
+    """The outputs of a job that makes images: `others`, checksums, and one file for each class of
+    `block`.
 
-    What other jobs wait for is the checksums: as the first output they are found without a look at
-    the hundreds of others.
+    The last ones are what no other job waits for: Snakemake looks for a file in this order, and
+    they are hundreds.
     """
     folder = f"results/{stage}/{{node}}/slots_{{slots}}"
     return {
+        **others,
         "checksums": f"{folder}/shards_{range_name(block)}.sha256",
         "shards": [f"{folder}/class_{index:04d}.safetensors" for index in range(*block)],
     }

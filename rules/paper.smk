@@ -1,4 +1,12 @@
 # A paper shows tables and figures of several experiments on one page. A plan has one paper or none.
+from snakemake.settings.enums import Quietness
+
+# A dry run of a paper counts its thousands of jobs and does not list them, which would take a quarter
+# of its time; scdd.console.outlook says what they cost. With -p or --verbose it lists them.
+asked = workflow.output_settings
+if asked.dryrun and plan.of("paper") and not (asked.printshellcmds or asked.verbose):
+    asked.quiet = {Quietness.RULES, Quietness.PROGRESS}
+
 for node in plan.of("paper"):
 
     rule:

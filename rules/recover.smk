@@ -17,10 +17,13 @@ for block in blocks_of("recover"):
             patches=parents("recover", "patches"),
             train=real_images,
         output:
-            **shards("recover", block),
-            losses=f"{folder}/losses_{classes}.csv",
-            # of the first block alone
-            frames=[f"{folder}/frames_{classes}.safetensors"] if block[0] == 0 else [],
+            **shards(
+                "recover",
+                block,
+                losses=f"{folder}/losses_{classes}.csv",
+                # of the first block alone
+                frames=[f"{folder}/frames_{classes}.safetensors"] if block[0] == 0 else [],
+            ),
         log:
             f"logs/recover/{{node}}/slots_{{slots}}_classes_{classes}.log",
         wildcard_constraints:

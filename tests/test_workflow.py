@@ -597,6 +597,8 @@ def test_a_run_of_a_paper_shows_its_summary_and_a_dry_run_its_cost(again: Checko
     dry = again.run("-n", "paper_mini")
     assert re.search(r"^Cost on ", dry, re.MULTILINE)
     assert re.search(r"^In all: \d+ jobs, ", dry, re.MULTILINE)
+    assert re.search(r"^paper_page +1$", dry, re.MULTILINE)
+    assert "rule paper_page" not in dry  # a full-size paper has thousands of jobs
     printed = again.run("paper_mini", own_lines=False)
     assert re.search(r"^\d\d:\d\d:\d\d mine: 2 jobs to do", printed, re.MULTILINE)
     assert "done: put together the paper mine · " in printed

@@ -15,6 +15,6 @@ def outlook() -> str:
     if not plan.of("paper"):
         return ""
     try:
-        return f"\n{outlook_of(plan)}\n"
+        return f"\n{outlook_of(plan)}\nWith -p too, a dry run lists every job.\n"
     except ScddError as error:  # a damaged file of costs
         return f"\n{error}\n"
