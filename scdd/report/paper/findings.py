@@ -11,6 +11,7 @@ INTRODUCTION = (
     "protocol."
 )
 HEADING = "Measured beside published"
+BOLD = "Bold: more than two standard errors."
 
 
 def findings(parts: Sequence[Part]) -> list[str]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from scdd.report import html
 from scdd.report.paper.compare import cells
-from scdd.report.paper.findings import HEADING, INTRODUCTION, findings
+from scdd.report.paper.findings import BOLD, HEADING, INTRODUCTION, findings
 from scdd.report.paper.parts import Part
 
 STYLE = """<style>
@@ -32,5 +32,6 @@ def _part(part: Part) -> str:
     if part.comparisons:
         compared, layout = cells(part.comparisons)
         inside += [f"<h3>{html.text(HEADING)}</h3>", html.table(compared, layout)]
+        inside += [html.paragraph(BOLD)] * bool(layout.bold)
     head = f"<h2>{html.text(part.name)}</h2>"
     return "\n".join([f'<section id="{part.slug}">', head, *inside, "</section>"])

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from scdd.report import latex
 from scdd.report.paper.compare import cells
-from scdd.report.paper.findings import HEADING, INTRODUCTION, findings
+from scdd.report.paper.findings import BOLD, HEADING, INTRODUCTION, findings
 from scdd.report.paper.parts import Part, words
 
 # A figure keeps its size where that fits on the page. LaTeX's own bullet is of a bitmap font.
@@ -52,7 +52,7 @@ def _part(part: Part) -> list[str]:
             lines.append(_figure(name, part.title + which))
     if part.comparisons:
         compared, layout = cells(part.comparisons)
-        caption = f"{HEADING}: top-1 accuracy (%). Bold: more than two standard errors."
+        caption = f"{HEADING}: top-1 accuracy (%)." + f" {BOLD}" * bool(layout.bold)
         name = f"{part.slug}-{HEADING}"
         lines.append(_here(latex.table(compared, layout, caption=caption, name=name)))
     return lines
