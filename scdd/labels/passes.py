@@ -5,30 +5,27 @@ from torch import Tensor
 
 
 class Passes:
-    """The tensors of the passes of the current epoch, on the device."""
+    """The logits of the passes of the current epoch, each [b, C], on the device."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
-        self.passes: list[dict[str, Tensor]] = []
+        self.passes: list[Tensor] = []
 
-    def add(self, tensors: dict[str, Tensor]) -> None:
-        """Append the tensors of one pass, by name, each [b, ...]."""
-        self.passes.append(tensors)
+    def add(self, logits: Tensor) -> None:
+        """Append those of one pass."""
+        self.passes.append(logits)
 
-    def joined(self, order: Tensor) -> dict[str, Tensor]:
-        """The tensors of the whole epoch, each [n, ...], on the CPU, in the order of the image set;
-        after this the next epoch begins.
+    def joined(self, order: Tensor) -> Tensor:
+        """Those of the whole epoch, [n, C], in the order of the image set; after this the next
+        epoch begins.
 
         order: int64 [n], the images in the order of the passes.
         """
-        back = order.argsort()
         passes, self.passes = self.passes, []
-        return {name: torch.cat([each[name] for each in passes]).cpu()[back] for name in passes[0]}
+        return torch.cat(passes)[order.argsort().to(self.device)]
 
-    def state_dict(self) -> list[dict[str, Tensor]]:
+    def state_dict(self) -> list[Tensor]:
         return self.passes
 
-    def load_state_dict(self, passes: list[dict[str, Tensor]]) -> None:
-        self.passes = [
-            {name: tensor.to(self.device) for name, tensor in each.items()} for each in passes
-        ]
+    def load_state_dict(self, passes: list[Tensor]) -> None:
+        self.passes = [logits.to(self.device) for logits in passes]

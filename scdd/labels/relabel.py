@@ -157,13 +157,14 @@ def label(
         if labelling.dropout:
             passed = seeded(passed, labelling.seed, epoch, run.skip)
         for logits in run.steps_of(passed):
-            passes.add({**encode(logits, form, temperature), "finite": logits.isfinite().all(1)})
-        labelled = passes.joined(order)
-        if not bool(labelled.pop("finite").all()):
+            passes.add(logits)
+        whole = passes.joined(order)
+        if not bool(whole.isfinite().all()):
             raise ScddError(
                 f"the teacher's logits in epoch {epoch} are not finite in float16. "
                 "The probe may have diverged: try a lower probe.lr."
             )
+        labelled = {name: tensor.cpu() for name, tensor in encode(whole, form, temperature).items()}
         shard.add({name: tensor[None] for name, tensor in {**draws.stored(), **labelled}.items()})
     return shard.tensors
 

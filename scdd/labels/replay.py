@@ -11,7 +11,7 @@ from torch import Tensor
 
 from scdd.artifacts.labels import Origin, of_logits, of_views
 from scdd.errors import ScddError
-from scdd.labels.forms import decode
+from scdd.labels.forms import LEVELS, decode, rows
 from scdd.labels.labelling import labelling_of, released_order
 from scdd.views.mixing import Draws
 
@@ -64,7 +64,7 @@ class Replay:
     def logits(self, index: Tensor) -> Tensor:
         """The teacher's logits [b, classes] of the images `index`, float16 or float32, on the
         device. Decoded here: a stored epoch may be a tenth as large as its logits."""
-        return decode({name: tensor[index] for name, tensor in self.stored.items()}, self.classes)
+        return decode(rows(self.stored, index), self.classes)
 
 
 def replay(store: Store, epoch: int, device: torch.device) -> Replay:
@@ -74,7 +74,7 @@ def replay(store: Store, epoch: int, device: torch.device) -> Replay:
     """
     origin, stored = store.origin, store.epoch(epoch)
     logits = of_logits(stored)
-    n = len(next(iter(logits.values())))
+    n = next(len(tensor) for name, tensor in logits.items() if name != LEVELS)
     fixed = "batch" in origin.transform
     if origin.views == "drawn":
         if origin.resolution is None:

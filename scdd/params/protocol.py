@@ -27,9 +27,10 @@ Reuse = Literal["epochs", "batches"]
 
 
 def _is_a_form(form: str) -> str:
-    if not re.fullmatch(r"float16|int8|topk:[1-9]\d{0,5}", form):
+    if not re.fullmatch(r"float16|int8|topk:[1-9]\d{0,5}|levels:([2-9]|1[0-6])", form):
         raise ValueError(
-            f"{form!r} is not a form of logits; write float16, int8 or topk:k, k a number"
+            f"{form!r} is not a form of logits; write float16, int8, topk:k, k a number, or "
+            "levels:L, L from 2 to 16"
         )
     return form
 
@@ -51,7 +52,9 @@ class Relabel(Transform):
     )
     seed: Seed = param(0, "of the views; all students of a set share them")
     form: Annotated[str, Checked(_is_a_form)] = param(
-        "float16", "how logits are kept: float16, int8, or topk:k (the k largest, e.g. topk:5)"
+        "float16",
+        "how logits are kept: float16, int8, topk:k (the k largest, e.g. topk:5), or levels:L "
+        "(each as one of L numbers, the best for its epoch)",
     )
     views: Literal["stored", "drawn"] = param(
         "stored", "drawn: not kept, but drawn again from the seed"
@@ -233,10 +236,10 @@ class Protocol(Loss, Train, Relabel):
                 "dsa is drawn by batch while a student trains, and soft labels are made before; "
                 "set labels: hard or dsa: false"
             )
-        if self.loss == "mse-ce" and self.labels == "soft" and self.form.startswith("topk"):
+        if self.loss == "mse-ce" and self.labels == "soft" and ":" in self.form:
             raise ValueError(
-                f"loss mse-ce compares all logits, of which form {self.form} keeps some; set form "
-                "to float16 or int8"
+                f"loss mse-ce compares all logits as they are, which form {self.form} does not "
+                "keep; set form to float16 or int8"
             )
         if self.mix_at == "training":
             _require_mixable_labels(self)

@@ -340,7 +340,7 @@ def test_labels_in_bf16_are_those_in_float32_but_for_rounding(batch_bn: bool) ->
     assert found.max() <= 10 * 4 * HALF * exact.abs().max()
 
 
-@pytest.mark.parametrize("form", ["int8", "topk:2"])
+@pytest.mark.parametrize("form", ["int8", "topk:2", "levels:3"])
 def test_forms_are_of_the_logits_that_float16_keeps(form: str) -> None:
     split, labelling = image_set(11, 16), Labelling(Transform(PADDED, "mixup", 0.8), 0)
     teacher = build(TEACHER, 3, generator(1)).eval()

@@ -23,6 +23,7 @@ from scdd.params.experiment import (
 )
 from scdd.params.learn import Cafe, Dc, Dm, Experts, Learn, Matched, Trajectory
 from scdd.params.network import Network
+from scdd.params.paper import Paper, Part
 from scdd.params.patches import Patches
 from scdd.params.probe import Informativeness, Probe
 from scdd.params.protocol import Loss, Protocol, Relabel, Student, Train, Whole
@@ -56,6 +57,8 @@ SECTIONS: list[Section] = [
     Backbone("mocov2", "A title", NARROW, (1, 2), {"epochs": 3}, {"lr": 1.0}),
     Cafe(iterations=9, lr_images=0.1, layers=(1.0, 0.5, 0.2, 0.1), milestones=(0.5,)),
     Continual((4,), 2),
+    Part("Table 1", "Accuracy", "digits", ("main", "ablation")),
+    Paper("paper", "All of it", (Part("Figure 2", "Images", "digits", ("images",)),)),
     Coreset("bf16"),
     DINO(small=SmallCrops(4, 8, (0.1, 0.2), 0.5), teacher_temperatures=(0.02, 0.05), head_bn=False),
     Data("imagefolder", 8, CHANNELS, CHANNELS, ("cat", "dog"), "photos", 0.25, "test"),

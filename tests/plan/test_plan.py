@@ -777,7 +777,16 @@ def test_mappings_merge_key_by_key() -> None:
                 {"protocol": {"scdd-paper": {"form": form}}},
                 f"protocol.scdd-paper.form: '{form}' is not a form of logits; write float16, int8",
             )
-            for form in ("float32", "topk", "topk:0", "topk:-1", "topk:2.5", "int8 ")
+            for form in (
+                "float32",
+                "topk",
+                "topk:0",
+                "topk:-1",
+                "topk:2.5",
+                "int8 ",
+                "levels:1",
+                "levels:17",
+            )
         ),
         (
             {"protocol": {"scdd-paper": {"form": "topk:4"}}},
@@ -828,7 +837,10 @@ def test_mappings_merge_key_by_key() -> None:
         ({"protocol": {"whole": {"batsh": 1}}}, "unknown key protocol.whole.batsh"),
         ({"protocol": {"whole": {"labels": "hard"}}}, "unknown key protocol.whole.labels"),
         ({"protocol": {"rded": {"dsa": True}}}, "soft labels are made before; set labels: hard"),
-        ({"protocol": {"edc": {"form": "topk:2"}}}, "compares all logits, of which form topk:2"),
+        (
+            {"protocol": {"edc": {"form": "topk:2"}}},
+            "compares all logits as they are, which form topk:2 does",
+        ),
         ({"protocol": {"edc": {"milestones": [0.5]}}}, "take the place of the cosine; set eta: 1"),
         ({"protocol": {"edc": {"at_milestones": "renew"}}}, "renew needs milestones; set them"),
         ({"protocol": {"edc": {"ema": 1}}}, "protocol.edc.ema: input should be less than 1"),
