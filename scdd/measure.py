@@ -36,7 +36,7 @@ from scdd.evaluate.train import optimizer_of
 from scdd.jobs.devices import pick_device
 from scdd.jobs.progress import say
 from scdd.jobs.signals import end_with_the_parent
-from scdd.networks.backbone import in_eval_mode
+from scdd.networks.backbone import in_channels_last, in_eval_mode
 from scdd.networks.precision import autocast
 from scdd.networks.resnet import ResNet, build
 from scdd.params.base import Precision
@@ -234,7 +234,7 @@ def _labels(point: Point) -> Tensor:
 
 def _train(point: Point, precision: Precision, device: torch.device) -> Callable[[], object]:
     """A student's step, as scdd.evaluate.train takes it."""
-    network = _network(point).to(device).to(memory_format=torch.channels_last)
+    network = in_channels_last(_network(point).to(device))
     return _step(network, point, precision, device)
 
 

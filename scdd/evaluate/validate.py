@@ -35,6 +35,7 @@ from scdd.jobs.progress import say
 from scdd.jobs.saved import JobState
 from scdd.labels.labelling import Labelling
 from scdd.labels.replay import Store
+from scdd.networks.backbone import in_channels_last
 from scdd.networks.students import build
 from scdd.params.network import Network
 from scdd.params.protocol import Loss, Student
@@ -122,7 +123,7 @@ def train_student(
     feed, criterion = lesson_of(config, training, split, store, info, device)
     draw = generator(training.seed, "student")
     network = build(Network(**config["student"]), len(info.classes), info.resolution, draw)
-    network.to(device).to(memory_format=torch.channels_last)  # a fifth faster on the CPU too
+    in_channels_last(network.to(device))
     tested, images = None if val is None else load_if_room(val, device), len(split)
     if training.label_reuse == "batches":  # which are all full
         images = batch_count(images, training.batch) * min(training.batch, images)

@@ -79,6 +79,19 @@ def in_eval_mode(network: N, device: torch.device) -> N:
     return network.eval()
 
 
+def in_channels_last(network: N) -> N:
+    """The network, its weights channels_last in place: faster on CPUs and GPUs.
+
+    It stays as it is where a convolution of 1 x 1 with strides has fewer than 8 channels before it:
+    on CPUs with AVX2 and no more, oneDNN writes beyond its memory in the backward pass of such a
+    one (torch 2.14.1).
+    """
+    convolutions = [part for part in network.modules() if isinstance(part, nn.Conv2d)]
+    if any(c.in_channels < 8 and max(c.stride) > max(c.kernel_size) for c in convolutions):
+        return network
+    return network.to(memory_format=torch.channels_last)
+
+
 def features_of(network: Backbone, images: Tensor, precision: Precision) -> Tensor:
     """float32 [n, fc.in_features] of normalised float32 [n, 3, H, W]."""
     with autocast(images.device, precision):

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from scdd.networks.backbone import in_channels_last
 from scdd.networks.precision import autocast
 from scdd.params.recover import Recover
 from scdd.recover.distance import NOTHING, Beside, StatisticsLoss
@@ -24,7 +25,7 @@ def frozen(network: nn.Module, precision: str) -> nn.Module:
     """The network in eval mode, without gradients, channels_last (faster on CPUs too); for bf16 a
     copy of it whose convolutions and linear layers have been cast, which autocast would do again in
     every pass."""
-    network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+    in_channels_last(network.eval().requires_grad_(False))
     if precision != "bf16":
         return network
     network = copy.deepcopy(network)

@@ -28,7 +28,7 @@ from scdd.jobs.curve import Curve
 from scdd.jobs.epochs import Epochs, Part
 from scdd.jobs.progress import say
 from scdd.jobs.saved import JobState
-from scdd.networks.backbone import Backbone
+from scdd.networks.backbone import Backbone, in_channels_last
 from scdd.networks.build import build
 from scdd.networks.numbers import TorchNumbers
 from scdd.networks.precision import autocast
@@ -96,7 +96,7 @@ def train(
     saved: where to resume from, and where to leave the state. Raises ScddError, naming the epoch,
     if the loss is not finite.
     """
-    network.to(device).to(memory_format=torch.channels_last).train()
+    in_channels_last(network.to(device)).train()
     split = split.to(device)
     optimizer = torch.optim.SGD(
         network.parameters(),
