@@ -216,11 +216,3 @@ def test_without_a_teacher_of_its_own_a_base_must_be_named() -> None:
     assert refusal("random-hard", "ccfs") == (
         "methods.ccfs.base: no method with a teacher of its own is listed. Name a method."
     )
-
-
-def test_our_own_recipe_has_a_share_of_its_own() -> None:
-    best, ccfs = {"name": "scdd-best", "base": "scdd"}, {"name": "ccfs", "base": "scdd"}
-    config = CONFIG | {"dataset": "cifar100", "ipc": [10], "recover": {"block": 100}}
-    plan = plan_of(config | {"methods": ["scdd", best, ccfs]}, check_files=False)
-    sets = {node.params.get("distilled") for node in plan.of("imageset") if "last" in node.parents}
-    assert sets == {6, 2}

@@ -27,11 +27,7 @@ EXACT = 1e-9  # 0.29 of 100 is 29 images, and not 28
 class Curricula(Distilled):
     """Each curriculum adds a lot of real images. It trains a student, as the protocol has it, on
     the images so far. Of the training images that this student gets wrong and the teacher right,
-    it takes of each class those that a training run forgets least.
-
-    preset: whose published share and curricula it has."""
-
-    preset: str = NAME
+    it takes of each class those that a training run forgets least."""
 
     KEYS: ClassVar = EVALUATED | {"base", NAME}
     JOINT: ClassVar = True
@@ -72,7 +68,7 @@ class Curricula(Distilled):
         return _both(draft, self._base(draft, method, first), source, first, ipc - first)
 
     def _params(self, draft: Draft, method: Method, ipc: int) -> Ccfs:
-        return draft.section(Ccfs, (NAME, self.preset), draft.config.ccfs, method.ccfs, ipc=ipc)
+        return draft.section(Ccfs, (NAME, NAME), draft.config.ccfs, method.ccfs, ipc=ipc)
 
     def _base(self, draft: Draft, method: Method, count: int) -> Node:
         """The image set of the distilled images alone."""
