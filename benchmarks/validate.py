@@ -178,7 +178,7 @@ class Ours:
     ) -> None:
         self.count, self.device, self.epoch = len(split), device, 0
         self.recipe, info = training(case, precision), described(case, RESOLUTION)
-        self.feed = feeds.soft_feed(split, store, self.recipe, None, info, device)
+        self.feed = feeds.soft_feed(split, store, self.recipe, TRANSFORM.mix, info, device)
         self.student = network_of(case, device).to(memory_format=torch.channels_last)
 
         self.compiled = compiled
@@ -256,7 +256,7 @@ def read(folder: Path, epochs: int) -> tuple[float, float, int]:
     store = open_store(folder, epochs=epochs, images="i", classes=info.classes)
     opened = 1000 * (time.perf_counter() - started)
     recipe, device = training(case, "float32"), torch.device("cpu")
-    feed = feeds.soft_feed(split, store, recipe, None, info, device)
+    feed = feeds.soft_feed(split, store, recipe, "mixup", info, device)
     views = sum(len(views) for epoch in range(epochs) for views, _ in feed(epoch, 0))
     return opened, peak() - before, views
 

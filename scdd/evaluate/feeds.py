@@ -11,7 +11,6 @@ from scdd.artifacts.dataset import DatasetInfo
 from scdd.data.batches import batch_count, cut_batches, views
 from scdd.data.source import Split
 from scdd.evaluate.losses import Soft
-from scdd.evaluate.remixing import Remix
 from scdd.labels.labelling import Labelling
 from scdd.labels.replay import Replay, Store, replay
 from scdd.params.protocol import Student
@@ -28,24 +27,22 @@ def soft_feed(
     split: Split,
     store: Store,
     training: Student,
-    remix: Remix | None,
+    mix: str,
     info: DatasetInfo,
     device: torch.device,
 ) -> Feed[Soft]:
     """The store's views with the teacher's logits as targets; `split` is the image set.
 
-    remix: how they are mixed anew; None: they are as they were labelled. A store of fewer epochs
-    than the student's starts again after its last one. Batches are drawn from the student's seed
-    and epoch, or are those that the labels depend on.
+    A store of fewer epochs than the student's starts again after its last one. Batches are drawn
+    from the student's seed and epoch, or are those that the labels depend on.
     """
     labels = split.labels.to(device)
 
     def feed(epoch: int, skip: int) -> Iterator[tuple[Tensor, Soft]]:
         stored = replay(store, epoch % store.epochs, device)
         order = batch_order(split, training.seed, epoch, stored.order)[skip * training.batch :]
-        seen = stored if remix is None else remix.of(stored, split.resolution, epoch)
-        for index, inputs in views(split, order, training.batch, seen.draws, seen.mix, info):
-            yield inputs, Soft(seen.logits(index), labels[index])
+        for index, inputs in views(split, order, training.batch, stored.draws, mix, info):
+            yield inputs, Soft(stored.logits(index), labels[index])
 
     return feed
 
@@ -54,7 +51,7 @@ def pooled_feed(
     split: Split,
     store: Store,
     training: Student,
-    remix: Remix | None,
+    mix: str,
     info: DatasetInfo,
     device: torch.device,
 ) -> Feed[Soft]:
@@ -79,9 +76,8 @@ def pooled_feed(
         for pick in drawn[skip:]:
             stored, batches = labelled(pick // full)
             order = batches[pick % full]
-            seen = stored if remix is None else remix.of(stored, split.resolution, epoch)
-            for index, inputs in views(split, order, len(order), seen.draws, seen.mix, info):
-                yield inputs, Soft(seen.logits(index), labels[index])
+            for index, inputs in views(split, order, len(order), stored.draws, mix, info):
+                yield inputs, Soft(stored.logits(index), labels[index])
 
     return feed
 

@@ -26,7 +26,6 @@ from scdd.data.source import Dataset, Split, open_dataset
 from scdd.errors import ScddError
 from scdd.evaluate.feeds import Feed, hard_feed, pooled_feed, soft_feed
 from scdd.evaluate.losses import Criterion, soft_criterion
-from scdd.evaluate.remixing import Remix
 from scdd.evaluate.train import COLUMNS, Row, accuracy, fit
 from scdd.jobs import arguments, runtime
 from scdd.jobs.capture import Compiled
@@ -59,12 +58,9 @@ def lesson_of(
         labelling = Labelling(Transform.of(config), training.seed, training.mix_by, batch)
         feed = hard_feed(split, labelling, training, info, device, training.dsa)
         return feed, F.cross_entropy
-    loss = Loss.of(config)
-    remix = None
-    if training.remix != "none":
-        remix = Remix(training.remix, training.remix_alpha, training.seed, loss.temperature)
+    mix = store.origin.transform["mix"]
     taught = pooled_feed if training.label_reuse == "batches" else soft_feed
-    return taught(split, store, training, remix, info, device), soft_criterion(loss)
+    return taught(split, store, training, mix, info, device), soft_criterion(Loss.of(config))
 
 
 def store_of(

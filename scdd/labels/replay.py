@@ -51,12 +51,11 @@ class Remembered:
 
 @dataclass(frozen=True)
 class Replay:
-    """draws: of all images, on the device; mix: how their views are mixed; order: int64 [n] (CPU),
-    the images in the order that is cut into the batches to train on, None if any batches will do;
-    stored: the logits as they are in the store, on the device."""
+    """draws: of all images, on the device; order: int64 [n] (CPU), the images in the order that is
+    cut into the batches to train on, None if any batches will do; stored: the logits as they are in
+    the store, on the device."""
 
     draws: Draws
-    mix: str
     order: Tensor | None
     stored: dict[str, Tensor]
     classes: int
@@ -89,7 +88,6 @@ def replay(store: Store, epoch: int, device: torch.device) -> Replay:
     send = partial(Tensor.to, device=device, non_blocking=True)
     return Replay(
         Draws(**views).to(device),
-        origin.transform["mix"],
         released_order(n, origin.seed, epoch) if fixed else None,
         {name: send(tensor) for name, tensor in logits.items()},
         len(origin.classes),

@@ -163,14 +163,6 @@ class Student(Train):
     labels: Labels = param("soft", "soft: a store's; hard: the classes of images and partners")
     label_epochs: Count | None = param(None, "epochs of its store that it uses; null: all")
     label_reuse: Reuse = param("epochs", "how it uses them", as_before="epochs")
-    remix: Mix = param(
-        "none",
-        "how it mixes views that were labelled one by one, and their labels",
-        as_before="none",
-    )
-    remix_alpha: Positive = param(
-        1.0, "lambda is drawn from Beta(remix_alpha, remix_alpha)", as_before=1.0
-    )
     mix_by: Scope = param("set", "where partners come from (labels: hard)")
     dsa: bool = param(False, "DSA's augmentation of each batch (labels: hard)")
     val_resize: Count | None = param(
@@ -209,12 +201,6 @@ class Protocol(Loss, Train, Relabel):
         "epochs: the labelled epochs one after the other, then again; batches: each epoch is of "
         "batches drawn at random from all of them, as LPLD's",
     )
-    mix_at: Literal["labelling", "training"] = param(
-        "labelling",
-        "labelling: the teacher sees the mixed views that students see; training: it sees views "
-        "alone, and each epoch of a student mixes them anew, and their labels as much",
-        as_before="labelling",
-    )
     prior_temperature: Positive | None = param(
         None,
         "teachers have the weights softmax(teacher_priors of the method / this); null: equal ones",
@@ -241,26 +227,11 @@ class Protocol(Loss, Train, Relabel):
                 f"loss mse-ce compares all logits as they are, which form {self.form} does not "
                 "keep; set form to float16 or int8"
             )
-        if self.mix_at == "training":
-            _require_mixable_labels(self)
         if self.label_epochs is not None and self.label_epochs > self.epochs:
             raise ValueError(
                 f"label_epochs {self.label_epochs} are more than the {self.epochs} epochs of "
                 "training; leave it out to label them all"
             )
-
-
-def _require_mixable_labels(protocol: Protocol) -> None:
-    """Raises ValueError where students cannot mix the labels of views that they mix."""
-    wrong = {
-        "labels hard are mixed there anyway; set labels: soft": protocol.labels == "hard",
-        "mix is none; set mixup or cutmix": protocol.mix == "none",
-        "partners are from the whole set; set mix_by: set": protocol.mix_by == "batch",
-        "labels are mixed as probabilities; set loss: kl or kl-t2": protocol.loss == "mse-ce",
-    }
-    for reason, is_so in wrong.items():
-        if is_so:
-            raise ValueError(f"mix_at training: {reason}, or mix_at: labelling")
 
 
 @dataclass(frozen=True)

@@ -96,8 +96,6 @@ def lesson(
         more = {"label_epochs": used_epochs(values), "labels": "soft"}
         if values.label_reuse == "batches":
             more["label_reuse"] = values.label_reuse
-        if values.mix_at == "training":
-            more |= {"remix": values.mix, "remix_alpha": values.alpha}
         unused = "temperature" if values.loss == "mse-ce" else "ce_weight"
         stored = storage(draft, node, values)
         sections = (train, pick(Loss, values))
@@ -248,14 +246,7 @@ def without_augmentation(values: Protocol) -> Protocol:
     labels depend on the epoch's batches."""
     view = replace(values.view, crop="none", flip=False)
     still = replace(
-        values,
-        view=view,
-        mix="none",
-        mix_by="set",
-        mix_at="labelling",
-        patches=1,
-        randaugment=None,
-        dsa=False,
+        values, view=view, mix="none", mix_by="set", patches=1, randaugment=None, dsa=False
     )
     return still if still.by_batch else replace(still, label_epochs=1, label_reuse="epochs")
 

@@ -64,12 +64,6 @@ def soft_labels(draft: Draft, method: Method, images: Node, name: str, protocol:
     return _by_teachers(draft, method, images, name, protocol)
 
 
-def labelled(protocol: Protocol) -> Relabel:
-    """What a protocol's teachers label: views as students see them, or before they are mixed."""
-    relabel = pick(Relabel, protocol)
-    return replace(relabel, mix="none") if protocol.mix_at == "training" else relabel
-
-
 def used_epochs(protocol: Protocol) -> int:
     """How many epochs of soft labels a student uses."""
     return protocol.label_epochs or protocol.epochs
@@ -82,13 +76,12 @@ def storage(draft: Draft, labels: Node, protocol: Protocol) -> dict[str, Any]:
     if labels.stage == "import_labels":
         form = "as imported"
     form += f", {epochs} of {protocol.epochs} epochs" if epochs < protocol.epochs else ""
-    form += ", mixed by students" if protocol.mix_at == "training" else ""
     per_epoch = label_bytes(Relabel.of(labels.params), draft.plan.class_count(labels))
     return {"form": form, "bytes": epochs * per_epoch}
 
 
 def _by_teachers(draft: Draft, method: Method, images: Node, name: str, protocol: Protocol) -> Node:
-    relabel = labelled(protocol)
+    relabel = pick(Relabel, protocol)
     count, k = draft.plan.class_count(images), top_k(relabel.form)
     if k is not None and k > count:
         raise ScddError(

@@ -111,7 +111,7 @@ def test_a_student_of_a_store_is_that_of_labels_made_as_it_trains(
     """Exactly: 5 epochs of training from 5 labelled ones, or from 2 over and over."""
     split = image_set(30, 8)
     made = store(tmp_path, split, params, epochs, kept=kept)
-    replayed = feeds.soft_feed(split, made, training(batch=BATCH), None, INFO, CPU)
+    replayed = feeds.soft_feed(split, made, training(batch=BATCH), "cutmix", INFO, CPU)
     found = student(replayed, 30)
     expected = student(online(split, params, epochs), 30)
     assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
@@ -125,7 +125,7 @@ def test_batches_that_labels_depend_on_are_trained_on_whatever_the_students_seed
     seen = []
     for seed in (0, 1):
         recipe = training(batch=BATCH, seed=seed)
-        feed = feeds.soft_feed(split, made, recipe, None, INFO, CPU)
+        feed = feeds.soft_feed(split, made, recipe, "cutmix", INFO, CPU)
         seen.append([inputs for epoch in range(3) for inputs, _ in feed(epoch, 0)])
     assert all(torch.equal(a, b) for a, b in zip(*seen, strict=True))
 
@@ -133,7 +133,7 @@ def test_batches_that_labels_depend_on_are_trained_on_whatever_the_students_seed
 def test_labels_used_again_come_in_another_order(tmp_path: Path) -> None:
     split = image_set(30, 8)
     made = store(tmp_path, split, PLAIN, 2)
-    feed = feeds.soft_feed(split, made, training(batch=30), None, INFO, CPU)
+    feed = feeds.soft_feed(split, made, training(batch=30), "cutmix", INFO, CPU)
     first, again = (next(iter(feed(epoch, 0)))[1].logits for epoch in (1, 3))
     assert not torch.equal(first, again)
     assert torch.equal(first.sort(dim=0).values, again.sort(dim=0).values)
@@ -146,9 +146,9 @@ def test_batches_of_a_pool_are_those_of_all_labelled_epochs(
     """LPLD: with replacement, as many an epoch as there are, and never the shorter last one."""
     split, recipe = image_set(30, 8), training(batch=BATCH)
     made = store(tmp_path, split, params, 2)
-    one_by_one = feeds.soft_feed(split, made, recipe, None, INFO, CPU)
+    one_by_one = feeds.soft_feed(split, made, recipe, "cutmix", INFO, CPU)
     pool = [batch for epoch in range(2) for batch in list(one_by_one(epoch, 0))[:3]]
-    feed = feeds.pooled_feed(split, made, recipe, None, INFO, CPU)
+    feed = feeds.pooled_feed(split, made, recipe, "cutmix", INFO, CPU)
     drawn = [list(feed(epoch, 0)) for epoch in range(12)]
     assert {len(batches) for batches in drawn} == {4}
     picks = []

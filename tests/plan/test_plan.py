@@ -550,7 +550,6 @@ def test_the_released_protocol_of_cifar_100_ends_at_three_quarters_of_its_learni
         ("passes", 2, "validate"),
         ("bn_updates", 2, "validate"),
         ("label_reuse", "batches", "validate"),
-        ("mix_at", "training", "relabel"),
     ],
 )
 def test_a_later_key_of_a_protocol_changes_its_stage_alone(
@@ -562,16 +561,6 @@ def test_a_later_key_of_a_protocol_changes_its_stage_alone(
     for stage in ("imageset", "relabel", "validate"):
         same = digests(plan, stage) == digests(before, stage)
         assert same == (order.index(stage) < order.index(first)), stage
-
-
-def test_where_students_mix_teachers_label_what_is_not_mixed(tiny: Config) -> None:
-    own = tiny["protocol"]["scdd-paper"]
-
-    def labels(**changes: Any) -> set[str]:
-        changed = {"protocol": {"scdd-paper": {**own, **changes}}}
-        return digests(plan_of({**tiny, **changed}), "relabel")
-
-    assert labels(mix="cutmix", mix_at="training") == labels(mix="none")
 
 
 def test_what_a_loss_does_not_use_is_not_in_its_students_digests(tiny: Config) -> None:

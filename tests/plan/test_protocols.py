@@ -155,18 +155,6 @@ def test_teachers_are_weighted_where_the_protocol_says_so(several: Config) -> No
             {"protocol": {"cvdd": {"label_reuse": "images"}}},
             "protocol.cvdd.label_reuse: input should be 'epochs' or 'batches'",
         ),
-        (
-            {"protocol": {"cvdd": {"mix_at": "training"}}},
-            "protocol.cvdd: mix_at training: partners are from the whole set; set mix_by: set, or",
-        ),
-        (
-            {"protocol": {"scdd-paper": {"mix_at": "training", "mix": "none"}}},
-            "protocol.scdd-paper: mix_at training: mix is none; set mixup or cutmix, or",
-        ),
-        (
-            {"protocol": {"scdd-paper": {"mix_at": "training", "loss": "mse-ce"}}},
-            "labels are mixed as probabilities; set loss: kl or kl-t2, or mix_at: labelling",
-        ),
     ],
 )
 def test_values_that_do_not_fit_are_named(several: Config, change: Config, message: str) -> None:
