@@ -1,5 +1,6 @@
 """The recovery against one run of the reference implementation, and against a naive float64 one."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -117,9 +118,12 @@ def test_sixty_iterations_follow_the_reference(golden, network, width):
     other = Unit(0, "another", labels, golden["init"].flip(0), shifts.flip(0), none, None)
     valid = ((0 - MEAN) / STD).float(), ((1 - MEAN) / STD).float()
     slots, units = range(2 - width, 2), [other, unit]
-    made = recover_units(
-        [network], Units(slots, len(labels), units.__getitem__), SETTINGS, valid, width=width
-    )
+
+    def recovered():
+        of_slots = Units(slots, len(labels), units.__getitem__)
+        return recover_units([network], of_slots, SETTINGS, valid, width=width)
+
+    made = recovered()
     assert made.widths == [width]
 
     ce, bn = golden["loss_ce"][0], golden["loss_bn"][0]
@@ -130,7 +134,12 @@ def test_sixty_iterations_follow_the_reference(golden, network, width):
     pixels = made.images[-1].double() * STD + MEAN
     assert pixels.min() > -1e-6
     assert pixels.max() < 1 + 1e-6
-    assert (pixels - golden["final"]).abs().mean() < 0.03
+    # No nearer than rounding allows: it grows from step to step. How far does that of the start go?
+    noise = torch.randn(unit.start.shape, generator=torch.Generator().manual_seed(0))
+    units[1] = replace(unit, start=unit.start * (1 + 1e-7 * noise))
+    spread = (recovered().images[-1].double() * STD + MEAN - pixels).abs().mean()
+    assert spread < 0.04
+    assert (pixels - golden["final"]).abs().mean() < 2 * spread
 
 
 def test_shifts_are_drawn_from_the_same_numbers_as_the_references(golden):
