@@ -24,7 +24,7 @@ test-slurm: setup
 
 test-gpu-script: setup
 	rm -rf gpu/cpu-small*
-	benchmarks/gpu.sh --small
+	benchmarks/gpu.sh --small 1800  # seconds: a CPU may need more than a GPU gets
 
 setup: $(VENV)/.installed
 
