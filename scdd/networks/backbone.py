@@ -83,8 +83,8 @@ def in_channels_last(network: N) -> N:
     """The network, its weights channels_last in place: faster on CPUs and GPUs.
 
     It stays as it is where a convolution of 1 x 1 with strides has fewer than 8 channels before it:
-    on CPUs with AVX2 and no more, oneDNN writes beyond its memory in the backward pass of such a
-    one (torch 2.14.1).
+    on a CPU with AVX2 and no more, the backward pass of such a one ended the process ("free():
+    invalid next size", torch 2.14.1).
     """
     convolutions = [part for part in network.modules() if isinstance(part, nn.Conv2d)]
     if any(c.in_channels < 8 and max(c.stride) > max(c.kernel_size) for c in convolutions):
