@@ -13,7 +13,6 @@ min_version("9.0")
 include: "rules/configuration.smk"
 include: "rules/common.smk"
 include: "rules/cluster.smk"
-include: "rules/freeze.smk"
 include: "rules/data.smk"
 include: "rules/whiten.smk"
 include: "rules/squeeze.smk"

@@ -61,6 +61,7 @@ def lift_the_default_limit():
 
 onstart:
     lift_the_default_limit()
+    load.write_configs(plan)
     runs.note_start(plan)
     if on_slurm():
         try:

@@ -1,7 +1,6 @@
 # In which order a coreset takes real images, by a backbone's features.
 rule coreset:
     input:
-        config="results/coreset/{node}/config.json",
         code=code_of("coreset"),
         data=dataset("coreset", "train.safetensors"),
         teacher=parents("coreset", "teacher"),
@@ -15,9 +14,10 @@ rule coreset:
     resources:
         **needs("coreset", work="work/coreset/{node}"),
     params:
+        config="results/coreset/{node}/config.json",
         job=resumed("work/coreset/{node}"),
         root=root_of("coreset"),
     shell:
-        "exec python -m scdd.select.coreset --config {input.config} --code {input.code}"
+        "exec python -m scdd.select.coreset --config {params.config} --code {input.code}"
         " {params.job} --data {input.data[0]} --root {params.root:q} --teacher {input.teacher}"
         " --out {output} 2> {log}"

@@ -1,7 +1,6 @@
 # Which real images a student of an image set still lacks.
 rule curriculum:
     input:
-        config="results/curriculum/{node}/config.json",
         code=code_of("curriculum"),
         data=dataset("curriculum", "train.safetensors"),
         images=image_set("curriculum"),
@@ -19,12 +18,13 @@ rule curriculum:
     resources:
         **needs("curriculum", work="work/curriculum/{node}"),
     params:
+        config="results/curriculum/{node}/config.json",
         job=resumed("work/curriculum/{node}"),
         root=root_of("curriculum"),
         labels=lambda w, input: Path(input.labels[0]).parent,
         before=option("before"),
     shell:
-        "exec python -m scdd.select.curriculum --config {input.config} --code {input.code}"
+        "exec python -m scdd.select.curriculum --config {params.config} --code {input.code}"
         " {params.job} --data {input.data[0]} --root {params.root:q} --images {input.images}"
         " --labels {params.labels} --teacher {input.teacher} --difficulty {input.difficulty}"
         " {params.before} --out {output} 2> {log}"

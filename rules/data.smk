@@ -1,6 +1,5 @@
 rule data:
     input:
-        config="results/data/{node}/config.json",
         code=code_of("data"),
     output:
         info="results/data/{node}/dataset.json",
@@ -14,8 +13,9 @@ rule data:
     resources:
         **needs("data"),
     params:
+        config="results/data/{node}/config.json",
         root=root_of("data"),
         download=lambda w: "--download" if plan.roots[f"data/{w.node}"]["download"] else "",
     shell:
-        "exec python -m scdd.data --config {input.config} --root {params.root:q} {params.download}"
+        "exec python -m scdd.data --config {params.config} --root {params.root:q} {params.download}"
         " --out {output.info} --device cpu 2> {log}"

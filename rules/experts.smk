@@ -2,7 +2,6 @@
 # from the one before.
 rule experts:
     input:
-        config="results/experts/{node}/config.json",
         code=code_of("experts"),
         data=dataset("experts", "train.safetensors"),
         whitening=parents("experts", "whitening"),
@@ -19,6 +18,7 @@ rule experts:
     resources:
         **needs("experts", work="work/experts/{node}/experts_{experts}_epochs_{epochs}"),
     params:
+        config="results/experts/{node}/config.json",
         job=resumed("work/experts/{node}/experts_{experts}_epochs_{epochs}"),
         root=root_of("experts"),
         whitening=option("whitening"),
@@ -26,7 +26,7 @@ rule experts:
         experts=lambda w: half_open(w.experts),
         epochs=lambda w: half_open(w.epochs),
     shell:
-        "exec python -m scdd.learn.train_experts --config {input.config} --code {input.code}"
+        "exec python -m scdd.learn.train_experts --config {params.config} --code {input.code}"
         " {params.job} --data {input.data[0]} --root {params.root:q} {params.whitening}"
         " {params.previous} --experts {params.experts} --epochs {params.epochs} --out {output}"
         " 2> {log}"

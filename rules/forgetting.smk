@@ -1,7 +1,6 @@
 # In which order a coreset takes real images, by how often a training run forgets them.
 rule forgetting:
     input:
-        config="results/forgetting/{node}/config.json",
         code=code_of("forgetting"),
         data=dataset("forgetting", "train.safetensors"),
     output:
@@ -14,8 +13,9 @@ rule forgetting:
     resources:
         **needs("forgetting", work="work/forgetting/{node}"),
     params:
+        config="results/forgetting/{node}/config.json",
         job=resumed("work/forgetting/{node}"),
         root=root_of("forgetting"),
     shell:
-        "exec python -m scdd.select.forgetting --config {input.config} --code {input.code}"
+        "exec python -m scdd.select.forgetting --config {params.config} --code {input.code}"
         " {params.job} --data {input.data[0]} --root {params.root:q} --out {output} 2> {log}"

@@ -1,7 +1,6 @@
 # One small file stands between the image files and everything after them.
 rule imageset:
     input:
-        config="results/imageset/{node}/config.json",
         code=code_of("imageset"),
         data=dataset("imageset"),
         checksums=lambda w: plan.checksums(node_of("imageset", w)),
@@ -16,9 +15,10 @@ rule imageset:
     resources:
         **needs("imageset"),
     params:
+        config="results/imageset/{node}/config.json",
         source=lambda w: plan.fillings(node_of("imageset", w))[0].folder,
         last=last_slots,
         whitening=option("whitening"),
     shell:
-        "exec python -m scdd.imageset --config {input.config} --data {input.data[0]}"
+        "exec python -m scdd.imageset --config {params.config} --data {input.data[0]}"
         " --source {params.source} {params.last} {params.whitening} --device cpu --out {output} 2> {log}"

@@ -5,7 +5,6 @@ for block in blocks_of("import_images"):
         name:
             rule_name("import_images", block)
         input:
-            config="results/import_images/{node}/config.json",
             code=code_of("import_images"),
             data=dataset("import_images"),
             whitening=parents("import_images", "whitening"),
@@ -21,11 +20,12 @@ for block in blocks_of("import_images"):
         resources:
             **needs("import_images"),
         params:
+            config="results/import_images/{node}/config.json",
             source=imported("import_images", "source"),
             slots=lambda w: half_open(w.slots),
             whitening=option("whitening"),
             folder=shards_folder,
         shell:
-            "exec python -m scdd.interop.import_images --config {input.config}"
+            "exec python -m scdd.interop.import_images --config {params.config}"
             " --data {input.data[0]} {params.source} --slots {params.slots}"
             " {params.whitening} --device cpu --out {params.folder} 2> {log}"

@@ -1,7 +1,6 @@
 # SRe2L's label files in place of a teacher's labels.
 rule import_labels:
     input:
-        config="results/import_labels/{node}/config.json",
         code=code_of("import_labels"),
         data=dataset("import_labels"),
         images=parents("import_labels", "images"),
@@ -15,9 +14,10 @@ rule import_labels:
     resources:
         **needs("import_labels"),
     params:
+        config="results/import_labels/{node}/config.json",
         source=imported("import_labels", "source"),
         epochs=lambda w: half_open(w.epochs),
     shell:
-        "exec python -m scdd.interop.import_labels --config {input.config} --data {input.data[0]}"
+        "exec python -m scdd.interop.import_labels --config {params.config} --data {input.data[0]}"
         " --images {input.images} {params.source} --epochs {params.epochs}"
         " --device cpu --out {output} 2> {log}"

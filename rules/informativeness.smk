@@ -1,6 +1,5 @@
 rule informativeness:
     input:
-        config="results/informativeness/{node}/config.json",
         code=code_of("informativeness"),
         data=dataset("informativeness"),
         teacher=parents("informativeness", "teacher"),
@@ -14,7 +13,8 @@ rule informativeness:
     resources:
         **needs("informativeness"),
     params:
+        config="results/informativeness/{node}/config.json",
         machine=MACHINE,
     shell:
-        "exec python -m scdd.informativeness --config {input.config} --data {input.data[0]}"
+        "exec python -m scdd.informativeness --config {params.config} --data {input.data[0]}"
         " --teacher {input.teacher} {params.machine} --out {output} 2> {log}"

@@ -6,7 +6,6 @@ for block, ipc, snapshots in learned_sizes():
         name:
             learn_name(block, ipc, snapshots)
         input:
-            config="results/learn/{node}/config.json",
             code=code_of("learn"),
             data=dataset("learn", "train.safetensors"),
             whitening=parents("learn", "whitening"),
@@ -30,6 +29,7 @@ for block, ipc, snapshots in learned_sizes():
         resources:
             **needs("learn", work="work/learn/{node}"),
         params:
+            config="results/learn/{node}/config.json",
             job=resumed("work/learn/{node}"),
             root=root_of("learn"),
             whitening=option("whitening"),
@@ -39,6 +39,6 @@ for block, ipc, snapshots in learned_sizes():
             buffers=imported("learn", "buffers"),
             folder="results/learn/{node}",
         shell:
-            "exec python -m scdd.learn --config {input.config} --code {input.code} {params.job}"
+            "exec python -m scdd.learn --config {params.config} --code {input.code} {params.job}"
             " --data {input.data[0]} --root {params.root:q} {params.whitening} {params.experts}"
             " {params.buffers} --out {params.folder} 2> {log}"

@@ -13,7 +13,6 @@ for node in plan.of("paper"):
         name:
             "paper_page"
         input:
-            config=node.folder / "config.json",
             code=code.print_path(node),
             shown=[RESULTS / file for file in paper_files.inputs(node.params)],
         output:
@@ -26,7 +25,8 @@ for node in plan.of("paper"):
         resources:
             **needs("paper"),
         params:
+            config=node.folder / "config.json",
             folder=lambda w, output: Path(output[0]).parent,
         shell:
-            "exec python -m scdd.report.paper --config {input.config} --results results"
+            "exec python -m scdd.report.paper --config {params.config} --results results"
             " --out {params.folder} --device cpu 2> {log}"

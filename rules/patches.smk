@@ -2,7 +2,6 @@
 # recoveries that start from patches.
 rule patches:
     input:
-        config="results/patches/{node}/config.json",
         code=code_of("patches"),
         data=dataset("patches", "train.safetensors"),
         teacher=parents("patches", "teacher"),
@@ -16,9 +15,10 @@ rule patches:
     resources:
         **needs("patches", work="work/patches/{node}"),
     params:
+        config="results/patches/{node}/config.json",
         job=resumed("work/patches/{node}"),
         root=root_of("patches"),
     shell:
-        "exec python -m scdd.patches --config {input.config} --code {input.code} {params.job}"
+        "exec python -m scdd.patches --config {params.config} --code {input.code} {params.job}"
         " --data {input.data[0]} --root {params.root:q} --teacher {input.teacher} --out {output}"
         " 2> {log}"

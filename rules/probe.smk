@@ -1,6 +1,5 @@
 rule probe:
     input:
-        config="results/probe/{node}/config.json",
         code=code_of("probe"),
         data=dataset("probe", "train.safetensors", "val.safetensors"),
         backbone=parents("probe", "backbone"),
@@ -15,9 +14,10 @@ rule probe:
     resources:
         **needs("probe", work="work/probe/{node}"),
     params:
+        config="results/probe/{node}/config.json",
         job=resumed("work/probe/{node}"),
         root=root_of("probe"),
     shell:
-        "exec python -m scdd.probe --config {input.config} --code {input.code} {params.job}"
+        "exec python -m scdd.probe --config {params.config} --code {input.code} {params.job}"
         " --data {input.data[0]} --root {params.root:q} --backbone {input.backbone}"
         " --out {output.probe} --metrics {output.metrics} 2> {log}"

@@ -8,7 +8,6 @@ for block in blocks_of("recover"):
         name:
             rule_name("recover", block)
         input:
-            config="results/recover/{node}/config.json",
             code=code_of("recover"),
             data=dataset("recover"),
             teacher=parents("recover", "teacher"),
@@ -34,6 +33,7 @@ for block in blocks_of("recover"):
         resources:
             **needs("recover", work=state),
         params:
+            config="results/recover/{node}/config.json",
             job=resumed(state),
             root=root_of("recover"),
             informativeness=option("informativeness"),
@@ -44,7 +44,7 @@ for block in blocks_of("recover"):
             slots=lambda w: half_open(w.slots),
             folder=shards_folder,
         shell:
-            "exec python -m scdd.recover --config {input.config} --code {input.code} {params.job}"
+            "exec python -m scdd.recover --config {params.config} --code {input.code} {params.job}"
             " --data {input.data[0]} --root {params.root:q} --teacher {input.teacher}"
             " {params.informativeness} {params.statistics} {params.patches} {params.width}"
             " --classes {params.classes}"

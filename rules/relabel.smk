@@ -1,6 +1,5 @@
 rule relabel:
     input:
-        config="results/relabel/{node}/config.json",
         code=code_of("relabel"),
         data=dataset("relabel"),
         images=parents("relabel", "images"),
@@ -15,9 +14,10 @@ rule relabel:
     resources:
         **needs("relabel", work="work/relabel/{node}/epochs_{epochs}"),
     params:
+        config="results/relabel/{node}/config.json",
         job=resumed("work/relabel/{node}/epochs_{epochs}"),
         epochs=lambda w: half_open(w.epochs),
     shell:
-        "exec python -m scdd.labels.relabel --config {input.config} --code {input.code}"
+        "exec python -m scdd.labels.relabel --config {params.config} --code {input.code}"
         " {params.job} --data {input.data[0]} --images {input.images} --teacher {input.teacher}"
         " --epochs {params.epochs} --out {output} 2> {log}"

@@ -6,7 +6,6 @@ for block in blocks_of("select"):
         name:
             rule_name("select", block)
         input:
-            config="results/select/{node}/config.json",
             code=code_of("select"),
             data=dataset("select", "train.safetensors"),
             order=parents("select", "order"),
@@ -23,12 +22,13 @@ for block in blocks_of("select"):
         resources:
             **needs("select"),
         params:
+            config="results/select/{node}/config.json",
             root=root_of("select"),
             order=option("order"),
             patches=option("patches"),
             slots=lambda w: half_open(w.slots),
             folder=shards_folder,
         shell:
-            "exec python -m scdd.select --config {input.config} --data {input.data[0]}"
+            "exec python -m scdd.select --config {params.config} --data {input.data[0]}"
             " --root {params.root:q} {params.order} {params.patches} --slots {params.slots}"
             " --device cpu --out {params.folder} 2> {log}"

@@ -1,6 +1,5 @@
 rule squeeze:
     input:
-        config="results/squeeze/{node}/config.json",
         code=code_of("squeeze"),
         data=dataset("squeeze", "train.safetensors"),
     output:
@@ -14,10 +13,11 @@ rule squeeze:
     resources:
         **needs("squeeze", work="work/squeeze/{node}"),
     params:
+        config="results/squeeze/{node}/config.json",
         job=resumed("work/squeeze/{node}"),
         root=root_of("squeeze"),
         checkpoint=imported("squeeze", "checkpoint"),
     shell:
-        "exec python -m scdd.squeeze --config {input.config} --code {input.code} {params.job}"
+        "exec python -m scdd.squeeze --config {params.config} --code {input.code} {params.job}"
         " --data {input.data[0]} --root {params.root:q} {params.checkpoint}"
         " --out {output.backbone} --history {output.history} 2> {log}"

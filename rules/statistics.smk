@@ -2,7 +2,6 @@
 # BatchNorm statistics.
 rule statistics:
     input:
-        config="results/statistics/{node}/config.json",
         code=code_of("statistics"),
         data=dataset("statistics", "train.safetensors"),
         teacher=parents("statistics", "teacher"),
@@ -16,9 +15,10 @@ rule statistics:
     resources:
         **needs("statistics", work="work/statistics/{node}"),
     params:
+        config="results/statistics/{node}/config.json",
         job=resumed("work/statistics/{node}"),
         root=root_of("statistics"),
     shell:
-        "exec python -m scdd.recover.statistics --config {input.config} --code {input.code}"
+        "exec python -m scdd.recover.statistics --config {params.config} --code {input.code}"
         " {params.job} --data {input.data[0]} --root {params.root:q} --teacher {input.teacher}"
         " --out {output} 2> {log}"

@@ -10,7 +10,6 @@ for node in plan.of("tables"):
         name:
             "tables" if len(plan.of("tables")) == 1 else f"tables_{node.label}"
         input:
-            config=node.folder / "config.json",
             code=code.print_path(node),
             measured=[RESULTS / file for file in sections.inputs(node.params)],
         output:
@@ -36,7 +35,8 @@ for node in plan.of("tables"):
         resources:
             **needs("tables"),
         params:
+            config=node.folder / "config.json",
             folder=lambda w, output: Path(output[0]).parent,
         shell:
-            "exec python -m scdd.report --config {input.config} --results results"
+            "exec python -m scdd.report --config {params.config} --results results"
             " --out {params.folder} --device cpu 2> {log}"

@@ -2,7 +2,6 @@
 # image set, on the whole training set.
 rule validate:
     input:
-        config="results/validate/{node}/config.json",
         code=code_of("validate"),
         data=dataset("validate", "val.safetensors"),
         images=image_set("validate"),
@@ -20,11 +19,12 @@ rule validate:
     resources:
         **needs("validate", work="work/validate/{node}"),
     params:
+        config="results/validate/{node}/config.json",
         job=resumed("work/validate/{node}"),
         root=root_of("validate"),
         images=option("images"),
         labels=lambda w, input: f"--labels {Path(input.labels[0]).parent}" if input.labels else "",
     shell:
-        "exec python -m scdd.evaluate.validate --config {input.config} --code {input.code}"
+        "exec python -m scdd.evaluate.validate --config {params.config} --code {input.code}"
         " {params.job} --data {input.data[0]} --root {params.root:q} {params.images}"
         " {params.labels} --out {output.metrics} --history {output.history} 2> {log}"

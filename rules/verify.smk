@@ -1,6 +1,5 @@
 rule verify:
     input:
-        config="results/verify/{node}/config.json",
         code=code_of("verify"),
         data=dataset("verify"),
         images=parents("verify", "images"),
@@ -15,8 +14,9 @@ rule verify:
     resources:
         **needs("verify"),
     params:
+        config="results/verify/{node}/config.json",
         machine=MACHINE,
     shell:
-        "exec python -m scdd.evaluate.verify --config {input.config} --data {input.data[0]}"
+        "exec python -m scdd.evaluate.verify --config {params.config} --data {input.data[0]}"
         " --images {input.images} --teacher {input.teacher} {params.machine}"
         " --out {output} 2> {log}"

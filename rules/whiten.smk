@@ -1,7 +1,6 @@
 # The space in which some methods learn their images.
 rule whiten:
     input:
-        config="results/whiten/{node}/config.json",
         code=code_of("whiten"),
         data=dataset("whiten", "train.safetensors", "val.safetensors"),
     output:
@@ -15,9 +14,10 @@ rule whiten:
     resources:
         **needs("whiten"),
     params:
+        config="results/whiten/{node}/config.json",
         root=root_of("whiten"),
         matrix=imported("whiten", "matrix"),
     shell:
-        "exec python -m scdd.learn.whiten --config {input.config} --data {input.data[0]}"
+        "exec python -m scdd.learn.whiten --config {params.config} --data {input.data[0]}"
         " --root {params.root:q} {params.matrix} --device cpu --out {output.whitening}"
         " --val {output.val} 2> {log}"

@@ -19,7 +19,7 @@ from scdd.plan.load import VARIABLE, freeze, plan_of, plan_of_file
 from scdd.plan.plan import Plan
 from snakemake_logger_plugin_scdd import LogHandler, LogHandlerSettings
 
-STATS = {"all": 1, "freeze": 4, "recover": 2, "validate": 1, "tables": 1, "total": 9}
+STATS = {"all": 1, "recover": 2, "validate": 1, "tables": 1, "total": 5}
 
 
 class Terminal(io.StringIO):
@@ -89,8 +89,6 @@ def test_jobs_are_told_in_words_as_they_start_and_end(
     snakemake: Snakemake, plan: Plan, capsys: pytest.CaptureFixture[str]
 ) -> None:
     snakemake.begin()
-    snakemake.start(3, "freeze", log_of(plan, "recover", "freeze"))
-    snakemake.end(3)
     snakemake.start(4, "recover", log_of(plan, "recover", "slots_0001-0009_classes_0000-0009"))
     snakemake.end(4)
     printed = capsys.readouterr()
@@ -115,7 +113,7 @@ def test_that_a_short_job_starts_is_not_said_once_its_stage_is_known(
 def test_the_run_is_over_when_its_last_job_is_done_whatever_the_targets_do(
     snakemake: Snakemake, plan: Plan, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    snakemake.begin(all=1, freeze=1, tables=1, total=3)
+    snakemake.begin(all=1, tables=1, total=2)
     snakemake.start(1, "tables", log_of(plan, "tables", "tables"))
     snakemake.end(1)
     assert without_time(capsys.readouterr().err)[-2:] == [
@@ -326,7 +324,7 @@ def test_rules_of_a_stage_and_others() -> None:
         "import_images",
         "tables",
     ]
-    targets = ("all", "images", "labels", "students", "paper", "paper_mini", "freeze")
+    targets = ("all", "images", "labels", "students", "paper", "paper_mini")
     assert {stage_of(rule) for rule in targets} == {None}
     assert stage_of("paper_page") == "paper"
 

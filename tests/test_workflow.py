@@ -339,8 +339,8 @@ def test_the_plan_knows_every_job_and_a_status_finds_what_each_left(
 ) -> None:
     monkeypatch.chdir(finished.folder)
     planned = list(jobs(plan_of(TINY)))
-    logs = set(Path("logs").rglob("*.log")) - set(Path("logs").rglob("freeze.log"))
-    assert {job.log for job in planned} == logs - {Path("logs/all.log")}
+    logs = set(Path("logs").rglob("*.log")) - {Path("logs/all.log")}
+    assert {job.log for job in planned} == logs
     assert {job.cost for job in planned} == set(Path("results").glob("*/*/costs/*.json"))
     assert all(job.output.exists() for job in planned)
     assert cli.main(["status"]) == 0
@@ -387,9 +387,7 @@ def test_in_a_pipe_a_run_is_told_in_plain_lines_and_words(finished: Checkout) ->
         line for line in told if line.startswith("starts: ")
     ]
     assert told[-1].startswith("All jobs are done · ")
-    assert not re.search(
-        r"rule|freeze|results/(?!tables)", finished.printed.partition("# digits")[0]
-    )
+    assert not re.search(r"rule|results/(?!tables)", finished.printed.partition("# digits")[0])
 
 
 @pytest.fixture(scope="module")

@@ -17,14 +17,13 @@ from scdd.plan.plan import Plan
 from scdd.plan.stages import STAGES
 from scdd.plan.wording import PARTS, describe
 
-FREEZE = "freeze"  # the jobs that write what an artifact is made with: a moment each
 BRIEF = 120.0  # seconds; that such a job starts is not said, only that it is done
 RANGE = re.compile(rf"({'|'.join(PARTS)})_(\d+-\d+)")
 
 
 def stage_of(rule: str) -> str | None:
     """The stage that a rule makes artifacts of; some have a rule for each block of classes. None
-    for what is no stage: targets, and the freezing of configurations."""
+    for a target."""
     if rule in TARGETS:
         return None
     stages = [stage for stage in STAGES if rule == stage or rule.startswith(f"{stage}_")]
@@ -120,10 +119,10 @@ class Console:
         self.say("\n".join([joined(text, lasting(self.run.elapsed)), *more]), style)
 
     def _words(self, log: Path) -> str:
-        """Of the job that writes a log, `logs/<stage>/<node>/<part>.log`; empty if it is none that
-        people want to see."""
+        """Of the job that writes a log, `logs/<stage>/<node>/<part>.log`; empty if that is not a
+        job of the plan."""
         node = self.plan.nodes.get("/".join(log.parts[1:-1]))
-        if node is None or log.stem == FREEZE:
+        if node is None:
             return ""
         return describe(self.plan, node, dict(RANGE.findall(log.stem)))
 

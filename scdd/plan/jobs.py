@@ -49,7 +49,7 @@ class Job:
 
 
 def jobs(plan: Plan) -> Iterator[Job]:
-    """All jobs, in the order of the stages; without those that freeze configurations."""
+    """All jobs, in the order of the stages."""
     ipcs: dict[str, int] = {}  # how many images of each source are used at most
     for filling in chain.from_iterable(map(plan.fillings, plan.of("imageset"))):
         key = filling.source.key

@@ -158,8 +158,13 @@ def _plan_without_files(config: Mapping[str, Any], folder: Path) -> Plan:
         return plan
 
 
-def write_config(path: Path) -> None:
-    """Write an artifact's config.json. Its folder's name is its key in the run's frozen plan."""
-    plan = thaw(Path(os.environ[VARIABLE]))
-    node = plan.nodes[f"{path.parent.parent.name}/{path.parent.name}"]
-    write_text(path, json.dumps(node.frozen(), indent=2) + "\n")
+def write_configs(plan: Plan) -> None:
+    """Write the config.json of each artifact of a run: all that its jobs may know of config.yaml.
+
+    Jobs that wrote them were half of all jobs. Nor need they be inputs: what they say is in the
+    digest, and so in the path.
+    """
+    for node in plan.nodes.values():
+        path, text = node.folder / "config.json", json.dumps(node.frozen(), indent=2) + "\n"
+        if not path.exists() or path.read_text() != text:
+            write_text(path, text)

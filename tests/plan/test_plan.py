@@ -10,6 +10,7 @@ import yaml
 from conftest import ROOT
 
 from scdd import cli
+from scdd.artifacts.config import read_frozen
 from scdd.data import sets
 from scdd.errors import ScddError
 from scdd.params.base import parameters, pick
@@ -1042,6 +1043,24 @@ def test_a_plan_survives_freezing(tiny: Config, tmp_path: Path, monkeypatch: Any
     assert thaw(path) == plan
     written = path.stat().st_mtime_ns
     assert freeze(plan).stat().st_mtime_ns == written
+
+
+def test_each_artifact_gets_its_config_and_an_altered_one_is_put_right(
+    tiny: Config, tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    plan = plan_of(tiny)
+    load.write_configs(plan)
+    for node in plan.nodes.values():
+        frozen = read_frozen(node.folder / "config.json", node.stage)
+        assert (frozen.digest, frozen.params) == (node.digest, node.params)
+    first, *others = (node.folder / "config.json" for node in plan.nodes.values())
+    written = [path.stat().st_mtime_ns for path in others]
+    text = first.read_text()
+    first.write_text(text.replace(" ", ""))
+    load.write_configs(plan)
+    assert first.read_text() == text
+    assert [path.stat().st_mtime_ns for path in others] == written
 
 
 # ---- soft labels -------------------------------------------------------------------------------
