@@ -3,7 +3,8 @@
 A shard is a safetensors file. For its E epochs and N images it holds the draws of the views, `crop`
 int16 [E, N, 4], `flip` bool [E, N], `partner` int32 [E, N], `lam` float32 [E, N], `box` int16
 [E, N, 4] and what else a transform draws, and the teacher's logits before softmax in one of the
-forms of `scdd.labels.forms`: the tensors [E, N, ...] whose names begin with `logits`. Views that
+forms of `scdd.labels.forms`: the tensors [E, N, ...] whose names begin with `logits`, and, without
+epochs, those that begin with `logits_shared`. Views that
 can be drawn again (Origin.views: 'drawn') are left out; a hash for each epoch tells whether they
 were drawn right. `scdd.artifacts.sizes.label_bytes` gives the bytes of an image in an epoch.
 
@@ -26,6 +27,8 @@ from scdd.artifacts.files import damaged
 from scdd.artifacts.slots import Range, range_name
 from scdd.artifacts.tensors import content_hash, read_header, require_kind, write
 from scdd.errors import ScddError
+
+SHARED = "logits_shared"  # so begin the names of tensors that all epochs of a shard share
 
 
 @dataclass(frozen=True)
@@ -81,8 +84,13 @@ def of_views(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor for name, tensor in tensors.items() if not name.startswith("logits")}
 
 
+def of_epoch(tensors: Mapping[str, Tensor], row: int) -> dict[str, Tensor]:
+    """What one epoch has of the tensors of a shard: [N, ...], and the shared ones."""
+    return {name: t if name.startswith(SHARED) else t[row] for name, t in tensors.items()}
+
+
 def _row_hash(tensors: Mapping[str, Tensor], row: int) -> str:
-    return content_hash({name: tensor[row] for name, tensor in tensors.items()})
+    return content_hash(of_epoch(tensors, row))
 
 
 def save_shard(
@@ -150,7 +158,7 @@ class LabelStore:
             self._open = (row.path, safe_open(row.path, framework="pt"))
         file = self._open[1]
         try:
-            tensors = {name: file.get_slice(name)[row.row].clone() for name in file.keys()}  # noqa: SIM118
+            tensors = {name: _read(file, name, row.row) for name in file.keys()}  # noqa: SIM118
         except (SafetensorError, IndexError) as error:
             raise damaged(row.path, f"does not have epoch {epoch} complete ({error})") from None
         if content_hash(tensors) != row.sealed:
@@ -169,6 +177,14 @@ class LabelStore:
                 "torch and numpy may draw other numbers. Delete the file and run snakemake again; "
                 "set views: stored where label stores outlive an installation."
             )
+
+
+def _read(file: Any, name: str, row: int) -> Tensor:
+    """A tensor as `of_epoch` has it, in memory of its own."""
+    tensor: Tensor = (
+        file.get_tensor(name) if name.startswith(SHARED) else file.get_slice(name)[row].clone()
+    )
+    return tensor
 
 
 def stored_epochs(folder: Path) -> int:

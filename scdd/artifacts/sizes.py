@@ -23,14 +23,9 @@ def top_k(form: str) -> int | None:
     return int(form.removeprefix("topk:")) if form.startswith("topk:") else None
 
 
-def level_count(form: str) -> int | None:
-    """The L of a form of logits 'levels:L'; None for other forms."""
-    return int(form.removeprefix("levels:")) if form.startswith("levels:") else None
-
-
-def per_byte(levels: int) -> int:
-    """How many numbers, each one of so many levels, a byte holds."""
-    return next(count for count in range(8, 0, -1) if levels**count <= 2**8)
+def pca_bytes(form: str) -> int | None:
+    """The N of a form of logits 'pca:N'; None for other forms."""
+    return int(form.removeprefix("pca:")) if form.startswith("pca:") else None
 
 
 def index_bytes(classes: int) -> int:
@@ -40,11 +35,11 @@ def index_bytes(classes: int) -> int:
 
 def logit_bytes(form: str, classes: int) -> int:
     """Bytes of one image's logits in one epoch, in a form of `scdd.labels.forms`; without what all
-    images of an epoch share."""
+    epochs of a shard share."""
     if (k := top_k(form)) is not None:
         return k * (2 + index_bytes(classes)) + 2
-    if (levels := level_count(form)) is not None:
-        return -(-classes // per_byte(levels))
+    if (count := pca_bytes(form)) is not None:
+        return count
     return classes + 4 if form == "int8" else 2 * classes
 
 

@@ -1,4 +1,4 @@
-"""The forms in which a store keeps a teacher's logits: whole batches, on any device.
+"""The forms in which a store keeps a teacher's logits: whole epochs, on any device.
 
     float16   `logits` float16 [n, C].
     int8      `logits_code` uint8 [n, C], `logits_low` and `logits_step` float16 [n]: a logit is
@@ -6,11 +6,7 @@
               that no logit is off by more than half a step.
     topk:k    `logits_top` float16 [n, k], the k largest logits, as they are; `logits_class` [n, k],
               whose they are; `logits_rest` float16 [n], what every other class gets.
-    levels:L  `logits_packed` uint8 [n, ceil(C / p)], p classes in a byte; `logits_levels` float16
-              [L], in rising order, those of all images. A logit less its row's mean, which no
-              softmax depends on, is the nearest of L levels. They are the best for these logits by
-              the mean square (Lloyd and Max, doi 10.1109/TIT.1982.1056489): each is the mean of
-              the logits that it stands for.
+    pca:N     a few bits for each principal component: `scdd.labels.components`.
 
 The rest of topk is chosen so that softmax(logits / T) gives the k classes exactly their share at
 the T given to `encode`, the student's, and spreads the share that remains evenly over the other
@@ -25,27 +21,24 @@ import math
 from collections.abc import Mapping
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from scdd.artifacts.sizes import index_bytes, level_count, per_byte, top_k
+from scdd.artifacts.labels import SHARED
+from scdd.artifacts.sizes import index_bytes, top_k
+from scdd.labels import components
 
 INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32}
-LEVELS = "logits_levels"  # of an epoch; all other tensors have a row for each image
-BINS, ROUNDS = 4096, 200  # of the search for levels
 
 
 def encode(logits: Tensor, form: str, temperature: float) -> dict[str, Tensor]:
     """The tensors that store the `logits` float16 [n, C] of an epoch; their names begin with
-    'logits'.
+    'logits'. Not for pca.
 
     temperature: of the students; only topk depends on it. Logits must be finite: in int8 one that
     is not makes its whole row wrong.
     """
     if form == "float16":
         return {"logits": logits}
-    if (count := level_count(form)) is not None:
-        return _by_levels(logits, count)
     exact, k = logits.float(), top_k(form)
     if k is None:
         low, high = exact.aminmax(dim=1, keepdim=True)
@@ -71,56 +64,18 @@ def encode(logits: Tensor, form: str, temperature: float) -> dict[str, Tensor]:
     }
 
 
-def _by_levels(logits: Tensor, count: int) -> dict[str, Tensor]:
-    centred = logits.float()
-    centred = centred - centred.mean(1, keepdim=True)
-    levels = best_levels(centred, count)
-    borders = (levels[1:].float() + levels[:-1].float()) / 2
-    codes = torch.bucketize(centred, borders)
-    each = per_byte(count)
-    codes = F.pad(codes, (0, -codes.shape[1] % each)).unflatten(1, (-1, each))
-    places = count ** torch.arange(each, device=codes.device)
-    return {"logits_packed": (codes * places).sum(2).to(torch.uint8), LEVELS: levels}
-
-
-def best_levels(values: Tensor, count: int) -> Tensor:
-    """The levels float16 [count], in rising order, with the least mean square of the distances
-    between values and their nearest levels: a local minimum, from quantiles on, of the values as
-    they fall into 4,096 bins. The same on every device."""
-    low, high = values.min().double().cpu(), values.max().double().cpu()
-    width = (high - low).clamp(min=torch.finfo(torch.float32).tiny) / (BINS - 1)
-    bins = ((values.double() - low.to(values.device)) / width.to(values.device)).round().long()
-    weights = torch.bincount(bins.flatten(), minlength=BINS).double().cpu()
-    at = low + width * torch.arange(BINS)
-    shares = weights.cumsum(0) / weights.sum()
-    levels = at[torch.searchsorted(shares, (torch.arange(count) + 0.5) / count).clamp(max=BINS - 1)]
-    for _ in range(ROUNDS):
-        nearest = torch.bucketize(at, (levels[1:] + levels[:-1]) / 2)
-        held = torch.zeros(count, dtype=torch.float64).index_add_(0, nearest, weights)
-        sums = torch.zeros(count, dtype=torch.float64).index_add_(0, nearest, weights * at)
-        means = torch.where(held > 0, sums / held, levels)
-        if torch.equal(means, levels):
-            break
-        levels = means
-    limit = torch.finfo(torch.float16).max
-    return levels.clamp(-limit, limit).half().to(values.device)
-
-
 def rows(stored: Mapping[str, Tensor], index: Tensor) -> dict[str, Tensor]:
     """What `encode` gave for the images `index` of an epoch."""
-    return {name: t if name == LEVELS else t[index] for name, t in stored.items()}
+    return {name: t if name.startswith(SHARED) else t[index] for name, t in stored.items()}
 
 
 def decode(stored: Mapping[str, Tensor], classes: int) -> Tensor:
     """Logits [n, classes] of what `encode` gave, or of `rows` of it: float16 in the form of that
-    name, else float32."""
+    name, else float32. Of pca, what they differ from those that are expected."""
     if "logits" in stored:
         return stored["logits"]
-    if LEVELS in stored:
-        levels, packed = stored[LEVELS].float(), stored["logits_packed"].long()
-        places = len(levels) ** torch.arange(per_byte(len(levels)), device=packed.device)
-        codes = packed[:, :, None] // places % len(levels)
-        return levels[codes.flatten(1)[:, :classes]]
+    if "logits_packed" in stored:
+        return components.decode(stored)
     if "logits_code" in stored:
         low, step = (stored[f"logits_{name}"].float()[:, None] for name in ("low", "step"))
         return low + step * stored["logits_code"]

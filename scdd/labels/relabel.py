@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from scdd.artifacts.config import Frozen, teacher_roles
 from scdd.artifacts.dataset import DatasetInfo, load_info
-from scdd.artifacts.labels import Origin, save_shard
-from scdd.artifacts.sizes import label_bytes
+from scdd.artifacts.labels import Origin, of_views, save_shard
+from scdd.artifacts.sizes import label_bytes, pca_bytes
 from scdd.artifacts.slots import Range
 from scdd.data.batches import batch_count, batch_sizes, views
 from scdd.data.placement import open_images
@@ -31,6 +31,7 @@ from scdd.jobs.epochs import Epochs
 from scdd.jobs.progress import say
 from scdd.jobs.rows import Rows
 from scdd.jobs.saved import JobState
+from scdd.labels import components
 from scdd.labels.forms import encode
 from scdd.labels.labelling import Labelling, labelling_of, origin_of
 from scdd.labels.passes import Passes
@@ -128,11 +129,13 @@ def label(
     """The tensors of a shard by name, each [epochs, n, ...], on the CPU: the random draws of the
     views, and the logits in the given `form`, for the half-open range `epochs`.
 
-    What an epoch holds does not depend on the range. temperature: the students', for `encode`.
-    saved: the state to resume from, and where it is saved. precision: of the teacher's forward
-    passes. compiled: see `scdd.jobs.capture`. Raises ScddError if a logit is not finite in float16.
+    What an epoch holds does not depend on the range, unless the form is pca. temperature: the
+    students', for `encode`. saved: the state to resume from, and where it is saved. precision: of
+    the teacher's forward passes. compiled: see `scdd.jobs.capture`. Raises ScddError if a logit is
+    not finite in float16.
     """
     n, mix, size = len(split), labelling.transform.mix, pass_size(labelling)
+    by_shard = pca_bytes(form) is not None  # encoded when all its epochs are there
     to_logits = logits_function(teacher, precision, device, compiled)
     if labelling.batch_bn and device.type == "cpu":
         to_logits = in_cache(to_logits, labelling)
@@ -164,8 +167,12 @@ def label(
                 f"the teacher's logits in epoch {epoch} are not finite in float16. "
                 "The probe may have diverged: try a lower probe.lr."
             )
-        labelled = {name: tensor.cpu() for name, tensor in encode(whole, form, temperature).items()}
+        kept = "float16" if by_shard else form
+        labelled = {name: tensor.cpu() for name, tensor in encode(whole, kept, temperature).items()}
         shard.add({name: tensor[None] for name, tensor in {**draws.stored(), **labelled}.items()})
+    if by_shard:
+        views, logits = of_views(shard.tensors), shard.tensors["logits"]
+        return {**views, **components.encode(logits, views["partner"], views["lam"], form)}
     return shard.tensors
 
 

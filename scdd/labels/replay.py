@@ -9,9 +9,11 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from scdd.artifacts.labels import Origin, of_logits, of_views
+from scdd.artifacts.labels import SHARED, Origin, of_epoch, of_logits, of_views
+from scdd.artifacts.slots import Range
 from scdd.errors import ScddError
-from scdd.labels.forms import LEVELS, decode, rows
+from scdd.labels import components
+from scdd.labels.forms import decode, rows
 from scdd.labels.labelling import labelling_of, released_order
 from scdd.views.mixing import Draws
 
@@ -32,18 +34,17 @@ class Store(Protocol):
 
 @dataclass(frozen=True)
 class Remembered:
-    """The labels of some epochs in memory. tensors: views and logits [epochs, n, ...], by name."""
+    """Labels in memory. shards: the tensors of each by its range of epochs, one after the other;
+    epochs: how many of them students see."""
 
     origin: Origin
-    tensors: Mapping[str, Tensor]
-
-    @property
-    def epochs(self) -> int:
-        return len(next(iter(self.tensors.values())))
+    shards: Mapping[Range, Mapping[str, Tensor]]
+    epochs: int
 
     def epoch(self, epoch: int) -> dict[str, Tensor]:
         """The tensors of one epoch, [n, ...]."""
-        return {name: tensor[epoch] for name, tensor in self.tensors.items()}
+        span = next(span for span in self.shards if span[0] <= epoch < span[1])
+        return of_epoch(self.shards[span], epoch - span[0])
 
     def check_drawn(self, epoch: int, views: Mapping[str, Tensor]) -> None:
         """The same process draws the same views again: there is nothing to check."""
@@ -63,7 +64,11 @@ class Replay:
     def logits(self, index: Tensor) -> Tensor:
         """The teacher's logits [b, classes] of the images `index`, float16 or float32, on the
         device. Decoded here: a stored epoch may be a tenth as large as its logits."""
-        return decode(rows(self.stored, index), self.classes)
+        logits = decode(rows(self.stored, index), self.classes)
+        if (table := self.stored.get(components.CLASSES)) is None:
+            return logits
+        index = index.to(table.device)
+        return logits + components.expected(table, self.draws.partner, self.draws.lam, index)
 
 
 def replay(store: Store, epoch: int, device: torch.device) -> Replay:
@@ -73,7 +78,7 @@ def replay(store: Store, epoch: int, device: torch.device) -> Replay:
     """
     origin, stored = store.origin, store.epoch(epoch)
     logits = of_logits(stored)
-    n = next(len(tensor) for name, tensor in logits.items() if name != LEVELS)
+    n = next(len(tensor) for name, tensor in logits.items() if not name.startswith(SHARED))
     fixed = "batch" in origin.transform
     if origin.views == "drawn":
         if origin.resolution is None:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from scdd.artifacts.classes import require_same_classes
 from scdd.artifacts.network import Checkpoint
 from scdd.artifacts.patches import Rankings, rankings_of
+from scdd.artifacts.sizes import pca_bytes
 from scdd.artifacts.slots import blocks, slot_ranges
 from scdd.data.source import Split
 from scdd.errors import ScddError
@@ -191,12 +192,17 @@ def relabel(
     taught = lesson(draft, METHOD, "soft", images.node, protocol)
     if taught.protocol.labels == "hard":
         raise ScddError(f"protocol {protocol} has hard labels: validate the images without any.")
-    node, network = taught.parents["labels"], network_of(teacher.checkpoint)
-    epochs = (0, taught.more["label_epochs"])
-    tensors = label_set([network], images.split, node.params, epochs, data.info, data.device)
+    node, epochs = taught.parents["labels"], taught.more["label_epochs"]
+    spans = blocks(epochs, size := node.params["epochs_per_shard"])
+    if pca_bytes(node.params["form"]) is not None:  # all epochs of a whole file, as in the workflow
+        spans = [(start, start + size) for start, _ in spans]
+    shards = {}
+    for span in spans:
+        networks = [network_of(teacher.checkpoint)]
+        shards[span] = label_set(networks, images.split, node.params, span, data.info, data.device)
     size, digests = data.info.resolution, (node.digest, teacher.node.digest)
     origin = label_origin(node.params, *digests, images.content, data.classes, size)
-    store = Remembered(origin, tensors)
+    store = Remembered(origin, shards, epochs)
     return SoftLabels(data, node, store, protocol, keys, teacher.node)
 
 

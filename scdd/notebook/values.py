@@ -14,7 +14,7 @@ from scdd.artifacts.images import content_of, make_set
 from scdd.artifacts.labels import save_shard, shard_file
 from scdd.artifacts.network import Checkpoint
 from scdd.artifacts.shards import save_shards
-from scdd.artifacts.slots import blocks, slot_ranges
+from scdd.artifacts.slots import slot_ranges
 from scdd.data.source import Split
 from scdd.evaluate.train import Row as Epoch
 from scdd.jobs.curve import Row
@@ -123,11 +123,9 @@ class SoftLabels(Made):
 
     def save(self, folder: str | Path) -> None:
         """Write them as the workflow's label files, which `scdd.load` reads with their images."""
-        folder, store = Path(folder), self.store
-        for span in blocks(store.epochs, self.params["epochs_per_shard"]):
-            part = {name: tensor[slice(*span)] for name, tensor in store.tensors.items()}
-            env = environment(self.data.device)
-            save_shard(folder / shard_file(span), part, store.origin, span, env)
+        folder, store, env = Path(folder), self.store, environment(self.data.device)
+        for span, tensors in store.shards.items():
+            save_shard(folder / shard_file(span), tensors, store.origin, span, env)
 
 
 @dataclass(frozen=True)

@@ -27,10 +27,10 @@ Reuse = Literal["epochs", "batches"]
 
 
 def _is_a_form(form: str) -> str:
-    if not re.fullmatch(r"float16|int8|topk:[1-9]\d{0,5}|levels:([2-9]|1[0-6])", form):
+    if not re.fullmatch(r"float16|int8|(topk|pca):[1-9]\d{0,5}", form):
         raise ValueError(
-            f"{form!r} is not a form of logits; write float16, int8, topk:k, k a number, or "
-            "levels:L, L from 2 to 16"
+            f"{form!r} is not a form of logits; write float16, int8, topk:k or pca:N, k and N "
+            "numbers"
         )
     return form
 
@@ -53,8 +53,8 @@ class Relabel(Transform):
     seed: Seed = param(0, "of the views; all students of a set share them")
     form: Annotated[str, Checked(_is_a_form)] = param(
         "float16",
-        "how logits are kept: float16, int8, topk:k (the k largest, e.g. topk:5), or levels:L "
-        "(each as one of L numbers, the best for its epoch)",
+        "how logits are kept: float16, int8, topk:k (the k largest, e.g. topk:5), or pca:N (N "
+        "bytes for the principal components of a row)",
     )
     views: Literal["stored", "drawn"] = param(
         "stored", "drawn: not kept, but drawn again from the seed"

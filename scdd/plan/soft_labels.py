@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from scdd.artifacts.sizes import label_bytes, top_k
+from scdd.artifacts.sizes import label_bytes, pca_bytes, top_k
 from scdd.errors import ScddError, nearest
 from scdd.params.base import pick
 from scdd.params.experiment import Method
@@ -87,6 +87,11 @@ def _by_teachers(draft: Draft, method: Method, images: Node, name: str, protocol
         raise ScddError(
             f"protocol.{name}.form: {relabel.form}, but there are {count} classes. Set k to "
             f"{count} or less."
+        )
+    if (pca_bytes(relabel.form) or 0) > max(1, count // 2):
+        raise ScddError(
+            f"protocol.{name}.form: {relabel.form}, but there are {count} classes. Set N to "
+            f"{max(1, count // 2)} or less, or take int8."
         )
     epochs = used_epochs(protocol)
     if epochs < protocol.epochs:

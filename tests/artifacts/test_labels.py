@@ -88,6 +88,23 @@ def test_patches_and_randaugment_take_a_byte_a_number(tmp_path: Path) -> None:
     assert all(torch.equal(held[name], made[name][1]) for name in made)
 
 
+def test_what_all_epochs_share_is_stored_once_and_checked_with_each(tmp_path: Path) -> None:
+    shared = torch.arange(5.0)
+    path = tmp_path / "epochs_0000-0002.safetensors"
+    save_shard(path, {**tensors(3), "logits_shared_basis": shared}, ORIGIN, (0, 3), {})
+    stored = path.stat().st_size - data_start(path)
+    assert stored == 3 * IMAGES * (2 * 3 + 25) + shared.nbytes
+    store = read(tmp_path, 3)
+    assert all(torch.equal(store.epoch(row)["logits_shared_basis"], shared) for row in range(3))
+    content = bytearray(path.read_bytes())
+    header = json.loads(content[8 : data_start(path)])
+    content[data_start(path) + header["logits_shared_basis"]["data_offsets"][0]] ^= 1
+    path.write_bytes(content)
+    for row in range(3):
+        with pytest.raises(ScddError, match=rf"epoch {row}'s hash differs"):
+            read(tmp_path, 3).epoch(row)
+
+
 def test_equal_input_gives_equal_bytes(tmp_path: Path) -> None:
     hashes = []
     for name in ("one", "two"):

@@ -7,11 +7,9 @@ import torch
 from torch import Tensor
 
 from scdd.artifacts.sizes import logit_bytes
-from scdd.labels.forms import LEVELS, best_levels, decode, encode, rows
+from scdd.labels.forms import decode, encode, rows
 
-EXACT_AT_THE_TOP = ["float16", "int8", "topk:1", "topk:4"]
-BY_LEVELS = ["levels:2", "levels:3", "levels:6", "levels:16"]
-FORMS = [*EXACT_AT_THE_TOP, *BY_LEVELS]
+FORMS = ["float16", "int8", "topk:1", "topk:4"]
 
 
 def logits(n: int, classes: int, spread: float = 5.0, seed: int = 0) -> Tensor:
@@ -100,7 +98,7 @@ def test_topk_of_all_classes_is_exact() -> None:
 
 
 @pytest.mark.parametrize("classes", [10, 256, 257, 1000, 2**15, 2**15 + 1])
-@pytest.mark.parametrize("form", EXACT_AT_THE_TOP)
+@pytest.mark.parametrize("form", FORMS)
 def test_bytes_are_those_foretold_and_any_class_can_be_named(form: str, classes: int) -> None:
     given = logits(2, classes)
     given[:, -1] = 100.0  # the last class is the largest
@@ -113,62 +111,3 @@ def test_bytes_are_those_foretold_and_any_class_can_be_named(form: str, classes:
 def test_some_rows_are_decoded_as_all_are(form: str) -> None:
     held, index = encode(logits(9, 6), form, 20.0), torch.tensor([3, 3, 0, 8])
     assert torch.equal(decode(rows(held, index), 6), decode(held, 6)[index])
-
-
-def test_levels_by_hand() -> None:
-    """Two levels: the means of the low and of the high logits, less each row's mean."""
-    given = torch.tensor([[0.0, 0.0, 0.0, 8.0], [7.0, 1.0, 1.0, -1.0]]).half()
-    held = encode(given, "levels:2", 1.0)
-    # centred: -2 -2 -2 6 and 5 -1 -1 -3
-    assert held[LEVELS].float().tolist() == pytest.approx([-11 / 6, 5.5], abs=2e-3)
-    # a bit for each class, the first one the lowest
-    assert held["logits_packed"].tolist() == [[0b1000], [0b0001]]
-
-
-@pytest.mark.parametrize("form", BY_LEVELS)
-def test_a_logit_less_its_rows_mean_is_the_nearest_level(form: str) -> None:
-    given = logits(50, 11)
-    held = encode(given, form, 1.0)
-    centred = given.float() - given.float().mean(1, keepdim=True)
-    levels = held[LEVELS].float()
-    assert torch.equal(levels, levels.sort().values)
-    gaps = (centred[:, :, None] - levels).abs()
-    decoded = decode(held, 11)
-    assert torch.equal((centred - decoded).abs(), gaps.min(2).values)
-
-
-@pytest.mark.parametrize("count", [2, 3, 6, 16])
-def test_levels_are_the_means_of_what_they_stand_for(count: int) -> None:
-    """Lloyd's condition, but for the width of a bin."""
-    values = logits(500, 10).float()
-    levels = best_levels(values, count).float()
-    nearest = (values[..., None] - levels).abs().argmin(-1)
-    width = (values.max() - values.min()).item() / 4095
-    for place in range(count):
-        mean = values[nearest == place].mean().item()
-        assert levels[place].item() == pytest.approx(mean, abs=4 * width)
-
-
-def test_levels_of_a_normal_distribution_are_max_s() -> None:
-    """Table I of Max 1960 (doi 10.1109/TIT.1960.1057548): N = 3 and 4."""
-    values = torch.randn(200_000, generator=torch.Generator().manual_seed(0))
-    assert best_levels(values, 3).tolist() == pytest.approx([-1.224, 0, 1.224], abs=0.02)
-    assert best_levels(values, 4).tolist() == pytest.approx(
-        [-1.510, -0.4528, 0.4528, 1.510], abs=0.02
-    )
-
-
-@pytest.mark.parametrize("form", BY_LEVELS)
-@pytest.mark.parametrize("classes", [2, 10, 1000])
-def test_bytes_of_levels_are_those_foretold(form: str, classes: int) -> None:
-    held = encode(logits(3, classes), form, 1.0)
-    assert held["logits_packed"].nbytes == 3 * logit_bytes(form, classes)
-    assert held[LEVELS].nbytes == 2 * int(form.partition(":")[2])
-    assert decode(held, classes).shape == (3, classes)
-
-
-def test_levels_of_equal_and_of_huge_logits_are_finite() -> None:
-    equal = encode(torch.full((2, 3), 5.0).half(), "levels:3", 1.0)
-    assert torch.equal(decode(equal, 3), torch.zeros(2, 3))
-    huge = torch.tensor([[-60000.0, 60000.0, 60000.0]]).half()
-    assert decode(encode(huge, "levels:2", 1.0), 3).isfinite().all()

@@ -20,7 +20,7 @@ from scdd.artifacts.sizes import label_bytes
 from scdd.data.batches import views
 from scdd.data.source import Split
 from scdd.errors import ScddError
-from scdd.labels import relabel
+from scdd.labels import components, relabel
 from scdd.labels.forms import encode
 from scdd.labels.labelling import Labelling, origin_of
 from scdd.labels.teachers import use_batch_statistics
@@ -340,7 +340,7 @@ def test_labels_in_bf16_are_those_in_float32_but_for_rounding(batch_bn: bool) ->
     assert found.max() <= 10 * 4 * HALF * exact.abs().max()
 
 
-@pytest.mark.parametrize("form", ["int8", "topk:2", "levels:3"])
+@pytest.mark.parametrize("form", ["int8", "topk:2"])
 def test_forms_are_of_the_logits_that_float16_keeps(form: str) -> None:
     split, labelling = image_set(11, 16), Labelling(Transform(PADDED, "mixup", 0.8), 0)
     teacher = build(TEACHER, 3, generator(1)).eval()
@@ -349,6 +349,17 @@ def test_forms_are_of_the_logits_that_float16_keeps(form: str) -> None:
     for row in range(2):
         for name, tensor in encode(plain["logits"][row], form, 20.0).items():
             assert torch.equal(made[name][row], tensor)
+
+
+def test_principal_components_are_of_all_epochs_of_a_shard() -> None:
+    split, labelling = image_set(12, 16), Labelling(Transform(PADDED, "mixup", 0.8), 0)
+    teacher = build(TEACHER, 3, generator(1)).eval()
+    plain = label(teacher, split, labelling, (2, 5))
+    made = label(teacher, split, labelling, (2, 5), form="pca:1")
+    views = {name: tensor for name, tensor in plain.items() if name != "logits"}
+    coded = components.encode(plain["logits"], plain["partner"], plain["lam"], "pca:1")
+    assert made.keys() == views.keys() | coded.keys()
+    assert all(torch.equal(made[name], tensor) for name, tensor in {**views, **coded}.items())
 
 
 PARAMS = {

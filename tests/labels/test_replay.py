@@ -17,6 +17,7 @@ from scdd.errors import ScddError
 from scdd.evaluate import feeds, train
 from scdd.evaluate.losses import Soft, soft_criterion
 from scdd.labels import relabel
+from scdd.labels.forms import decode
 from scdd.labels.labelling import Labelling, origin_of
 from scdd.labels.replay import replay
 from scdd.labels.teachers import use_batch_statistics
@@ -174,6 +175,20 @@ def test_logits_of_a_batch_are_decoded(tmp_path: Path, form: str, steps: float) 
     assert found.dtype == torch.float32
     step = (expected.amax(1) - expected.amin(1)) / 255 * (1 + 2**-10)
     assert bool(((found - expected).abs().amax(1) <= steps * step + 1e-6).all())
+
+
+@pytest.mark.parametrize("kept", ["stored", "drawn"])
+def test_principal_components_are_added_to_what_the_classes_let_expect(
+    tmp_path: Path, kept: str
+) -> None:
+    made = store(tmp_path, image_set(12, 8), PLAIN, 2, "pca:1", kept)
+    stored, index = replay(made, 1, CPU), torch.tensor([7, 0, 7])
+    tensors, draws = made.epoch(1), stored.draws
+    table = tensors["logits_shared_classes"].float()
+    own, other = index // 4, draws.partner[index].long() // 4  # of three classes of four images
+    lam = draws.lam[index, None]
+    expected = lam * table[own] + (1 - lam) * table[other] + decode(tensors, 3)[index]
+    assert torch.allclose(stored.logits(index), expected, atol=1e-5)
 
 
 def test_views_that_come_out_otherwise_are_refused(

@@ -240,6 +240,17 @@ def test_views_that_are_drawn_again_train_the_same_student(made: Made) -> None:
     assert dd.validate(made.images, labels, seed=1).history == made.student.history
 
 
+def test_labels_by_principal_components_are_those_of_whole_files(made: Made) -> None:
+    """Three epochs in files of two: the second file has a fourth epoch, as the workflow's has."""
+    keys = {**PROTOCOL, "form": "pca:1", "epochs_per_shard": 2}
+    labels = dd.relabel(made.teacher, made.images, **keys)
+    assert labels.store.epochs == 3
+    assert [len(tensors["lam"]) for tensors in labels.store.shards.values()] == [2, 2]
+    longer = dd.relabel(made.teacher, made.images, **{**keys, "epochs": 4})
+    assert _equal(labels.store.epoch(2), longer.store.epoch(2))
+    assert dd.validate(made.images, labels).top1 >= 0
+
+
 def test_the_teachers_of_batches_label_and_train(made: Made) -> None:
     """`use_batch_statistics` changes a network: the teacher's tensors must not change with it."""
     before = {k: v.clone() for k, v in made.teacher.checkpoint.state.items()}

@@ -42,7 +42,7 @@ def data(resolution: int) -> dd.Data:
 def test_it_is_squeezed_probed_recovered_from_labels_and_learns(arch: str) -> None:
     network = {"arch": arch, "width": KINDS[arch]}
     backbone = dd.squeeze(data(8), "supervised", backbone=network, **LONGER)
-    teacher = dd.probe(backbone, epochs=1, batch=16)
+    teacher = dd.probe(backbone, epochs=1, batch=16, lr=1)
     keys = {"iterations": 2, "r_bn": "auto", "block": 3, "shift": 1}
     images = dd.recover(teacher, ipc=1, **keys)
     assert images.pixels.shape == (3, 1, 3, 8, 8)
