@@ -1,9 +1,11 @@
 """Tables as LaTeX with booktabs, none wider than the text of an article.
 
-A table with too many columns is cut into several, one below the other, in the same float.
+A table with too many columns is cut into several, one below the other: in the same float, or, where
+that would be too tall, in one each.
 """
 
 import itertools
+import math
 import re
 from collections.abc import Iterable, Sequence
 
@@ -13,6 +15,7 @@ TEXT = 345.0  # points: the text of LaTeX's `article` at 10 pt, the narrowest of
 CHARACTER = 4.8  # points of a digit in \small; few words have wider letters on average
 SEPARATION = 4.0  # points on either side of a column
 WORDS = 110.0  # points: wider words take several lines
+PAGE = 36  # lines of tables in a float: an article has 45, and the caption and rules take some
 ESCAPES = {
     **{char: "\\" + char for char in "&%$#_{}"},
     "\\": r"\textbackslash{}",
@@ -64,16 +67,32 @@ def table(cells: Cells, layout: Layout = PLAIN, *, caption: str, name: str) -> s
     them are left out, and lines with equal words form a group.
     """
     parts = [_tabular(cells, layout, part) for part in _side_by_side(cells, layout.groups)]
+    named = rf"{escape(caption)}}}\label{{{label(name)}"
+    if len(parts) * _height(cells) <= PAGE:
+        return _float(named, parts)
+    first, *others = parts
+    return _float(named, [first]) + "".join(_float("Continued.", [part]) for part in others)
+
+
+def _float(caption: str, parts: Sequence[str]) -> str:
     return "\n".join(
         [
             r"\begin{table}[t]",
             rf"\centering\small\setlength{{\tabcolsep}}{{{SEPARATION:g}pt}}",
-            rf"\caption{{{escape(caption)}}}\label{{{label(name)}}}",
+            rf"\caption{{{caption}}}",
             r"\bigskip",
             "\n\\par\\medskip\n".join(parts),
             r"\end{table}",
             "",
         ]
+    )
+
+
+def _height(cells: Cells) -> int:
+    """Of all lines in lines of text: words that are too wide take several."""
+    return sum(
+        max(math.ceil(CHARACTER * len(text) / WORDS) for text in [*line[: cells.words], " "])
+        for line in [cells.header, *cells.lines]
     )
 
 
@@ -84,10 +103,14 @@ def _side_by_side(cells: Cells, group_of: Sequence[str]) -> list[list[int]]:
     room = TEXT - sum(min(width, WORDS) + 2 * SEPARATION for width in widths[: cells.words])
     numbers = range(cells.words, len(cells.header))
     names = dict(zip(numbers, group_of, strict=True)) if group_of else {}
-    groups = [[*columns] for _, columns in itertools.groupby(numbers, names.get)]
     parts: list[list[int]] = [[]]
     left = room
-    for group in groups:
+    for name, columns in itertools.groupby(numbers, names.get):
+        group = [*columns]
+        # a group's name is above its columns, which are as wide as that at least
+        spread = (CHARACTER * len(name or "") - 2 * SEPARATION * (len(group) - 1)) / len(group)
+        for place in group:
+            widths[place] = max(widths[place], spread)
         needed = sum(widths[place] + 2 * SEPARATION for place in group)
         together = needed <= room
         for place in group:

@@ -43,6 +43,23 @@ def test_a_table_that_is_too_wide_is_cut_between_its_groups():
     assert text.count(r"\caption") == 1
 
 
+def test_a_groups_long_name_takes_room_too() -> None:
+    names = ("resnet10-w0.25", "densenet21-w0.25", "shufflenet_v2_x0_5-w0.5", "convnet3-w0.25")
+    cells = Cells(["Method", *["IPC 10"] * 4], [["SC-DD", *["95.3"] * 4]], 1)
+    text = latex.table(cells, Layout(names), caption="c", name="n")
+    parts = text.split(r"\begin{tabular}")[1:]
+    assert [part.count(r"\multicolumn") for part in parts] == [3, 1]
+
+
+def test_parts_that_are_too_tall_for_one_float_have_one_each() -> None:
+    """Long words: of 240 points, in lines of 110."""
+    lines = [["many words" * 5, *["96.2 ± 0.4"] * 9] for _ in range(13)]
+    text = latex.table(Cells(WIDE.header, lines, 1), GROUPS, caption="c", name="n")
+    assert text.count(r"\begin{table}") == text.count(r"\caption{") == 3
+    assert text.count(r"\label{tab:n}") == 1
+    assert text.count(r"\caption{Continued.}") == 2
+
+
 def test_words_that_stand_above_are_left_out_and_groups_are_set_apart():
     lines = [["a", "1"], ["a", "2"], ["b", "3"]]
     body = latex.table(Cells(["W", "N"], lines, 1), caption="c", name="n").split(r"\midrule")[1]

@@ -41,7 +41,7 @@ def _part(part: Part) -> list[str]:
     number = part.number.partition(" ")[2]
     lines = [
         r"\clearpage",
-        rf"\section*{{{latex.escape(part.name)}}}",
+        rf"\section*{{\raggedright {latex.escape(part.name)}}}",
         *(NUMBER.replace("NUMBER", number).replace("KIND", kind) for kind in ("table", "figure")),
     ]
     several = sum(len(shown.in_latex) for shown in part.shown) > 1
