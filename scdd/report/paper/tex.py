@@ -16,7 +16,8 @@ PREAMBLE = r"""\documentclass{article}
   \usebox0}
 \renewcommand{\labelitemi}{$\bullet$}
 """
-# The numbers are the paper's: all floats of a part have its own, the second one with a (b).
+# The numbers are the paper's: all floats of a part have its own, the second one with a (b). A table
+# beside a figure is the "Table of Figure 1".
 NUMBER = (
     r"\setcounter{KIND}{0}"
     r"\renewcommand{\theKIND}{NUMBER\ifnum\value{KIND}>1\ (\alph{KIND})\fi}"
@@ -38,11 +39,16 @@ def document(title: str, parts: Sequence[Part]) -> str:
 
 
 def _part(part: Part) -> list[str]:
-    number = part.number.partition(" ")[2]
+    own, _, number = part.number.partition(" ")
     lines = [
         r"\clearpage",
         rf"\section*{{\raggedright {latex.escape(part.name)}}}",
-        *(NUMBER.replace("NUMBER", number).replace("KIND", kind) for kind in ("table", "figure")),
+        *(
+            NUMBER.replace(
+                "NUMBER", number if kind == own.lower() else f"of {part.number}"
+            ).replace("KIND", kind)
+            for kind in ("table", "figure")
+        ),
     ]
     several = sum(len(shown.in_latex) for shown in part.shown) > 1
     for shown in part.shown:
