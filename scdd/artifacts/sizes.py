@@ -23,7 +23,7 @@ def top_k(form: str) -> int | None:
     return int(form.removeprefix("topk:")) if form.startswith("topk:") else None
 
 
-def pca_bytes(form: str) -> int | None:
+def pca_bits(form: str) -> int | None:
     """The N of a form of logits 'pca:N'; None for other forms."""
     return int(form.removeprefix("pca:")) if form.startswith("pca:") else None
 
@@ -33,18 +33,18 @@ def index_bytes(classes: int) -> int:
     return 1 if classes <= 2**8 else 2 if classes <= 2**15 else 4
 
 
-def logit_bytes(form: str, classes: int) -> int:
-    """Bytes of one image's logits in one epoch, in a form of `scdd.labels.forms`; without what all
-    epochs of a shard share."""
+def logit_bytes(form: str, classes: int) -> float:
+    """Bytes of one image's logits in one epoch, in a form of `scdd.labels.forms` or `.components`;
+    without what all epochs of a shard share. Those of pca may end in a fraction."""
     if (k := top_k(form)) is not None:
         return k * (2 + index_bytes(classes)) + 2
-    if (count := pca_bytes(form)) is not None:
-        return count
+    if (bits := pca_bits(form)) is not None:
+        return bits / 8
     return classes + 4 if form == "int8" else 2 * classes
 
 
-def label_bytes(params: Relabel, classes: int) -> int:
-    """Bytes of one image in one epoch of a label store."""
+def label_bytes(params: Relabel, classes: int) -> float:
+    """Bytes of one image in one epoch of a label store, as `logit_bytes` says."""
     view = view_bytes(params) if params.views == "stored" else 0
     return view + logit_bytes(params.form, classes)
 

@@ -1,8 +1,8 @@
-"""Soft labels of a shard by their principal components: the form pca:N, N bytes for a view.
+"""Soft labels of a shard by their principal components: the form pca:N, N bits for a view.
 
 A row is a view's logits less their mean, which no softmax depends on. By the classes of its two
 images alone it is `expected` to be lam W[a] + (1 - lam) W[b]. What it differs from that has
-principal components over all rows of the shard, and the first K of them get bits, 8N in all.
+principal components over all rows of the shard, and the first K of them get bits, N in all.
 
 A component with b bits is the nearest of 2^b levels. They are the best for the shard's labels by
 the mean square (Lloyd and Max, doi 10.1109/TIT.1982.1056489): each is the mean of what it stands
@@ -11,7 +11,8 @@ the components of s D is the least: s is the standard deviation, and D the share
 that a normal distribution would lose. With s^2 D, the mean square, small components would get no
 bits, and students would miss them (docs/results/modern.md).
 
-    logits_packed           uint8 [E, n, N], the bits of each row
+    logits_packed           uint8 [E, ceil(n N / 8)], the bits of all rows one after the other, the
+                            first one the lowest of its byte
 
 and what all epochs of the shard share:
 
@@ -19,18 +20,19 @@ and what all epochs of the shard share:
     logits_shared_basis     float16 [C, K], the components
     logits_shared_levels    float16 [sum of 2^b], those of the first component in rising order, then
                             those of the second, ...
-    logits_shared_owner     int16 [8N], the component of each bit, from the lowest one of a row's
-                            first byte on; K for bits that nobody needs
+    logits_shared_owner     int16 [N], the component of each bit of a row, its lowest bit first; K
+                            for bits that nobody needs
 """
 
 import heapq
 from collections.abc import Mapping
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from scdd.artifacts.labels import SHARED
-from scdd.artifacts.sizes import pca_bytes
+from scdd.artifacts.sizes import pca_bits
 
 CLASSES, BASIS, LEVELS, OWNER = (
     f"{SHARED}_{name}" for name in ("classes", "basis", "levels", "owner")
@@ -45,9 +47,9 @@ LEFT = (1.0, 0.3634, 0.1175, 0.03454, 0.009497, 0.002499)
 
 
 def encode(logits: Tensor, partner: Tensor, lam: Tensor, form: str) -> dict[str, Tensor]:
-    """The tensors that store the `logits` float16 [E, n, C] of a shard as pca; those of the codes
-    are [E, n, N], the shared ones as above. partner, lam: of the views, [E, n]."""
-    count = pca_bytes(form)
+    """The tensors that store the `logits` float16 [E, n, C] of a shard as pca. partner, lam: of the
+    views, [E, n]."""
+    count = pca_bits(form)
     assert count is not None
     epochs, n, _ = logits.shape
     rows = logits.float()
@@ -56,7 +58,7 @@ def encode(logits: Tensor, partner: Tensor, lam: Tensor, form: str) -> dict[str,
     for epoch in range(epochs):
         rows[epoch] -= expected(table, partner[epoch], lam[epoch], every)
     rows = rows.flatten(0, 1)
-    basis, bits = _principal(rows, 8 * count)
+    basis, bits = _principal(rows, count)
     levels, codes = [], []
     for place, each in enumerate(bits):
         part = rows @ basis[:, place].float()
@@ -64,13 +66,11 @@ def encode(logits: Tensor, partner: Tensor, lam: Tensor, form: str) -> dict[str,
         exact = levels[-1].float()
         code = torch.bucketize(part, (exact[1:] + exact[:-1]) / 2)
         codes.append((code[:, None] >> torch.arange(each, device=code.device) & 1).to(torch.uint8))
-    free = 8 * count - sum(bits)  # bits that nobody needs
+    free = count - sum(bits)  # bits that nobody needs
     codes.append(codes[0].new_zeros(len(rows), free))
     owner = [place for place, each in enumerate(bits) for _ in range(each)] + free * [len(bits)]
-    places = torch.tensor([1 << place for place in range(8)], device=logits.device)
-    packed = (torch.cat(codes, 1).unflatten(1, (count, 8)) * places).sum(2).to(torch.uint8)
     return {
-        PACKED: packed.unflatten(0, (epochs, n)),
+        PACKED: _packed(torch.cat(codes, 1).view(epochs, n * count)),
         CLASSES: table,
         BASIS: basis,
         LEVELS: torch.cat(levels),
@@ -86,6 +86,13 @@ def _principal(rows: Tensor, count: int) -> tuple[Tensor, list[int]]:
     # an eigenvector's sign is any; here its largest entry is positive
     largest = basis.gather(0, basis.abs().argmax(0, keepdim=True))
     return (basis * largest.sign()).half().contiguous().to(rows.device), bits
+
+
+def _packed(bits: Tensor) -> Tensor:
+    """Bits [E, m] in bytes, uint8 [E, ceil(m / 8)]."""
+    bits = F.pad(bits, (0, -bits.shape[1] % 8)).unflatten(1, (-1, 8))
+    places = torch.tensor([1 << place for place in range(8)], device=bits.device)
+    return (bits * places).sum(2).to(torch.uint8)
 
 
 def expected(table: Tensor, partner: Tensor, lam: Tensor, index: Tensor) -> Tensor:
@@ -157,12 +164,21 @@ def best_levels(values: Tensor, count: int) -> Tensor:
     return levels.clamp(-HUGE, HUGE).half().to(values.device)
 
 
-def decode(stored: Mapping[str, Tensor]) -> Tensor:
-    """What the stored rows [n] differ from those that are `expected`, float32 [n, C]."""
-    packed, basis, levels = stored[PACKED], stored[BASIS].float(), stored[LEVELS].float()
-    bits = packed[:, :, None] >> torch.arange(8, dtype=torch.uint8, device=packed.device) & 1
-    own = stored[OWNER][:, None] == torch.arange(basis.shape[1], device=packed.device)
+def row_count(stored: Mapping[str, Tensor]) -> int:
+    """How many rows an epoch has; fewer than 8 bits fill its last byte, and a row has 8 or more."""
+    return 8 * len(stored[PACKED]) // len(stored[OWNER])
+
+
+def decode(stored: Mapping[str, Tensor], partner: Tensor, lam: Tensor, index: Tensor) -> Tensor:
+    """The logits float32 [b, C] of the images `index` [b], less their means, of what an epoch has
+    of `encode`'s tensors. partner, lam: of its views, [n]."""
+    packed, owner = stored[PACKED], stored[OWNER]
+    basis, levels = stored[BASIS].float(), stored[LEVELS].float()
+    index, place = index.to(packed.device), torch.arange(len(owner), device=packed.device)
+    at = index[:, None] * len(owner) + place
+    bits = packed[at >> 3].int() >> (at & 7) & 1
+    own = owner[:, None] == torch.arange(basis.shape[1], device=packed.device)
     places = torch.where(own, 2.0 ** (own.cumsum(0) - 1), 0.0)
     counts = 2 ** own.sum(0)
-    codes = (bits.flatten(1).float() @ places).long() + counts.cumsum(0) - counts
-    return levels[codes] @ basis.T
+    codes = (bits.float() @ places).long() + counts.cumsum(0) - counts
+    return expected(stored[CLASSES], partner, lam, index) + levels[codes] @ basis.T

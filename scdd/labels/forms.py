@@ -6,7 +6,8 @@
               that no logit is off by more than half a step.
     topk:k    `logits_top` float16 [n, k], the k largest logits, as they are; `logits_class` [n, k],
               whose they are; `logits_rest` float16 [n], what every other class gets.
-    pca:N     a few bits for each principal component: `scdd.labels.components`.
+
+Not here: pca:N, of whole shards, `scdd.labels.components`.
 
 The rest of topk is chosen so that softmax(logits / T) gives the k classes exactly their share at
 the T given to `encode`, the student's, and spreads the share that remains evenly over the other
@@ -23,16 +24,14 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from scdd.artifacts.labels import SHARED
 from scdd.artifacts.sizes import index_bytes, top_k
-from scdd.labels import components
 
 INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32}
 
 
 def encode(logits: Tensor, form: str, temperature: float) -> dict[str, Tensor]:
     """The tensors that store the `logits` float16 [n, C] of an epoch; their names begin with
-    'logits'. Not for pca.
+    'logits'.
 
     temperature: of the students; only topk depends on it. Logits must be finite: in int8 one that
     is not makes its whole row wrong.
@@ -66,16 +65,14 @@ def encode(logits: Tensor, form: str, temperature: float) -> dict[str, Tensor]:
 
 def rows(stored: Mapping[str, Tensor], index: Tensor) -> dict[str, Tensor]:
     """What `encode` gave for the images `index` of an epoch."""
-    return {name: t if name.startswith(SHARED) else t[index] for name, t in stored.items()}
+    return {name: tensor[index] for name, tensor in stored.items()}
 
 
 def decode(stored: Mapping[str, Tensor], classes: int) -> Tensor:
     """Logits [n, classes] of what `encode` gave, or of `rows` of it: float16 in the form of that
-    name, else float32. Of pca, what they differ from those that are expected."""
+    name, else float32."""
     if "logits" in stored:
         return stored["logits"]
-    if "logits_packed" in stored:
-        return components.decode(stored)
     if "logits_code" in stored:
         low, step = (stored[f"logits_{name}"].float()[:, None] for name in ("low", "step"))
         return low + step * stored["logits_code"]

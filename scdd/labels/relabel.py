@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from scdd.artifacts.config import Frozen, teacher_roles
 from scdd.artifacts.dataset import DatasetInfo, load_info
 from scdd.artifacts.labels import Origin, of_views, save_shard
-from scdd.artifacts.sizes import label_bytes, pca_bytes
+from scdd.artifacts.sizes import label_bytes, pca_bits
 from scdd.artifacts.slots import Range
 from scdd.data.batches import batch_count, batch_sizes, views
 from scdd.data.placement import open_images
@@ -135,7 +135,7 @@ def label(
     not finite in float16.
     """
     n, mix, size = len(split), labelling.transform.mix, pass_size(labelling)
-    by_shard = pca_bytes(form) is not None  # encoded when all its epochs are there
+    by_shard = pca_bits(form) is not None  # encoded when all its epochs are there
     to_logits = logits_function(teacher, precision, device, compiled)
     if labelling.batch_bn and device.type == "cpu":
         to_logits = in_cache(to_logits, labelling)
@@ -259,7 +259,7 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: 
     loaded = load_teachers(args.teacher, config, info.classes, args.data)
     count, each = len(split), label_bytes(params, len(images.classes))
     epochs = args.epochs[1] - args.epochs[0]
-    say(f"{epochs} epochs x {count} images x {each} bytes = {epochs * count * each} bytes")
+    say(f"{epochs} epochs x {count} images x {each:g} bytes = {epochs * count * each:.0f} bytes")
 
     networks = [network for network, _ in loaded]
     shard = label_set(

@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from scdd.artifacts.labels import SHARED, Origin, of_epoch, of_logits, of_views
+from scdd.artifacts.labels import Origin, of_epoch, of_logits, of_views
 from scdd.artifacts.slots import Range
 from scdd.errors import ScddError
 from scdd.labels import components
@@ -64,11 +64,9 @@ class Replay:
     def logits(self, index: Tensor) -> Tensor:
         """The teacher's logits [b, classes] of the images `index`, float16 or float32, on the
         device. Decoded here: a stored epoch may be a tenth as large as its logits."""
-        logits = decode(rows(self.stored, index), self.classes)
-        if (table := self.stored.get(components.CLASSES)) is None:
-            return logits
-        index = index.to(table.device)
-        return logits + components.expected(table, self.draws.partner, self.draws.lam, index)
+        if components.PACKED in self.stored:
+            return components.decode(self.stored, self.draws.partner, self.draws.lam, index)
+        return decode(rows(self.stored, index), self.classes)
 
 
 def replay(store: Store, epoch: int, device: torch.device) -> Replay:
@@ -78,7 +76,8 @@ def replay(store: Store, epoch: int, device: torch.device) -> Replay:
     """
     origin, stored = store.origin, store.epoch(epoch)
     logits = of_logits(stored)
-    n = next(len(tensor) for name, tensor in logits.items() if not name.startswith(SHARED))
+    by_components = components.PACKED in logits
+    n = components.row_count(logits) if by_components else len(next(iter(logits.values())))
     fixed = "batch" in origin.transform
     if origin.views == "drawn":
         if origin.resolution is None:

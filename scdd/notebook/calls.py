@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from scdd.artifacts.classes import require_same_classes
 from scdd.artifacts.network import Checkpoint
 from scdd.artifacts.patches import Rankings, rankings_of
-from scdd.artifacts.sizes import pca_bytes
+from scdd.artifacts.sizes import pca_bits
 from scdd.artifacts.slots import blocks, slot_ranges
 from scdd.data.source import Split
 from scdd.errors import ScddError
@@ -194,7 +194,7 @@ def relabel(
         raise ScddError(f"protocol {protocol} has hard labels: validate the images without any.")
     node, epochs = taught.parents["labels"], taught.more["label_epochs"]
     spans = blocks(epochs, size := node.params["epochs_per_shard"])
-    if pca_bytes(node.params["form"]) is not None:  # all epochs of a whole file, as in the workflow
+    if pca_bits(node.params["form"]) is not None:  # all epochs of a whole file, as in the workflow
         spans = [(start, start + size) for start, _ in spans]
     shards = {}
     for span in spans:

@@ -27,10 +27,10 @@ Reuse = Literal["epochs", "batches"]
 
 
 def _is_a_form(form: str) -> str:
-    if not re.fullmatch(r"float16|int8|(topk|pca):[1-9]\d{0,5}", form):
+    if not re.fullmatch(r"float16|int8|topk:[1-9]\d{0,5}|pca:([89]|[1-9]\d{1,5})", form):
         raise ValueError(
-            f"{form!r} is not a form of logits; write float16, int8, topk:k or pca:N, k and N "
-            "numbers"
+            f"{form!r} is not a form of logits; write float16, int8, topk:k, k a number, or "
+            "pca:N, N from 8 on"
         )
     return form
 
@@ -54,7 +54,7 @@ class Relabel(Transform):
     form: Annotated[str, Checked(_is_a_form)] = param(
         "float16",
         "how logits are kept: float16, int8, topk:k (the k largest, e.g. topk:5), or pca:N (N "
-        "bytes for the principal components of a row)",
+        "bits for the principal components of a view's logits)",
     )
     views: Literal["stored", "drawn"] = param(
         "stored", "drawn: not kept, but drawn again from the seed"

@@ -1,6 +1,7 @@
 """The plan: every artifact, what it is made with and from what, and the files it consists of."""
 
 import json
+import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -316,7 +317,7 @@ class Plan:
         """The size of the tensors in a label store."""
         images: int = self.class_count(labels) * self.parent(labels, "images").params["ipc"]
         each = label_bytes(Relabel.of(labels.params), self.class_count(labels))
-        return images * self.store_epochs(labels) * each
+        return math.ceil(images * self.store_epochs(labels) * each)
 
     def expert_bytes(self, experts: Node) -> int:
         """The size of the tensors with the experts' parameters."""

@@ -1,10 +1,11 @@
 """The soft labels of an image set: a teacher's, or those of others."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from scdd.artifacts.sizes import label_bytes, pca_bytes, top_k
+from scdd.artifacts.sizes import label_bytes, pca_bits, top_k
 from scdd.errors import ScddError, nearest
 from scdd.params.base import pick
 from scdd.params.experiment import Method
@@ -77,7 +78,7 @@ def storage(draft: Draft, labels: Node, protocol: Protocol) -> dict[str, Any]:
         form = "as imported"
     form += f", {epochs} of {protocol.epochs} epochs" if epochs < protocol.epochs else ""
     per_epoch = label_bytes(Relabel.of(labels.params), draft.plan.class_count(labels))
-    return {"form": form, "bytes": epochs * per_epoch}
+    return {"form": form, "bytes": math.ceil(epochs * per_epoch)}
 
 
 def _by_teachers(draft: Draft, method: Method, images: Node, name: str, protocol: Protocol) -> Node:
@@ -88,10 +89,10 @@ def _by_teachers(draft: Draft, method: Method, images: Node, name: str, protocol
             f"protocol.{name}.form: {relabel.form}, but there are {count} classes. Set k to "
             f"{count} or less."
         )
-    if (pca_bytes(relabel.form) or 0) > max(1, count // 2):
+    if (pca_bits(relabel.form) or 0) > 4 * count:
         raise ScddError(
             f"protocol.{name}.form: {relabel.form}, but there are {count} classes. Set N to "
-            f"{max(1, count // 2)} or less, or take int8."
+            f"{4 * count} or less, or take int8."
         )
     epochs = used_epochs(protocol)
     if epochs < protocol.epochs:

@@ -339,7 +339,7 @@ JOBS: list[tuple[Callable[[str, JobState], Result], str, int]] = [
     (relabelled, "cutmix float16 set", 9),
     (relabelled, "mixup int8 batch", 9),
     (relabelled, "cutmix topk:2 batch", 9),
-    (relabelled, "cutmix pca:1 set", 9),
+    (relabelled, "cutmix pca:8 set", 9),
     (relabelled, "cutmix float16 dropout", 9),
     (forgotten, "float32", 6),
     (forgotten, "bf16", 6),

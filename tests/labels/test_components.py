@@ -1,6 +1,7 @@
 """Labels by principal components: numpy's decomposition, exhaustive searches, published tables."""
 
 import itertools
+import math
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,6 @@ from scdd.artifacts.labels import of_epoch
 from scdd.artifacts.sizes import logit_bytes
 from scdd.labels import components
 from scdd.labels.components import BASIS, CLASSES, LEFT, LEVELS, OWNER, PACKED, best_levels
-from scdd.labels.forms import decode, rows
 
 
 def unmixed(epochs: int, n: int) -> tuple[Tensor, Tensor]:
@@ -46,13 +46,11 @@ def centred(given: Tensor) -> Any:
 
 def decoded(stored: dict[str, Tensor], partner: Tensor, lam: Tensor) -> Any:
     """All rows as a student sees them, [E, n, C]."""
-    every, made = torch.arange(lam.shape[1]), []
-    for epoch in range(len(lam)):
-        own = of_epoch(stored, epoch)
-        table = own[CLASSES]
-        made.append(
-            decode(own, len(table)) + components.expected(table, partner[epoch], lam[epoch], every)
-        )
+    every = torch.arange(lam.shape[1])
+    made = [
+        components.decode(of_epoch(stored, epoch), partner[epoch], lam[epoch], every)
+        for epoch in range(len(lam))
+    ]
     return torch.stack(made).double().numpy()
 
 
@@ -70,9 +68,9 @@ def test_by_hand() -> None:
     component with four values, for which there are bits enough, has what they differ from it."""
     given = torch.tensor([[[0.0, 2.0], [7.0, 13.0], [5.0, 4.0], [9.0, 6.0]]]).half()
     views = unmixed(1, 4)
-    stored = components.encode(given, *views, "pca:1")
+    stored = components.encode(given, *views, "pca:8")
     np.testing.assert_allclose(stored[CLASSES].numpy(), [[-2, 2], [1, -1]], atol=2e-3)
-    assert stored[PACKED].shape == (1, 4, 1)
+    assert stored[PACKED].shape == (1, 4)
     seen = decoded(stored, *views)
     np.testing.assert_allclose(seen[0], [[-1, 1], [-3, 3], [0.5, -0.5], [1.5, -1.5]], atol=5e-3)
 
@@ -81,7 +79,7 @@ def test_what_classes_let_expect_is_the_least_squares_fit() -> None:
     shift = torch.tensor([5.0, -3.0, 0.0, 1.0])
     views = mixed(3, 40)
     given = logits(3, 40, [3.0, 2.0, 1.0], shift=shift)
-    stored = components.encode(given, *views, "pca:1")
+    stored = components.encode(given, *views, "pca:8")
     shares = class_shares(*views, 4).reshape(120, 4)
     fit = np.linalg.lstsq(shares, centred(given).reshape(120, 4), rcond=None)[0]
     np.testing.assert_allclose(stored[CLASSES].numpy(), fit, atol=0.01)
@@ -93,7 +91,7 @@ def test_what_classes_let_expect_is_the_least_squares_fit() -> None:
 
 def test_a_row_is_the_nearest_levels_along_the_axes_of_numpys_decomposition() -> None:
     views, given = mixed(3, 198), logits(3, 198, [6.0, 4.0, 2.0, 1.0, 0.5])
-    stored = components.encode(given, *views, "pca:1")
+    stored = components.encode(given, *views, "pca:8")
     exact = centred(given).reshape(594, 6)
     shares = class_shares(*views, 6).reshape(594, 6)
     guess = shares @ np.linalg.lstsq(shares, exact, rcond=None)[0]
@@ -122,7 +120,7 @@ def test_what_is_lost_is_what_max_s_levels_lose_of_each_component() -> None:
     )
     kept = sum(spread**2 * LEFT[each] for spread, each in zip(spreads, bits, strict=True))
     views, given = unmixed(4, 6000), logits(4, 6000, spreads)
-    stored = components.encode(given, *views, "pca:1")
+    stored = components.encode(given, *views, "pca:8")
     lost = ((decoded(stored, *views) - centred(given)) ** 2).sum(-1).mean()
     assert lost == pytest.approx(kept, rel=0.03)
 
@@ -163,30 +161,36 @@ def test_levels_of_a_normal_distribution_are_max_s() -> None:
     )
 
 
-@pytest.mark.parametrize(("classes", "count"), [(2, 1), (10, 2), (10, 5), (100, 16)])
-def test_bytes_are_those_foretold(classes: int, count: int) -> None:
-    views, given = mixed(2, classes), logits(2, classes, [1.0] * (classes - 1))
-    stored = components.encode(given, *views, f"pca:{count}")
-    assert stored[PACKED].nbytes == 2 * classes * logit_bytes(f"pca:{count}", classes)
-    assert decoded(stored, *views).shape == (2, classes, classes)
+@pytest.mark.parametrize(("classes", "bits"), [(2, 8), (10, 12), (10, 13), (100, 80)])
+def test_bytes_are_those_foretold(classes: int, bits: int) -> None:
+    views, given = mixed(2, 3 * classes), logits(2, 3 * classes, [1.0] * (classes - 1))
+    stored = components.encode(given, *views, f"pca:{bits}")
+    foretold = 3 * classes * logit_bytes(f"pca:{bits}", classes)
+    assert foretold == 3 * classes * bits / 8
+    assert stored[PACKED].shape == (2, math.ceil(foretold))
+    assert components.row_count(of_epoch(stored, 1)) == 3 * classes
+    assert decoded(stored, *views).shape == (2, 3 * classes, classes)
 
 
 def test_some_rows_are_decoded_as_all_are() -> None:
-    stored = components.encode(logits(2, 8, [3.0, 2.0, 1.0]), *mixed(2, 8), "pca:2")
-    own, index = of_epoch(stored, 1), torch.tensor([3, 3, 0, 7])
-    assert torch.equal(decode(rows(own, index), 4), decode(own, 4)[index])
+    partner, lam = mixed(2, 8)
+    own = of_epoch(components.encode(logits(2, 8, [3.0, 2.0, 1.0]), partner, lam, "pca:11"), 1)
+    index = torch.tensor([3, 3, 0, 7])
+    some = components.decode(own, partner[1], lam[1], index)
+    every = components.decode(own, partner[1], lam[1], torch.arange(8))
+    assert torch.equal(some, every[index])
 
 
 def test_equal_and_huge_logits_stay_finite() -> None:
     views = unmixed(1, 3)
-    equal = components.encode(torch.full((1, 3, 3), 5.0).half(), *views, "pca:1")
+    equal = components.encode(torch.full((1, 3, 3), 5.0).half(), *views, "pca:8")
     assert not decoded(equal, *views).any()
     huge = 60000 * torch.tensor([[[-1.0, 1, 1], [1, -1, 0], [0, 1, -1]]])
-    assert np.isfinite(decoded(components.encode(huge.half(), *views, "pca:1"), *views)).all()
+    assert np.isfinite(decoded(components.encode(huge.half(), *views, "pca:8"), *views)).all()
 
 
 def test_a_class_that_no_view_shows_has_a_row_too() -> None:
     """All views show their partners alone, which are of the first class."""
     views = torch.zeros(2, 6, dtype=torch.int32), torch.zeros(2, 6)
-    stored = components.encode(logits(2, 6, [3.0, 2.0]), *views, "pca:1")
+    stored = components.encode(logits(2, 6, [3.0, 2.0]), *views, "pca:8")
     assert np.isfinite(decoded(stored, *views)).all()

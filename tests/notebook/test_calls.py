@@ -242,7 +242,7 @@ def test_views_that_are_drawn_again_train_the_same_student(made: Made) -> None:
 
 def test_labels_by_principal_components_are_those_of_whole_files(made: Made) -> None:
     """Three epochs in files of two: the second file has a fourth epoch, as the workflow's has."""
-    keys = {**PROTOCOL, "form": "pca:1", "epochs_per_shard": 2}
+    keys = {**PROTOCOL, "form": "pca:8", "epochs_per_shard": 2}
     labels = dd.relabel(made.teacher, made.images, **keys)
     assert labels.store.epochs == 3
     assert [len(tensors["lam"]) for tensors in labels.store.shards.values()] == [2, 2]

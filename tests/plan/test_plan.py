@@ -774,8 +774,8 @@ def test_mappings_merge_key_by_key() -> None:
                 "topk:-1",
                 "topk:2.5",
                 "int8 ",
-                "pca:0",
-                "pca:1.5",
+                "pca:7",
+                "pca:8.5",
             )
         ),
         (
@@ -783,9 +783,9 @@ def test_mappings_merge_key_by_key() -> None:
             "protocol.scdd-paper.form: topk:4, but there are 3 classes. Set k to 3 or less.",
         ),
         (
-            {"protocol": {"scdd-paper": {"form": "pca:2"}}},
-            "protocol.scdd-paper.form: pca:2, but there are 3 classes. Set N to 1 or less, or take "
-            "int8.",
+            {"protocol": {"scdd-paper": {"form": "pca:13"}}},
+            "protocol.scdd-paper.form: pca:13, but there are 3 classes. Set N to 12 or less, or "
+            "take int8.",
         ),
         (
             {"protocol": {"scdd-paper": {"epochs": 5, "label_epochs": 6}}},
