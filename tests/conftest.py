@@ -35,6 +35,11 @@ TINY: dict[str, Any] = {
 }
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest test comes first: as the last one it would keep a single process busy."""
+    items.sort(key=lambda item: item.path.name != "test_chaos.py")
+
+
 @pytest.fixture(autouse=True)
 def environment_stays() -> Iterator[None]:
     """A driver tells its jobs of itself by variables, which the next test shall not find."""
