@@ -3,10 +3,10 @@
 A shard is a safetensors file. For its E epochs and N images it holds the draws of the views, `crop`
 int16 [E, N, 4], `flip` bool [E, N], `partner` int32 [E, N], `lam` float32 [E, N], `box` int16
 [E, N, 4] and what else a transform draws, and the teacher's logits before softmax in one of the
-forms of `scdd.labels.forms`: the tensors [E, N, ...] whose names begin with `logits`, and, without
-epochs, those that begin with `logits_shared`. Views that
-can be drawn again (Origin.views: 'drawn') are left out; a hash for each epoch tells whether they
-were drawn right. `scdd.artifacts.sizes.label_bytes` gives the bytes of an image in an epoch.
+forms of `scdd.labels.forms` or `.components`: the tensors [E, ...] whose names begin with `logits`,
+and, without epochs, those that begin with `logits_shared`. Views that can be drawn again
+(Origin.views: 'drawn') are left out; a hash for each epoch tells whether they were drawn right.
+`scdd.artifacts.sizes.label_bytes` gives the bytes of an image in an epoch.
 
 A store can be tens of GB, so each epoch has a hash, checked when the epoch is read, instead of one
 hash for the file.
@@ -85,7 +85,7 @@ def of_views(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def of_epoch(tensors: Mapping[str, Tensor], row: int) -> dict[str, Tensor]:
-    """What one epoch has of the tensors of a shard: [N, ...], and the shared ones."""
+    """What one epoch has of the tensors [E, ...] of a shard, and the shared ones."""
     return {name: t if name.startswith(SHARED) else t[row] for name, t in tensors.items()}
 
 
