@@ -75,6 +75,8 @@ def _outlook(found: Sequence[Status], left: Estimate) -> str:
         return "All is done."
     if left.seconds is None:
         parts = ["No job is running."]
+    elif left.unknown and not left.work:
+        parts = ["When it will be finished is not known yet."]
     else:
         end, wait = clock(time.time() + left.seconds), length(left.seconds)
         when = "Not finished before" if left.unknown else "Finished at about"

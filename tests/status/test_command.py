@@ -14,6 +14,9 @@ from scdd.plan import runs
 from scdd.plan.jobs import jobs
 from scdd.plan.load import VARIABLE, freeze, plan_of
 from scdd.plan.plan import Plan
+from scdd.status.estimate import estimate
+from scdd.status.page import page
+from scdd.status.states import State, Status
 
 Config = dict[str, Any]
 
@@ -77,6 +80,16 @@ def test_a_status_counts_jobs_by_stage_and_tells_of_those_that_failed(
         "error: no room",
         str(job.log),
     ]
+
+
+def test_no_end_is_told_where_nothing_is_known_of_what_runs_and_of_what_is_left(
+    started: Plan,
+) -> None:
+    first, *others = jobs(started)
+    found = [Status(first, State.RUNNING), *(Status(job, State.WAITING) for job in others)]
+    left = estimate(started, found)
+    told = page(runs.last_run(), started, found, left, 200)
+    assert "When it will be finished is not known yet. Not counted are stages" in told
 
 
 def test_all_is_done(started: Plan, capsys: Any) -> None:
