@@ -248,7 +248,6 @@ def test_labels_by_principal_components_are_those_of_whole_files(made: Made) -> 
     assert [len(tensors["lam"]) for tensors in labels.store.shards.values()] == [2, 2]
     longer = dd.relabel(made.teacher, made.images, **{**keys, "epochs": 4})
     assert _equal(labels.store.epoch(2), longer.store.epoch(2))
-    assert dd.validate(made.images, labels).top1 >= 0
 
 
 def test_the_teachers_of_batches_label_and_train(made: Made) -> None:

@@ -243,6 +243,14 @@ def test_a_file_that_is_gone_is_named(tmp_path: Path, capsys: Any, name: str) ->
 # ---- LaTeX -------------------------------------------------------------------------------------
 
 
+def test_a_table_beside_a_figure_is_not_numbered_as_the_papers_tables_are(made: Path) -> None:
+    numbers = re.findall(r"the(table|figure)\}\{(.*?)\\ifnum", (made / "paper.tex").read_text())
+    assert ("table", "1") in numbers
+    assert ("figure", "of Table 1") in numbers
+    assert ("figure", "3") in numbers
+    assert ("table", "of Figure 3") in numbers
+
+
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="there is no pdflatex")
 def test_latex_compiles_and_has_the_papers_numbers(made: Path) -> None:
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]

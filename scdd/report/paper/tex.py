@@ -40,15 +40,11 @@ def document(title: str, parts: Sequence[Part]) -> str:
 
 def _part(part: Part) -> list[str]:
     own, _, number = part.number.partition(" ")
+    numbers = {kind: f"of {part.number}" for kind in ("table", "figure")} | {own.lower(): number}
     lines = [
         r"\clearpage",
         rf"\section*{{\raggedright {latex.escape(part.name)}}}",
-        *(
-            NUMBER.replace(
-                "NUMBER", number if kind == own.lower() else f"of {part.number}"
-            ).replace("KIND", kind)
-            for kind in ("table", "figure")
-        ),
+        *(NUMBER.replace("NUMBER", text).replace("KIND", kind) for kind, text in numbers.items()),
     ]
     several = sum(len(shown.in_latex) for shown in part.shown) > 1
     for shown in part.shown:
