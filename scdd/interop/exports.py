@@ -106,7 +106,7 @@ def to_parquet(folder: Path, path: Path, info: SetInfo, form: str) -> None:
         import pyarrow as arrow
         from pyarrow import parquet
     except ImportError:
-        raise ScddError("Parquet needs pyarrow: pip install 'scdd[export]'.") from None
+        raise ScddError("Parquet needs pyarrow: pip install pyarrow.") from None
     features = {
         "image": {"_type": "Image"},
         "label": {"names": list(info.classes), "_type": "ClassLabel"},

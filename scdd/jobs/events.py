@@ -13,7 +13,7 @@ def require_tensorboard() -> None:
     if importlib.util.find_spec("tensorboard") is None:
         raise ScddError(
             "machine.tensorboard: the package tensorboard is not installed here. Install it: pip "
-            "install 'scdd[tensorboard]'."
+            "install tensorboard."
         )
 
 

@@ -63,7 +63,7 @@ class Dataset(Section):
 
 @dataclass(frozen=True)
 class Method(Section):
-    """One column of the table. A bare name stands for a built-in method."""
+    """One row of the table. A bare name stands for a built-in method."""
 
     BARE: ClassVar[str | None] = "name"
 
@@ -97,7 +97,7 @@ class Method(Section):
         "method whose probe chooses real patches; null: the (first) one that labels the images",
     )
     committee: Annotated[tuple[Name, ...], Distinct] = param(
-        (), "methods whose probes join its own in the recovery, by the losses' mean"
+        (), "methods whose probes join its own in the recovery, as recover.teachers says"
     )
     base: Name | None = param(
         None,
@@ -226,9 +226,10 @@ class Experiment(Section):
     backbone: Network = param(Network())
     methods: tuple[Method, ...] = param(
         (),
-        "scdd, sre2l, cda, sre2lpp, cvdd, fadrm, fadrm-plus, delt, gvbsm, edc, rded, ccfs, dc, "
-        "dsa, dm, cafe, cafe-dsa, mtt, tesla, tesla-exact, random, random-hard, herding, kcenter, "
-        "forgetting, noise, untrained, teacher, whole",
+        "scdd, scdd-mocov3, scdd-swav, scdd-dino, scdd-best, sre2l, cda, sre2lpp, cvdd, fadrm, "
+        "fadrm-plus, delt, gvbsm, edc, rded, ccfs, dc, dsa, dm, cafe, cafe-dsa, mtt, tesla, "
+        "tesla-exact, random, random-hard, herding, kcenter, forgetting, noise, untrained, "
+        "teacher, whole",
     )
     backbones: tuple[Backbone, ...] = param(
         (), "squeezed networks whose informativeness is compared"

@@ -1,4 +1,4 @@
-"""One page with the tables and figures of several experiments, numbered as in a paper."""
+"""One page with the numbered tables and figures of several experiments."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -14,7 +14,7 @@ Number = Annotated[str, Matches(r"^(Table|Figure) [A-Z]?\d+[a-z]?$")]
 class Part(Section):
     """A table or a figure of the paper."""
 
-    number: Number = param(meaning="as the paper counts: Table 1, Figure 3, Table A2")
+    number: Number = param(meaning="its number on the page: Table 1, Figure 3, Table A2")
     title: str = param(meaning="beside the number")
     experiment: Name = param(meaning="one of the experiments, by its name")
     show: Annotated[tuple[Name, ...], MinLen(1), Distinct] = param(

@@ -24,6 +24,7 @@ from scdd.plan import datasets, load
 from scdd.plan.config import parse
 from scdd.plan.identity import canonical, digest
 from scdd.plan.load import freeze, plan_of, plan_of_file, thaw
+from scdd.plan.methods import METHODS
 from scdd.plan.plan import Node, Plan
 from scdd.plan.presets import merge, preset, preset_names, published_ipcs
 from scdd.plan.stages import STAGES
@@ -1200,6 +1201,9 @@ def test_scdd_keys_explains_every_key(capsys: Any) -> None:
     lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
     assert "peak learning rate" in lines["recover.lr"]
     assert lines["recover.lr"].endswith("[0.4]")
+    nested = {"base", "experiments", "recover.residual.every", "ccfs.distilled", "ablation.method"}
+    assert nested <= lines.keys()
+    assert set(METHODS) <= set(lines["methods"].replace(",", "").split())
 
 
 # ---- what tables count ---------------------------------------------------------------------------

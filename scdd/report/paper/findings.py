@@ -6,9 +6,9 @@ from scdd.report.paper.compare import NOTE
 from scdd.report.paper.parts import Part
 
 INTRODUCTION = (
-    "Tables and figures are numbered as in the paper. All numbers were measured here, but for "
-    "published ones, which have their source beside them and were copied, each with its own "
-    "protocol."
+    "The numbers of tables and figures are those of this paper's configuration. All values were "
+    "measured here, but for published ones, which have their source beside them and were copied, "
+    "each with its own protocol."
 )
 HEADING = "Measured beside published"
 BOLD = "Bold: more than two standard errors."
