@@ -1,6 +1,7 @@
 """`scdd status`: where a run is."""
 
 import argparse
+import gc
 import shutil
 import sys
 import time
@@ -38,11 +39,15 @@ def show_status(args: argparse.Namespace) -> None:
 
 
 def status(experiments: set[str] | None) -> str:
-    run = last_run(experiments)
-    plan = thaw(run.plan)
-    found = states(jobs(plan), Queue(Path.cwd()))
-    width = min(shutil.get_terminal_size().columns, 100)
-    return page(run, plan, found, estimate(plan, found), width)
+    gc.disable()  # all objects of tens of thousands of jobs are in use: looking for garbage is slow
+    try:
+        run = last_run(experiments)
+        plan = thaw(run.plan)
+        found = states(jobs(plan), Queue(Path.cwd()))
+        width = min(shutil.get_terminal_size().columns, 100)
+        return page(run, plan, found, estimate(plan, found), width)
+    finally:
+        gc.enable()
 
 
 def in_place(text: str) -> str:

@@ -10,12 +10,13 @@ from enum import StrEnum
 from functools import cache
 from pathlib import Path
 
+from scdd.artifacts.run import LOGS, WORK
 from scdd.jobs.lock import SILENCE, dead, locks, myself, read_owner
 from scdd.jobs.logs import Log, read_log
 from scdd.jobs.progress import Standing
 from scdd.plan.jobs import Job
 from scdd.plan.stages import STAGES
-from scdd.status.slurm import Queue
+from scdd.status.slurm import Queue, Queued
 
 
 class State(StrEnum):
@@ -46,7 +47,7 @@ class Files:
     def __init__(self) -> None:
         self._of = cache(_names)
 
-    def have(self, path: Path) -> bool:
+    def have(self, path: Path | str) -> bool:
         folder, name = os.path.split(path)
         return name in self._of(folder)
 
@@ -66,11 +67,13 @@ def states(jobs: Iterable[Job], queue: Queue) -> list[Status]:
 def _status(job: Job, files: Files, queue: Queue) -> Status:
     if files.have(job.output):
         return Status(job, State.DONE)
-    log = read_log(job.log) if files.have(job.log) else None
-    if where := _process(job, files, log, queue):
+    # most jobs of a large plan have left nothing yet; to ask for each file of theirs takes a second
+    begun = any(files.have(f"{root}/{job.node.key}") for root in (LOGS, WORK))
+    log = read_log(job.log) if begun and files.have(job.log) else None
+    queued = queue.of(job)
+    if where := _process(job, begun and files.have(job.work), log, queued):
         ended = log is None or log.ended  # an ended log is that of an earlier attempt
         return Status(job, State.RUNNING, where, None if ended else Standing.read(job.log))
-    queued = queue.of(job)
     if queued is not None and queued.state == "PENDING":
         return Status(job, State.QUEUED, f"Slurm job {queued.id}: {queued.reason}")
     if log is None or log.ended == "done":
@@ -81,13 +84,13 @@ def _status(job: Job, files: Files, queue: Queue) -> Status:
     return Status(job, State.FAILED, why="; ".join([*words, *filter(None, [log.last])]))
 
 
-def _process(job: Job, files: Files, log: Log | None, queue: Queue) -> str:
-    """The process that works on a job, in words; empty if there is none."""
-    if files.have(job.work):
+def _process(job: Job, has_state: bool, log: Log | None, queued: Queued | None) -> str:
+    """The process that works on a job, in words; empty if there is none. has_state: whether the
+    folder of its saved state is there."""
+    if has_state:
         for newest in locks(job.work)[-1:]:
             if _beats(newest):
                 return str(read_owner(newest) or "a process that starts")
-    queued = queue.of(job)
     if queued is not None and queued.state == "RUNNING":
         return f"Slurm job {queued.id}"
     if log is None or log.ended:
