@@ -1,31 +1,29 @@
 """Soft labels of a shard by their principal components: the form pca:N, N bits for a view.
 
-A row is a view's logits less their mean, which no softmax depends on. By the classes of its two
-images alone it is `expected` to be lam W[a] + (1 - lam) W[b]. What it differs from that has
-principal components over all rows of the shard, and the first K of them get bits, N in all.
-
-A component with b bits is the nearest of 2^b levels. They are the best for the shard's labels by
-the mean square (Lloyd and Max, doi 10.1109/TIT.1982.1056489): each is the mean of what it stands
-for (transform coding, Gersho and Gray 1992, chapter 8). The bits are dealt out so that the sum over
-the components of s D is the least: s is the standard deviation, and D the share of its variance
-that a normal distribution would lose. With s^2 D, the mean square, small components would get no
-bits, and students would miss them (docs/results/modern.md).
+A row is a view's logits less their mean, which no softmax depends on. What rows differ from those
+that are expected (scdd.labels.prediction) has principal components, and the first K of them get
+bits, N in all: dealt out so that the sum over the components of s D is the least, s the standard
+deviation, and D the share of its variance that a normal distribution loses. With s^2 D, the mean
+square, small components would get no bits, and students would miss them (docs/results/modern.md).
+A trellis tells which bits say the rows best (scdd.labels.trellis). (Transform coding: Gersho and
+Gray 1992, chapter 8.)
 
     logits_packed           uint8 [E, ceil(n N / 8)], the bits of all rows one after the other, the
-                            first one the lowest of its byte
+                            first one the highest of its byte; those of RING rows or more
+                            are a ring
 
 and what all epochs of the shard share:
 
-    logits_shared_classes   float16 [C, C], W, the least-squares fit to the rows
-    logits_shared_basis     float16 [C, K], the components
-    logits_shared_levels    float16 [sum of 2^b], those of the first component in rising order, then
-                            those of the second, ...
-    logits_shared_owner     int16 [N], the component of each bit of a row, its lowest bit first; K
-                            for bits that nobody needs
+    logits_shared_basis     float16 [K, C], the components
+    logits_shared_bits      uint8 [K], how many bits each has in a row, one after the other
+    logits_shared_classes   float16 [C or 2C, C], W and G of what is expected
+    logits_shared_image_packed, _basis, _bits
+                            m of what is expected, in the same way: a row of 2N bits for each image
 """
 
 import heapq
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -33,96 +31,101 @@ from torch import Tensor
 
 from scdd.artifacts.labels import SHARED
 from scdd.artifacts.sizes import pca_bits
-
-CLASSES, BASIS, LEVELS, OWNER = (
-    f"{SHARED}_{name}" for name in ("classes", "basis", "levels", "owner")
+from scdd.labels import trellis
+from scdd.labels.prediction import (
+    TINY,
+    Rows,
+    Seen,
+    by_classes,
+    by_images,
+    expecting,
+    least_squares,
 )
+from scdd.labels.trellis import LEFT, STATE
+
+CLASSES = f"{SHARED}_classes"
 PACKED = "logits_packed"
-HUGE = torch.finfo(torch.float16).max
-SLACK = 1e-6  # of the fit's diagonal: without it a class that is never seen would have no row
-BINS, ROUNDS = 4096, 200  # of the search for levels
-# The mean square that the best 1, 2, 4, ... levels leave of a normal distribution's variance: Max
-# 1960, table I (doi 10.1109/TIT.1960.1057548).
-LEFT = (1.0, 0.3634, 0.1175, 0.03454, 0.009497, 0.002499)
+OF_VIEWS = (PACKED, f"{SHARED}_basis", f"{SHARED}_bits")
+OF_IMAGES = (f"{SHARED}_image_packed", f"{SHARED}_image_basis", f"{SHARED}_image_bits")
+FLAT = 1e-6  # of the largest spread: one below it is rounding
+RING = 32  # rows; longer rings say rows hardly better, and rings are searched side by side
 
 
-def encode(logits: Tensor, partner: Tensor, lam: Tensor, form: str) -> dict[str, Tensor]:
-    """The tensors that store the `logits` float16 [E, n, C] of a shard as pca. partner, lam: of the
-    views, [E, n]."""
+class Coded(NamedTuple):
+    """Rows as they are stored: packed uint8 [(E,) bytes], basis float16 [K, C], bits uint8 [K]."""
+
+    packed: Tensor
+    basis: Tensor
+    bits: Tensor
+
+
+def encode(logits: Tensor, views: Sequence[Seen], form: str) -> dict[str, Tensor]:
+    """The tensors that store the `logits` float16 [E, n, C] of a shard as pca, on their device.
+    views: of each epoch."""
     count = pca_bits(form)
     assert count is not None
-    epochs, n, _ = logits.shape
     rows = logits.float()
     rows -= rows.mean(2, keepdim=True)
-    table, every = _by_classes(rows, partner, lam), torch.arange(n, device=rows.device)
-    for epoch in range(epochs):
-        rows[epoch] -= expected(table, partner[epoch], lam[epoch], every)
-    rows = rows.flatten(0, 1)
-    basis, bits = _principal(rows, count)
-    levels, codes = [], []
-    for place, each in enumerate(bits):
-        part = rows @ basis[:, place].float()
-        levels.append(best_levels(part, 2**each))
-        exact = levels[-1].float()
-        code = torch.bucketize(part, (exact[1:] + exact[:-1]) / 2)
-        codes.append((code[:, None] >> torch.arange(each, device=code.device) & 1).to(torch.uint8))
-    free = count - sum(bits)  # bits that nobody needs
-    codes.append(codes[0].new_zeros(len(rows), free))
-    owner = [place for place, each in enumerate(bits) for _ in range(each)] + free * [len(bits)]
-    return {
-        PACKED: _packed(torch.cat(codes, 1).view(epochs, n * count)),
-        CLASSES: table,
-        BASIS: basis,
-        LEVELS: torch.cat(levels),
-        OWNER: torch.tensor(owner, dtype=torch.int16, device=logits.device),
-    }
+    every = torch.arange(rows.shape[1], device=rows.device)
+    table = by_classes(rows, views)
+    for epoch, view in enumerate(views):
+        rows[epoch] -= expecting(table, None, view)(every)
+    images = _coded(by_images(rows, views)[None], 2 * count)
+    images = images._replace(packed=images.packed[0])
+    own = reader(images, len(every))(every)
+    for epoch, view in enumerate(views):
+        rows[epoch] -= view.mixed(own)
+    of_views = zip(OF_VIEWS, _coded(rows, count), strict=True)
+    return {CLASSES: table, **dict(of_views), **dict(zip(OF_IMAGES, images, strict=True))}
 
 
-def _principal(rows: Tensor, count: int) -> tuple[Tensor, list[int]]:
-    """Of rows [m, C] the components that get bits, float16 [C, K], and how many of `count` each."""
-    variances, basis = torch.linalg.eigh((rows.T @ rows).double().cpu() / len(rows))
-    bits = bits_of(variances.flip(0).clamp(min=0).sqrt().tolist(), count)
-    basis = basis.flip(1)[:, : len(bits)]
-    # an eigenvector's sign is any; here its largest entry is positive
-    largest = basis.gather(0, basis.abs().argmax(0, keepdim=True))
-    return (basis * largest.sign()).half().contiguous().to(rows.device), bits
+def _coded(rows: Tensor, count: int) -> Coded:
+    """Rows float32 [E, n, C] in `count` bits each."""
+    flat = rows.flatten(0, 1)
+    variances, axes = torch.linalg.eigh((flat.T @ flat).double().cpu() / len(flat))
+    spreads = variances.flip(0).clamp(min=0).sqrt()
+    bits = bits_of(spreads.tolist(), count)
+    least = max(TINY, FLAT * spreads[0].item())
+    spread = spreads[: len(bits)].float().clamp(min=least).to(rows.device)
+    values = rows @ axes.flip(1)[:, : len(bits)].float().to(rows.device) / spread
+    states = _states(values, bits, (spread / spread[0]) ** 2)
+    packed = torch.stack([_packed(state, bits) for state in states])
+    said = trellis.table(rows.device)
+    basis = least_squares(
+        (said[state.long()], row) for state, row in zip(states, rows, strict=True)
+    )
+    return Coded(packed, basis, torch.tensor(bits, dtype=torch.uint8, device=rows.device))
 
 
-def _packed(bits: Tensor) -> Tensor:
-    """Bits [E, m] in bytes, uint8 [E, ceil(m / 8)]."""
-    bits = F.pad(bits, (0, -bits.shape[1] % 8)).unflatten(1, (-1, 8))
-    places = torch.tensor([1 << place for place in range(8)], device=bits.device)
-    return (bits * places).sum(2).to(torch.uint8)
+def _states(values: Tensor, bits: Sequence[int], weights: Tensor) -> Tensor:
+    """The trellis's states uint8 of the values [E, n, K]."""
+    n = values.shape[1]
+    last = last_ring(n)
+
+    def searched(rings: Tensor, rows: int) -> Tensor:
+        each = rings.reshape(-1, rows * len(bits))
+        states = trellis.encode(each, rows * list(bits), weights.repeat(rows))
+        return states.view(rings.shape)
+
+    states = searched(values[:, last:], n - last)
+    return torch.cat([searched(values[:, :last], RING), states], 1) if last else states
 
 
-def expected(table: Tensor, partner: Tensor, lam: Tensor, index: Tensor) -> Tensor:
-    """What the views of the images `index` [b] of a set should have by their classes alone, float32
-    [b, C]: lam times the row of the image's class in `table` float16 [C, C], and 1 - lam times that
-    of its partner's. partner, lam: [n]. A set has its images class by class."""
-    share = lam[index, None]
-    own = _class_of(index, len(lam), len(table))
-    other = _class_of(partner[index].long(), len(lam), len(table))
-    return share * table[own].float() + (1 - share) * table[other].float()
+def last_ring(n: int) -> int:
+    """Where the last ring of n rows begins: it has RING or more, but fewer than twice as many."""
+    return max(0, n // RING - 1) * RING
 
 
-def _class_of(image: Tensor, n: int, classes: int) -> Tensor:
-    return image * classes // n
+def _packed(states: Tensor, bits: Sequence[int]) -> Tensor:
+    """The own bits of states [n, K] in bytes, uint8 [ceil(n N / 8)]."""
+    own = [states[:, place, None] >> _falling(each, states) for place, each in enumerate(bits)]
+    digits = (torch.cat(own, 1) & 1).flatten()
+    by_byte = F.pad(digits, (0, -len(digits) % 8)).view(-1, 8)
+    return (by_byte << _falling(8, states)).sum(1).to(torch.uint8)
 
 
-def _by_classes(rows: Tensor, partner: Tensor, lam: Tensor) -> Tensor:
-    """The table by which rows [E, n, C] are `expected` with the least squared error."""
-    n, classes = rows.shape[1:]
-    gram = torch.zeros(classes, classes, dtype=torch.float64)
-    cross = gram.clone()
-    own = _class_of(torch.arange(n, device=rows.device), n, classes)[:, None]
-    for row, other, share in zip(rows, partner.long(), lam[..., None], strict=True):
-        shares = rows.new_zeros(n, classes).scatter_(1, own, share)
-        shares.scatter_add_(1, _class_of(other, n, classes)[:, None], 1 - share)
-        gram += (shares.T @ shares).double().cpu()
-        cross += (shares.T @ row).double().cpu()
-    gram += SLACK * gram.diagonal().mean() * torch.eye(classes)
-    table: Tensor = torch.linalg.solve(gram, cross).clamp(-HUGE, HUGE)
-    return table.half().to(rows.device)
+def _falling(count: int, like: Tensor) -> Tensor:
+    return torch.arange(count - 1, -1, -1, dtype=like.dtype, device=like.device)
 
 
 def bits_of(spreads: list[float], count: int) -> list[int]:
@@ -132,8 +135,6 @@ def bits_of(spreads: list[float], count: int) -> list[int]:
     gains = [(-spread * (LEFT[0] - LEFT[1]), place) for place, spread in enumerate(spreads)]
     heapq.heapify(gains)
     for _ in range(count):
-        if not gains:
-            break
         _, place = heapq.heappop(gains)
         bits[place] += 1
         if (following := bits[place] + 1) < len(LEFT):
@@ -142,43 +143,37 @@ def bits_of(spreads: list[float], count: int) -> list[int]:
     return [each for each in bits if each]
 
 
-def best_levels(values: Tensor, count: int) -> Tensor:
-    """The levels float16 [count], in rising order, with the least mean square of the distances
-    between values and their nearest levels: a local minimum, from quantiles on, of the values as
-    they fall into 4,096 bins. The same on every device."""
-    low, high = values.min().double().cpu(), values.max().double().cpu()
-    width = (high - low).clamp(min=torch.finfo(torch.float32).tiny) / (BINS - 1)
-    bins = ((values.double() - low.to(values.device)) / width.to(values.device)).round().long()
-    weights = torch.bincount(bins.flatten(), minlength=BINS).double().cpu()
-    at = low + width * torch.arange(BINS)
-    shares = weights.cumsum(0) / weights.sum()
-    levels = at[torch.searchsorted(shares, (torch.arange(count) + 0.5) / count).clamp(max=BINS - 1)]
-    for _ in range(ROUNDS):
-        nearest = torch.bucketize(at, (levels[1:] + levels[:-1]) / 2)
-        held = torch.zeros(count, dtype=torch.float64).index_add_(0, nearest, weights)
-        sums = torch.zeros(count, dtype=torch.float64).index_add_(0, nearest, weights * at)
-        means = torch.where(held > 0, sums / held, levels)
-        if torch.equal(means, levels):
-            break
-        levels = means
-    return levels.clamp(-HUGE, HUGE).half().to(values.device)
-
-
 def row_count(stored: Mapping[str, Tensor]) -> int:
     """How many rows an epoch has; fewer than 8 bits fill its last byte, and a row has 8 or more."""
-    return 8 * len(stored[PACKED]) // len(stored[OWNER])
+    views = Coded(*(stored[name] for name in OF_VIEWS))
+    return 8 * len(views.packed) // int(views.bits.sum())
 
 
-def decode(stored: Mapping[str, Tensor], partner: Tensor, lam: Tensor, index: Tensor) -> Tensor:
-    """The logits float32 [b, C] of the images `index` [b], less their means, of what an epoch has
-    of `encode`'s tensors. partner, lam: of its views, [n]."""
-    packed, owner = stored[PACKED], stored[OWNER]
-    basis, levels = stored[BASIS].float(), stored[LEVELS].float()
-    index, place = index.to(packed.device), torch.arange(len(owner), device=packed.device)
-    at = index[:, None] * len(owner) + place
-    bits = packed[at >> 3].int() >> (at & 7) & 1
-    own = owner[:, None] == torch.arange(basis.shape[1], device=packed.device)
-    places = torch.where(own, 2.0 ** (own.cumsum(0) - 1), 0.0)
-    counts = 2 ** own.sum(0)
-    codes = (bits.float() @ places).long() + counts.cumsum(0) - counts
-    return expected(stored[CLASSES], partner, lam, index) + levels[codes] @ basis.T
+def reader(coded: Coded, n: int) -> Rows:
+    """The rows float32 [b, C] of images int64 [b], of the n that `coded` has for an epoch."""
+    device, count = coded.packed.device, int(coded.bits.sum())
+    # a row is said by its own bits and, at its beginning, by the last ones of the row before
+    window = torch.arange(-STATE, count, device=device)
+    place = torch.arange(len(window), device=device)[:, None] - coded.bits.long().cumsum(0)
+    powers = torch.where((place >= 0) & (place < STATE), 2.0 ** (STATE - 1 - place), 0.0)
+    said, basis = trellis.table(device), coded.basis.float()
+
+    last = last_ring(n)
+
+    def rows(index: Tensor) -> Tensor:
+        first = (index // RING * RING).clamp(max=last)
+        size = torch.where(first < last, RING, n - last) * count  # of the ring, in bits
+        at = ((index - first)[:, None] * count + window) % size[:, None] + first[:, None] * count
+        digits = coded.packed[at >> 3] >> (7 - (at & 7)) & 1
+        return said[(digits.float() @ powers).long()] @ basis
+
+    return rows
+
+
+def decoder(stored: Mapping[str, Tensor], view: Seen) -> Rows:
+    """The logits float32 [b, C] of images int64 [b], less their means, of what an epoch has of
+    `encode`'s tensors. view: the epoch's."""
+    views, images = (Coded(*(stored[name] for name in names)) for names in (OF_VIEWS, OF_IMAGES))
+    n = len(view.own)
+    differ, expected = reader(views, n), expecting(stored[CLASSES], reader(images, n), view)
+    return lambda index: expected(index) + differ(index)

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from scdd.artifacts.config import Frozen, teacher_roles
 from scdd.artifacts.dataset import DatasetInfo, load_info
-from scdd.artifacts.labels import Origin, of_views, save_shard
+from scdd.artifacts.labels import Origin, of_epoch, of_views, save_shard
 from scdd.artifacts.sizes import label_bytes, pca_bits
 from scdd.artifacts.slots import Range
 from scdd.data.batches import batch_count, batch_sizes, views
@@ -35,6 +35,7 @@ from scdd.labels import components
 from scdd.labels.forms import encode
 from scdd.labels.labelling import Labelling, labelling_of, origin_of
 from scdd.labels.passes import Passes
+from scdd.labels.prediction import seen
 from scdd.labels.teachers import OfClasses, Together, use_batch_statistics, vote_weights
 from scdd.networks.backbone import in_eval_mode
 from scdd.networks.precision import autocast
@@ -171,8 +172,13 @@ def label(
         labelled = {name: tensor.cpu() for name, tensor in encode(whole, kept, temperature).items()}
         shard.add({name: tensor[None] for name, tensor in {**draws.stored(), **labelled}.items()})
     if by_shard:
-        views, logits = of_views(shard.tensors), shard.tensors["logits"]
-        return {**views, **components.encode(logits, views["partner"], views["lam"], form)}
+        drawn = of_views(shard.tensors)
+        views = [
+            seen(labelling, Draws(**of_epoch(drawn, row)).to(device), epochs[0] + row)
+            for row in range(shard.count)
+        ]
+        encoded = components.encode(shard.tensors["logits"].to(device), views, form)
+        return {**drawn, **{name: tensor.cpu() for name, tensor in encoded.items()}}
     return shard.tensors
 
 

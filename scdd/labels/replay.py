@@ -1,7 +1,7 @@
 """One stored epoch as a student sees it: its views, drawn again where they are not stored, its
 batches where these are fixed, and the teacher's logits of any of its images."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -14,7 +14,8 @@ from scdd.artifacts.slots import Range
 from scdd.errors import ScddError
 from scdd.labels import components
 from scdd.labels.forms import decode, rows
-from scdd.labels.labelling import labelling_of, released_order
+from scdd.labels.labelling import labelling_of
+from scdd.labels.prediction import seen
 from scdd.views.mixing import Draws
 
 
@@ -53,20 +54,13 @@ class Remembered:
 @dataclass(frozen=True)
 class Replay:
     """draws: of all images, on the device; order: int64 [n] (CPU), the images in the order that is
-    cut into the batches to train on, None if any batches will do; stored: the logits as they are in
-    the store, on the device."""
+    cut into the batches to train on, None if any batches will do; logits: of images int64 [b], the
+    teacher's [b, classes], float16 or float32, on the device. They are decoded when they are asked
+    for: a stored epoch may be a tenth as large as its logits."""
 
     draws: Draws
     order: Tensor | None
-    stored: dict[str, Tensor]
-    classes: int
-
-    def logits(self, index: Tensor) -> Tensor:
-        """The teacher's logits [b, classes] of the images `index`, float16 or float32, on the
-        device. Decoded here: a stored epoch may be a tenth as large as its logits."""
-        if components.PACKED in self.stored:
-            return components.decode(self.stored, self.draws.partner, self.draws.lam, index)
-        return decode(rows(self.stored, index), self.classes)
+    logits: Callable[[Tensor], Tensor]
 
 
 def replay(store: Store, epoch: int, device: torch.device) -> Replay:
@@ -75,24 +69,27 @@ def replay(store: Store, epoch: int, device: torch.device) -> Replay:
     Raises ScddError if it is damaged, or if views that are drawn again differ from those labelled.
     """
     origin, stored = store.origin, store.epoch(epoch)
+    labelling = labelling_of(origin.transform, origin.seed)
     logits = of_logits(stored)
     by_components = components.PACKED in logits
     n = components.row_count(logits) if by_components else len(next(iter(logits.values())))
-    fixed = "batch" in origin.transform
     if origin.views == "drawn":
         if origin.resolution is None:
             raise ScddError(
                 f"labels {origin.digest} do not give the image size, which is needed to draw views."
             )
-        labelling = labelling_of(origin.transform, origin.seed)
         views = labelling.draw(n, origin.resolution, epoch).stored()
         store.check_drawn(epoch, views)
     else:
         views = of_views(stored)
-    send = partial(Tensor.to, device=device, non_blocking=True)
-    return Replay(
-        Draws(**views).to(device),
-        released_order(n, origin.seed, epoch) if fixed else None,
-        {name: send(tensor) for name, tensor in logits.items()},
-        len(origin.classes),
-    )
+    draws = Draws(**views).to(device)
+    logits = {name: tensor.to(device, non_blocking=True) for name, tensor in logits.items()}
+    if by_components:
+        decoded = components.decoder(logits, seen(labelling, draws, epoch))
+    else:
+        decoded = partial(_of_rows, logits, len(origin.classes))
+    return Replay(draws, labelling.order(n, epoch), decoded)
+
+
+def _of_rows(stored: Mapping[str, Tensor], classes: int, index: Tensor) -> Tensor:
+    return decode(rows(stored, index), classes)

@@ -14,7 +14,7 @@ from toy import CLASSES, MEAN, STD, TEACHER, VIEW, command, freeze, image_set, i
 
 from scdd.artifacts.classes import class_hash
 from scdd.artifacts.images import open_set
-from scdd.artifacts.labels import open_store
+from scdd.artifacts.labels import of_epoch, open_store
 from scdd.artifacts.network import Checkpoint, save_checkpoint
 from scdd.artifacts.sizes import label_bytes
 from scdd.data.batches import views
@@ -23,6 +23,7 @@ from scdd.errors import ScddError
 from scdd.labels import components, relabel
 from scdd.labels.forms import encode
 from scdd.labels.labelling import Labelling, origin_of
+from scdd.labels.prediction import seen
 from scdd.labels.teachers import use_batch_statistics
 from scdd.networks.resnet import build
 from scdd.params.protocol import Relabel
@@ -357,7 +358,9 @@ def test_principal_components_are_of_all_epochs_of_a_shard() -> None:
     plain = label(teacher, split, labelling, (2, 5))
     made = label(teacher, split, labelling, (2, 5), form="pca:8")
     views = {name: tensor for name, tensor in plain.items() if name != "logits"}
-    coded = components.encode(plain["logits"], plain["partner"], plain["lam"], "pca:8")
+    drawn = [Draws(**of_epoch(views, row)) for row in range(3)]
+    shown = [seen(labelling, draws, 2 + row) for row, draws in enumerate(drawn)]
+    coded = components.encode(plain["logits"], shown, "pca:8")
     assert made.keys() == views.keys() | coded.keys()
     assert all(torch.equal(made[name], tensor) for name, tensor in {**views, **coded}.items())
 
