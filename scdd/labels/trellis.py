@@ -2,13 +2,12 @@
 
 The bits of a run of numbers form a ring. A number has its own bits, the highest one first, and
 stands for the entry in a table of 256 that the eight bits up to its last one name: its own and the
-nearest before them. So each bit helps to say several numbers, and the bits of the whole ring are
-those with the least squared error, by Viterbi's algorithm. One bit a number leaves 0.29 of the
-variance, where the best two levels leave 0.36, and two bits leave 0.08 in place of 0.12. (Marcellin
-and Fischer 1990, doi 10.1109/26.54975; of overlapping bits, QTIP, arXiv 2406.11235, section 3.)
+nearest before them. So each bit helps to say several numbers, and Viterbi's algorithm finds the
+ring with the least squared error. One bit a number leaves 0.29 of the variance, where the best two
+levels leave 0.36; two bits leave 0.08 in place of 0.12. Any number can be read by itself.
 
-Any number can be read by itself. The same bits on every device, but for the rounding of what is
-compared.
+Trellis codes for numbers: Marcellin and Fischer 1990 (IEEE Trans. Commun. 38, 82-93). Overlapping
+bits as their states: QTIP, arXiv 2406.11235, section 3.
 """
 
 from collections.abc import Sequence
@@ -19,9 +18,7 @@ from torch import Tensor
 
 STATE = 8  # bits that say a number, of which the last are its own
 STATES = 2**STATE
-SPREAD = (
-    109  # odd; of those tried the one whose table leaves least, with one to three bits a number
-)
+SPREAD = 109  # odd; of those that were tried it leaves least at one to three bits a number
 TABLE = tuple(NormalDist().inv_cdf((s * SPREAD % STATES + 0.5) / STATES) for s in range(STATES))
 # What b = 0, 1, 2, ... bits for each of many numbers leave of their variance. Measured:
 # tests/labels/test_trellis.py does it again.
