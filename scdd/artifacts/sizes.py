@@ -1,5 +1,7 @@
 """Sizes of artifacts in bytes, known before they are made. Pure Python: the plan uses them too."""
 
+import math
+
 from scdd.params.protocol import Relabel
 from scdd.params.views import Transform
 
@@ -47,6 +49,24 @@ def label_bytes(params: Relabel, classes: int) -> float:
     """Bytes of one image in one epoch of a label store, as `logit_bytes` says."""
     view = view_bytes(params) if params.views == "stored" else 0
     return view + logit_bytes(params.form, classes)
+
+
+def shared_bytes(params: Relabel, images: int, classes: int) -> int:
+    """Bytes of what all epochs of a file of labels share: of pca the most that it may be, as a
+    component may get no bits; of other forms 0."""
+    if (bits := pca_bits(params.form)) is None:
+        return 0
+    tables = (2 if params.teacher_bn == "batch" else 1) * 2 * classes**2
+    # rows sum to 0, so they have C - 1 components, of which none takes more than 8 bits
+    components = min(classes - 1, bits), min(classes - (2 * bits <= 8 * (classes - 1)), 2 * bits)
+    return math.ceil(images * bits / 4) + tables + sum(components) * (2 * classes + 1)
+
+
+def store_bytes(params: Relabel, images: int, classes: int, epochs: int) -> int:
+    """Bytes of the tensors of a store of labels: exact, but for pca (see `shared_bytes`)."""
+    each = math.ceil(images * label_bytes(params, classes))
+    files = math.ceil(epochs / params.epochs_per_shard)
+    return epochs * each + files * shared_bytes(params, images, classes)
 
 
 def image_bytes(count: int, resolution: int, each: int = 1) -> int:

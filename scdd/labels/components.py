@@ -1,16 +1,16 @@
 """Soft labels of a shard by their principal components: the form pca:N, N bits for a view.
 
-A row is a view's logits less their mean, which no softmax depends on. What rows differ from those
-that are expected (scdd.labels.prediction) has principal components, and the first K of them get
-bits, N in all: dealt out so that the sum over the components of s D is the least, s the standard
-deviation, and D the share of its variance that a normal distribution loses. With s^2 D, the mean
-square, small components would get no bits, and students would miss them (docs/results/modern.md).
-A trellis tells which bits say the rows best (scdd.labels.trellis). (Transform coding: Gersho and
-Gray 1992, chapter 8.)
+A row is a view's logits less their mean, which no softmax depends on. What is left of the rows when
+what is expected of them is taken off (scdd.labels.prediction) has principal components, and the
+first K of them get bits, N in all: dealt out so that the sum over the components of s D is the
+least, s the standard deviation, and D the share of its variance that a normal distribution loses.
+With s^2 D, the mean square, small components would get no bits, and students would miss them
+(docs/results/modern.md). A trellis finds the bits that give the rows back best
+(scdd.labels.trellis). (Transform coding: Gersho and Gray 1992, chapter 8.)
 
     logits_packed           uint8 [E, ceil(n N / 8)], the bits of all rows one after the other, the
-                            first one the highest of its byte; those of RING rows or more
-                            are a ring
+                            first one the highest of its byte. Those of each RING rows are a ring;
+                            the last ring has the rows that remain too
 
 and what all epochs of the shard share:
 
@@ -42,30 +42,36 @@ from scdd.labels.prediction import (
     least_squares,
 )
 from scdd.labels.trellis import LEFT, STATE
+from scdd.views.products import exact_products
 
 CLASSES = f"{SHARED}_classes"
 PACKED = "logits_packed"
 OF_VIEWS = (PACKED, f"{SHARED}_basis", f"{SHARED}_bits")
 OF_IMAGES = (f"{SHARED}_image_packed", f"{SHARED}_image_basis", f"{SHARED}_image_bits")
 FLAT = 1e-6  # of the largest spread: one below it is rounding
-RING = 32  # rows; longer rings say rows hardly better, and rings are searched side by side
+RING = 32  # rows; longer rings are hardly better, and rings are searched side by side
+FAR_OUT = 10  # times the median: a row that is longer is shortened, or it would coarsen all others
 
 
 class Coded(NamedTuple):
-    """Rows as they are stored: packed uint8 [(E,) bytes], basis float16 [K, C], bits uint8 [K]."""
+    """Rows as they are stored: packed uint8 [E, bytes], or [bytes] of one epoch; basis float16
+    [K, C]; bits uint8 [K]."""
 
     packed: Tensor
     basis: Tensor
     bits: Tensor
 
 
+@exact_products()
 def encode(logits: Tensor, views: Sequence[Seen], form: str) -> dict[str, Tensor]:
-    """The tensors that store the `logits` float16 [E, n, C] of a shard as pca, on their device.
-    views: of each epoch."""
+    """The tensors that store the `logits` float16 [E, n, C] of a shard as pca, on the views'
+    device. views: of each epoch."""
     count = pca_bits(form)
     assert count is not None
-    rows = logits.float()
-    rows -= rows.mean(2, keepdim=True)
+    rows = torch.empty(logits.shape, device=views[0].own.device)
+    for epoch, given in enumerate(logits):
+        rows[epoch] = given.float() - given.float().mean(1, keepdim=True)
+    _shorten(rows)
     every = torch.arange(rows.shape[1], device=rows.device)
     table = by_classes(rows, views)
     for epoch, view in enumerate(views):
@@ -79,8 +85,16 @@ def encode(logits: Tensor, views: Sequence[Seen], form: str) -> dict[str, Tensor
     return {CLASSES: table, **dict(of_views), **dict(zip(OF_IMAGES, images, strict=True))}
 
 
+def _shorten(rows: Tensor) -> None:
+    """Shorten, in place, the rows of [E, n, C] that are FAR_OUT times as long as the median one."""
+    norms = rows.norm(dim=2)
+    if (most := FAR_OUT * norms.median()) > 0:
+        rows *= (most / norms.clamp(min=TINY)).clamp(max=1)[..., None]
+
+
 def _coded(rows: Tensor, count: int) -> Coded:
-    """Rows float32 [E, n, C] in `count` bits each."""
+    """Rows float32 [E, n, C] in `count` bits each. Their means, which are rounding, are lost."""
+    rows -= rows.mean(2, keepdim=True)
     flat = rows.flatten(0, 1)
     variances, axes = torch.linalg.eigh((flat.T @ flat).double().cpu() / len(flat))
     spreads = variances.flip(0).clamp(min=0).sqrt()
@@ -150,9 +164,9 @@ def row_count(stored: Mapping[str, Tensor]) -> int:
 
 
 def reader(coded: Coded, n: int) -> Rows:
-    """The rows float32 [b, C] of images int64 [b], of the n that `coded` has for an epoch."""
+    """The rows float32 [b, C] of images int64 [b], of the n that `coded` has, of one epoch."""
     device, count = coded.packed.device, int(coded.bits.sum())
-    # a row is said by its own bits and, at its beginning, by the last ones of the row before
+    # its first numbers need the last bits of the row before, too
     window = torch.arange(-STATE, count, device=device)
     place = torch.arange(len(window), device=device)[:, None] - coded.bits.long().cumsum(0)
     powers = torch.where((place >= 0) & (place < STATE), 2.0 ** (STATE - 1 - place), 0.0)

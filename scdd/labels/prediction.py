@@ -6,9 +6,9 @@ expected is
 
     w (W[a] + m[i]) + v (W[b] + m[j]) + (the mean over the group of w G[a] + v G[b])
 
-w is lambda times the fourth root of the pixels of the crop, as a teacher is surer of what it sees
-more of; v is the same of the partner, with 1 - lambda. W and G have a row for each class, m has one
-for each image: the fits of least squares to a shard's logits, less the mean of each view's.
+w is lambda times the fourth root of the pixels of the crop, because a teacher is surer the more it
+sees; v is the same of the partner, with 1 - lambda. W and G have a row for each class, m has one
+for each image. They are least-squares fits to the logits of a shard, each view's less their mean.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -24,7 +24,7 @@ Rows = Callable[[Tensor], Tensor]  # of images int64 [b], float32 [b, C]
 HUGE = torch.finfo(torch.float16).max
 SLACK = 1e-6  # of the fits' diagonals: without it a class that is never seen would have no row
 TINY = torch.finfo(torch.float32).tiny
-ROUNDS = 12  # of conjugate gradients; each leaves less than half of the error
+ROUNDS = 12  # of conjugate gradients; with ten epochs or more each leaves half of the error or less
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,8 @@ class Groups:
 
     def means(self, rows: Tensor) -> Tensor:
         """The means float32 [g, C] by group of `rows` [n, C], one for each view."""
-        return torch.segment_reduce(rows[self.order], "mean", lengths=self.sizes)
+        # unsafe: the sizes are not checked, for which the device would be waited for
+        return torch.segment_reduce(rows[self.order], "mean", lengths=self.sizes, unsafe=True)
 
 
 @dataclass(frozen=True)
@@ -77,12 +78,14 @@ def class_of(image: Tensor, n: int, classes: int) -> Tensor:
 
 
 def expecting(table: Tensor, images: Rows | None, view: Seen) -> Rows:
-    """What the views of an epoch are expected to be. table: of `by_classes`; images: m."""
+    """What the views of an epoch are expected to be, less m if `images` is None.
+
+    table: float16 [C or 2C, C], as `by_classes` gives it for views like these; images: gives m.
+    """
     n, classes = len(view.own), table.shape[1]
-    table = table.float()
 
     def of_image(index: Tensor) -> Tensor:
-        row = table[class_of(index, n, classes)]
+        row = table[class_of(index, n, classes)].float()
         return row if images is None else row + images(index)
 
     def of_pair(index: Tensor) -> Tensor:
@@ -93,7 +96,8 @@ def expecting(table: Tensor, images: Rows | None, view: Seen) -> Rows:
     if groups is None:
         return of_pair
     every = torch.arange(n, device=table.device)
-    by_group = groups.means(view.mixed(table[classes:][class_of(every, n, classes)]))
+    of_groups = table[classes:][class_of(every, n, classes)].float()
+    by_group = groups.means(view.mixed(of_groups))
     return lambda index: of_pair(index) + by_group[groups.of[index]]
 
 
@@ -128,16 +132,17 @@ def least_squares(pairs: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
 
 def by_images(rows: Tensor, views: Sequence[Seen]) -> Tensor:
     """m float32 [n, C]: the fit to rows [E, n, C], by conjugate gradients."""
+    shown = [view.partner.argsort() for view in views]  # in which view an image is the partner
 
-    def gathered(row: Tensor, view: Seen) -> Tensor:
-        """The transpose of `mixed`. An image is the partner in just one view."""
-        return view.own[:, None] * row + (view.other[:, None] * row)[view.partner.argsort()]
+    def gathered(row: Tensor, view: Seen, shown: Tensor) -> Tensor:
+        """The transpose of `mixed`."""
+        return view.own[:, None] * row + (view.other[:, None] * row)[shown]
 
     def normal(means: Tensor) -> Tensor:
-        return sum((gathered(view.mixed(means), view) for view in views), zero)
+        return sum(map(gathered, (view.mixed(means) for view in views), views, shown), zero)
 
     means = zero = torch.zeros_like(rows[0])
-    left = step = sum(map(gathered, rows, views), zero)
+    left = step = sum(map(gathered, rows, views, shown), zero)
     size = left.square().sum()
     for _ in range(ROUNDS):
         turned = normal(step)

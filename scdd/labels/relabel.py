@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from scdd.artifacts.config import Frozen, teacher_roles
 from scdd.artifacts.dataset import DatasetInfo, load_info
 from scdd.artifacts.labels import Origin, of_epoch, of_views, save_shard
-from scdd.artifacts.sizes import label_bytes, pca_bits
+from scdd.artifacts.sizes import pca_bits, store_bytes
 from scdd.artifacts.slots import Range
 from scdd.data.batches import batch_count, batch_sizes, views
 from scdd.data.placement import open_images
@@ -128,7 +128,8 @@ def label(
     compiled: Compiled = "none",
 ) -> dict[str, Tensor]:
     """The tensors of a shard by name, each [epochs, n, ...], on the CPU: the random draws of the
-    views, and the logits in the given `form`, for the half-open range `epochs`.
+    views, and the logits in the given `form`, for the half-open range `epochs`; in pca as
+    `scdd.labels.components` has them.
 
     What an epoch holds does not depend on the range, unless the form is pca. temperature: the
     students', for `encode`. saved: the state to resume from, and where it is saved. precision: of
@@ -177,7 +178,8 @@ def label(
             seen(labelling, Draws(**of_epoch(drawn, row)).to(device), epochs[0] + row)
             for row in range(shard.count)
         ]
-        encoded = components.encode(shard.tensors["logits"].to(device), views, form)
+        say(f"{shard.count} epochs are put into {form}")
+        encoded = components.encode(shard.tensors["logits"], views, form)
         return {**drawn, **{name: tensor.cpu() for name, tensor in encoded.items()}}
     return shard.tensors
 
@@ -263,9 +265,9 @@ def work(args: argparse.Namespace, config: Frozen, device: torch.device, saved: 
     info = load_info(args.data)
     images, split, _ = open_images(args.images, info, args.data, config.parents["images"], device)
     loaded = load_teachers(args.teacher, config, info.classes, args.data)
-    count, each = len(split), label_bytes(params, len(images.classes))
-    epochs = args.epochs[1] - args.epochs[0]
-    say(f"{epochs} epochs x {count} images x {each:g} bytes = {epochs * count * each:.0f} bytes")
+    count, epochs = len(split), args.epochs[1] - args.epochs[0]
+    size = store_bytes(params, count, len(images.classes), epochs)
+    say(f"{epochs} epochs x {count} images = {size} bytes")
 
     networks = [network for network, _ in loaded]
     shard = label_set(

@@ -1,9 +1,9 @@
 """Numbers of a normal distribution in a few bits each: trellis-coded quantisation.
 
-The bits of a run of numbers form a ring. A number has its own bits, the highest one first, and
-stands for the entry in a table of 256 that the eight bits up to its last one name: its own and the
-nearest before them. So each bit helps to say several numbers, and Viterbi's algorithm finds the
-ring with the least squared error. One bit a number leaves 0.29 of the variance, where the best two
+The bits of a run of numbers form a ring, those of a number the highest one first. Its value is the
+entry in a table of 256 at the index of the eight bits that end with its last one: its own, and
+those before them. So each bit helps to give several numbers, and Viterbi's algorithm finds the ring
+with the least squared error. One bit a number leaves 0.29 of the variance, where the best two
 levels leave 0.36; two bits leave 0.08 in place of 0.12. Any number can be read by itself.
 
 Trellis codes for numbers: Marcellin and Fischer 1990 (IEEE Trans. Commun. 38, 82-93). Overlapping
@@ -16,14 +16,14 @@ from statistics import NormalDist
 import torch
 from torch import Tensor
 
-STATE = 8  # bits that say a number, of which the last are its own
+STATE = 8  # bits that give a number, of which the last are its own
 STATES = 2**STATE
 SPREAD = 109  # odd; of those that were tried it leaves least at one to three bits a number
 TABLE = tuple(NormalDist().inv_cdf((s * SPREAD % STATES + 0.5) / STATES) for s in range(STATES))
 # What b = 0, 1, 2, ... bits for each of many numbers leave of their variance. Measured:
 # tests/labels/test_trellis.py does it again.
 LEFT = (1.0, 0.290, 0.0794, 0.0214, 0.0071, 0.0024, 0.0011, 0.0008, 0.0007)
-AT_ONCE = 2**26  # bytes of the search's memory of one group of rings
+AT_ONCE = 2**26  # numbers times states that are searched at once: bytes, or fewer
 FAR = 1e30
 
 

@@ -1,7 +1,6 @@
 """The plan: every artifact, what it is made with and from what, and the files it consists of."""
 
 import json
-import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -12,7 +11,7 @@ from typing import Any
 from scdd.artifacts import expert_files
 from scdd.artifacts.config import numbered
 from scdd.artifacts.run import RESULTS
-from scdd.artifacts.sizes import FILTERS, FLOAT_BYTES, convnet_parameters, image_bytes, label_bytes
+from scdd.artifacts.sizes import FILTERS, FLOAT_BYTES, convnet_parameters, image_bytes, store_bytes
 from scdd.artifacts.slots import (
     Range,
     blocks,
@@ -313,11 +312,12 @@ class Plan:
             return self.expert_bytes(node)
         return self.store_bytes(node) if LABELS in STAGES[node.stage].done else None
 
-    def store_bytes(self, labels: Node) -> int:
-        """The size of the tensors in a label store."""
-        images: int = self.class_count(labels) * self.parent(labels, "images").params["ipc"]
-        each = label_bytes(Relabel.of(labels.params), self.class_count(labels))
-        return math.ceil(images * self.store_epochs(labels) * each)
+    def store_bytes(self, labels: Node, epochs: int | None = None) -> int:
+        """The size of the tensors in a label store, of the first `epochs` or (None) of all."""
+        classes = self.class_count(labels)
+        images = classes * self.parent(labels, "images").params["ipc"]
+        epochs = self.store_epochs(labels) if epochs is None else epochs
+        return store_bytes(Relabel.of(labels.params), images, classes, epochs)
 
     def expert_bytes(self, experts: Node) -> int:
         """The size of the tensors with the experts' parameters."""

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from scdd.artifacts.sizes import label_bytes, pca_bits, top_k
+from scdd.artifacts.sizes import pca_bits, top_k
 from scdd.errors import ScddError, nearest
 from scdd.params.base import pick
 from scdd.params.experiment import Method
@@ -77,8 +77,8 @@ def storage(draft: Draft, labels: Node, protocol: Protocol) -> dict[str, Any]:
     if labels.stage == "import_labels":
         form = "as imported"
     form += f", {epochs} of {protocol.epochs} epochs" if epochs < protocol.epochs else ""
-    per_epoch = label_bytes(Relabel.of(labels.params), draft.plan.class_count(labels))
-    return {"form": form, "bytes": math.ceil(epochs * per_epoch)}
+    images = draft.plan.class_count(labels) * draft.plan.parent(labels, "images").params["ipc"]
+    return {"form": form, "bytes": math.ceil(draft.plan.store_bytes(labels, epochs) / images)}
 
 
 def _by_teachers(draft: Draft, method: Method, images: Node, name: str, protocol: Protocol) -> Node:

@@ -59,7 +59,7 @@ def decoded(stored: dict[str, Tensor], views: list[Seen]) -> Any:
 
 
 def lost(given: Tensor, stored: dict[str, Tensor], views: list[Seen]) -> float:
-    """The mean square of what rows differ from the decoded ones."""
+    """The mean square of the differences between rows and decoded ones."""
     return float(((decoded(stored, views) - centred(given)) ** 2).sum(-1).mean())
 
 
@@ -97,8 +97,8 @@ def test_rows_are_what_their_bits_say(n: int, bits: int) -> None:
 
 
 def test_by_hand() -> None:
-    """Two classes of two images, unmixed, seen often: a view is its image's mean, and what it
-    differs from that, which is a or -a."""
+    """Two classes of two images, unmixed, seen often: a view is its image's mean, and as much
+    more as less."""
     means = torch.tensor([[0.0, 2.0], [7.0, 13.0], [5.0, 4.0], [9.0, 6.0]])
     signs = torch.tensor([1.0, -1.0]).repeat(20)[:, None, None]
     given = (means + signs * torch.tensor([0.5, -0.5])).half()
@@ -184,6 +184,16 @@ def test_equal_and_huge_logits_stay_finite() -> None:
     assert not decoded(equal, views).any()
     huge = 60000 * torch.tensor([[[-1.0, 1, 1], [1, -1, 0], [0, 1, -1]]])
     assert np.isfinite(decoded(components.encode(huge.half(), views, "pca:8"), views)).all()
+
+
+def test_a_row_far_out_does_not_spoil_the_others() -> None:
+    views, given = mixed(6, 50), logits(6, 50, [3.0, 2.0, 1.0])
+    plain = (decoded(components.encode(given, views, "pca:8"), views) - centred(given)) ** 2
+    huge = given.clone()
+    huge[2, 7] *= 1000
+    off = (decoded(components.encode(huge, views, "pca:8"), views) - centred(given)) ** 2
+    off[2, 7] = plain[2, 7] = 0
+    assert off.sum() < 2 * plain.sum()
 
 
 def test_a_class_that_no_view_shows_has_a_row_too() -> None:

@@ -16,7 +16,7 @@ from scdd.artifacts.classes import class_hash
 from scdd.artifacts.images import open_set
 from scdd.artifacts.labels import of_epoch, open_store
 from scdd.artifacts.network import Checkpoint, save_checkpoint
-from scdd.artifacts.sizes import label_bytes
+from scdd.artifacts.sizes import store_bytes
 from scdd.data.batches import views
 from scdd.data.source import Split
 from scdd.errors import ScddError
@@ -438,7 +438,7 @@ def test_a_store_tells_its_batches_where_labels_depend_on_them() -> None:
 
 
 @pytest.mark.parametrize("views", ["stored", "drawn"])
-@pytest.mark.parametrize("form", ["float16", "int8", "topk:2"])
+@pytest.mark.parametrize("form", ["float16", "int8", "topk:2", "pca:8"])
 def test_a_shard_has_the_bytes_that_were_foretold(
     folder: Path, form: str, views: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -448,10 +448,12 @@ def test_a_shard_has_the_bytes_that_were_foretold(
     (path,) = (folder / "labels").iterdir()
     content = path.read_bytes()
     held = len(content) - 8 - int.from_bytes(content[:8], "little")
-    # 3 classes: 6, 4 + 3, 2 x 3 + 2
-    logits = {"float16": 6, "int8": 7, "topk:2": 8}[form]
-    assert held == 2 * 6 * (logits + (25 if views == "stored" else 0))
-    assert held == 2 * 6 * label_bytes(Relabel.of(params), 3)
+    # 3 classes: 6, 4 + 3, 2 x 3 + 2; 8 bits
+    logits = {"float16": 6, "int8": 7, "topk:2": 8, "pca:8": 1}[form]
+    # a table of 3 x 3 numbers, 16 bits an image, and twice two components of 3 numbers and a count
+    shared = 3 * 3 * 2 + 6 * 2 + 2 * 2 * (3 * 2 + 1) if form == "pca:8" else 0
+    assert held == 2 * 6 * (logits + (25 if views == "stored" else 0)) + shared
+    assert held == store_bytes(Relabel.of(params), 6, 3, 2)
     assert f"= {held} bytes" in capsys.readouterr().err
 
 

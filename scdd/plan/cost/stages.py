@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from scdd.artifacts.config import teacher_roles
-from scdd.artifacts.sizes import image_bytes
+from scdd.artifacts.sizes import FLOAT_BYTES, image_bytes, pca_bits
 from scdd.artifacts.slots import Range, range_name, slot_ranges, slots_together
 from scdd.params import probe as params_of_probe
 from scdd.params.network import Network
@@ -218,7 +218,9 @@ def _relabel(plan: Plan, node: Node) -> list[Job]:
         for size in teachers:
             work += passes("forward", size, epochs * images, steps, precision)
         memory = forward_memory(teachers[0], min(batch, images), precision)
-        labels = plan.store_bytes(node) * epochs / plan.store_epochs(node)
+        labels = plan.store_bytes(node, epochs)
+        if pca_bits(params.form) is not None:  # encoded from float32, when all are there
+            labels += 2 * FLOAT_BYTES * epochs * images * plan.class_count(node)
         jobs.append(Job(shard.stem, work, memory + labels))
     return jobs
 
