@@ -104,9 +104,9 @@ def _coded(rows: Tensor, count: int) -> Coded:
     values = rows @ axes.flip(1)[:, : len(bits)].float().to(rows.device) / spread
     states = _states(values, bits, (spread / spread[0]) ** 2)
     packed = torch.stack([_packed(state, bits) for state in states])
-    said = trellis.table(rows.device)
+    entries = trellis.table(rows.device)
     basis = least_squares(
-        (said[state.long()], row) for state, row in zip(states, rows, strict=True)
+        (entries[state.long()], row) for state, row in zip(states, rows, strict=True)
     )
     return Coded(packed, basis, torch.tensor(bits, dtype=torch.uint8, device=rows.device))
 
@@ -170,7 +170,7 @@ def reader(coded: Coded, n: int) -> Rows:
     window = torch.arange(-STATE, count, device=device)
     place = torch.arange(len(window), device=device)[:, None] - coded.bits.long().cumsum(0)
     powers = torch.where((place >= 0) & (place < STATE), 2.0 ** (STATE - 1 - place), 0.0)
-    said, basis = trellis.table(device), coded.basis.float()
+    entries, basis = trellis.table(device), coded.basis.float()
 
     last = last_ring(n)
 
@@ -179,7 +179,7 @@ def reader(coded: Coded, n: int) -> Rows:
         size = torch.where(first < last, RING, n - last) * count  # of the ring, in bits
         at = ((index - first)[:, None] * count + window) % size[:, None] + first[:, None] * count
         digits = coded.packed[at >> 3] >> (7 - (at & 7)) & 1
-        return said[(digits.float() @ powers).long()] @ basis
+        return entries[(digits.float() @ powers).long()] @ basis
 
     return rows
 
