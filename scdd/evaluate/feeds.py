@@ -1,7 +1,7 @@
 """The batches that a student is trained on: views, and what the loss compares its logits with."""
 
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, lru_cache
 from typing import TypeVar
 
 import torch
@@ -55,14 +55,17 @@ def pooled_feed(
     info: DatasetInfo,
     device: torch.device,
 ) -> Feed[Soft]:
-    """As `soft_feed`, but each batch is drawn at random, with replacement, from those of all the
-    store's epochs (LPLD, arXiv 2410.15919, its code's `batch_to_epoch`).
+    """As `soft_feed`, but batches are drawn at random from those of all the store's epochs.
+
+    label_reuse batches: with replacement (LPLD, arXiv 2410.15919, its code's `batch_to_epoch`);
+    shuffled: each one once before any is drawn again, across the student's epochs.
 
     An epoch has as many batches as the images make; one that is shorter than others is never drawn.
     The whole store stays on the device: it is made to be small.
     """
     labels, size = split.labels.to(device), training.batch
     full, count = max(1, len(split) // size), batch_count(len(split), size)
+    pool = store.epochs * full
 
     @cache
     def labelled(epoch: int) -> tuple[Replay, list[Tensor]]:
@@ -70,10 +73,20 @@ def pooled_feed(
         order = batch_order(split, training.seed, epoch, stored.order)
         return stored, cut_batches(order, size)
 
+    @lru_cache(2)  # an epoch may see the end of one and the start of the next
+    def shuffled(turn: int) -> list[int]:
+        draw = generator(training.seed, "label batches", turn)
+        return torch.randperm(pool, generator=draw).tolist()
+
+    def drawn(epoch: int) -> list[int]:
+        if training.label_reuse == "batches":
+            draw = generator(training.seed, "label batches", epoch)
+            return torch.randint(pool, (count,), generator=draw).tolist()
+        steps = range(epoch * count, (epoch + 1) * count)
+        return [shuffled(step // pool)[step % pool] for step in steps]
+
     def feed(epoch: int, skip: int) -> Iterator[tuple[Tensor, Soft]]:
-        draw = generator(training.seed, "label batches", epoch)
-        drawn = torch.randint(store.epochs * full, (count,), generator=draw).tolist()
-        for pick in drawn[skip:]:
+        for pick in drawn(epoch)[skip:]:
             stored, batches = labelled(pick // full)
             order = batches[pick % full]
             for index, inputs in views(split, order, len(order), stored.draws, mix, info):

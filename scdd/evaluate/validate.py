@@ -59,7 +59,7 @@ def lesson_of(
         feed = hard_feed(split, labelling, training, info, device, training.dsa)
         return feed, F.cross_entropy
     mix = store.origin.transform["mix"]
-    taught = pooled_feed if training.label_reuse == "batches" else soft_feed
+    taught = soft_feed if training.label_reuse == "epochs" else pooled_feed
     return taught(split, store, training, mix, info, device), soft_criterion(Loss.of(config))
 
 
@@ -121,7 +121,7 @@ def train_student(
     network = build(Network(**config["student"]), len(info.classes), info.resolution, draw)
     in_channels_last(network.to(device))
     tested, images = None if val is None else load_if_room(val, device), len(split)
-    if training.label_reuse == "batches":  # which are all full
+    if training.label_reuse != "epochs":  # batches, which are all full
         images = batch_count(images, training.batch) * min(training.batch, images)
     history = fit(
         network,

@@ -23,7 +23,7 @@ from scdd.params.views import Mix, Transform, View
 
 Labels = Literal["soft", "hard"]
 Scope = Literal["set", "batch"]
-Reuse = Literal["epochs", "batches"]
+Reuse = Literal["epochs", "batches", "shuffled"]
 
 
 def _is_a_form(form: str) -> str:
@@ -199,7 +199,8 @@ class Protocol(Loss, Train, Relabel):
     label_reuse: Reuse = param(
         "epochs",
         "epochs: the labelled epochs one after the other, then again; batches: each epoch is of "
-        "batches drawn at random from all of them, as LPLD's",
+        "batches drawn at random from all of them, as LPLD's; shuffled: the same, but none is "
+        "drawn again before all have been",
     )
     prior_temperature: Positive | None = param(
         None,

@@ -94,7 +94,7 @@ def lesson(
     if labels == "soft":
         node = soft_labels(draft, method, images, name, values)
         more = {"label_epochs": used_epochs(values), "labels": "soft"}
-        if values.label_reuse == "batches":
+        if values.label_reuse != "epochs":
             more["label_reuse"] = values.label_reuse
         unused = "temperature" if values.loss == "mse-ce" else "ce_weight"
         stored = storage(draft, node, values)

@@ -552,6 +552,7 @@ def test_the_released_protocol_of_cifar_100_ends_at_three_quarters_of_its_learni
         ("passes", 2, "validate"),
         ("bn_updates", 2, "validate"),
         ("label_reuse", "batches", "validate"),
+        ("label_reuse", "shuffled", "validate"),
     ],
 )
 def test_a_later_key_of_a_protocol_changes_its_stage_alone(

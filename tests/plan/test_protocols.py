@@ -153,7 +153,7 @@ def test_teachers_are_weighted_where_the_protocol_says_so(several: Config) -> No
         ({"protocol": {"cvdd": {"by_ipc": 3}}}, "protocol.cvdd.by_ipc: input should be"),
         (
             {"protocol": {"cvdd": {"label_reuse": "images"}}},
-            "protocol.cvdd.label_reuse: input should be 'epochs' or 'batches'",
+            "protocol.cvdd.label_reuse: input should be 'epochs', 'batches' or 'shuffled'",
         ),
     ],
 )
