@@ -140,28 +140,28 @@ def test_labels_used_again_come_in_another_order(tmp_path: Path) -> None:
     assert torch.equal(first.sort(dim=0).values, again.sort(dim=0).values)
 
 
-def pool_of(folder: Path, params: Relabel, reuse: str) -> tuple[list[Any], list[list[Any]]]:
-    """The six whole batches of two labelled epochs, and those of twelve epochs of a student."""
+def pool_of(folder: Path, params: Relabel, reuse: str) -> tuple[list[Any], feeds.Feed[Any]]:
+    """The six whole batches of two labelled epochs, and the feed that draws from them."""
     split, recipe = image_set(30, 8), training(batch=BATCH, label_reuse=reuse)
     made = store(folder, split, params, 2)
     one_by_one = feeds.soft_feed(split, made, recipe, "cutmix", INFO, CPU)
     pool = [batch for epoch in range(2) for batch in list(one_by_one(epoch, 0))[:3]]
-    feed = feeds.pooled_feed(split, made, recipe, "cutmix", INFO, CPU)
-    drawn = [list(feed(epoch, 0)) for epoch in range(12)]
-    again = list(feed(5, 3))
-    assert len(again) == 1
-    assert torch.equal(again[0][0], drawn[5][3][0])
-    return pool, drawn
+    return pool, feeds.pooled_feed(split, made, recipe, "cutmix", INFO, CPU)
 
 
-def picks_of(pool: list[Any], drawn: list[list[Any]]) -> list[int]:
-    """The number in the pool of each batch that was drawn."""
+def twelve_epochs(pool: list[Any], feed: feeds.Feed[Any]) -> list[int]:
+    """The number in the pool of each batch that a student is given in so many epochs, which must
+    have four batches each."""
     picks = []
-    for inputs, goal in (batch for batches in drawn for batch in batches):
-        same = [
-            torch.equal(inputs, seen) and torch.equal(goal.logits, own.logits) for seen, own in pool
-        ]
-        picks.append(same.index(True))
+    for epoch in range(12):
+        drawn = list(feed(epoch, 0))
+        assert len(drawn) == 4
+        for inputs, goal in drawn:
+            same = [
+                torch.equal(inputs, seen) and torch.equal(goal.logits, own.logits)
+                for seen, own in pool
+            ]
+            picks.append(same.index(True))
     return picks
 
 
@@ -170,9 +170,7 @@ def test_batches_of_a_pool_are_those_of_all_labelled_epochs(
     tmp_path: Path, params: Relabel
 ) -> None:
     """LPLD: with replacement, as many an epoch as there are, and never the shorter last one."""
-    pool, drawn = pool_of(tmp_path, params, "batches")
-    assert {len(batches) for batches in drawn} == {4}
-    picks = picks_of(pool, drawn)
+    picks = twelve_epochs(*pool_of(tmp_path, params, "batches"))
     assert set(picks) == set(range(6))
     assert len({tuple(picks[at : at + 4]) for at in range(0, 48, 4)}) > 6
 
@@ -182,12 +180,18 @@ def test_a_shuffled_pool_gives_each_batch_once_before_any_again(
     tmp_path: Path, params: Relabel
 ) -> None:
     """Also across epochs: these have four batches, and the pool has six."""
-    pool, drawn = pool_of(tmp_path, params, "shuffled")
-    assert {len(batches) for batches in drawn} == {4}
-    picks = picks_of(pool, drawn)
+    picks = twelve_epochs(*pool_of(tmp_path, params, "shuffled"))
     turns = {tuple(picks[at : at + 6]) for at in range(0, 48, 6)}
     assert all(sorted(turn) == list(range(6)) for turn in turns)
     assert len(turns) > 4
+
+
+@pytest.mark.parametrize("reuse", ["batches", "shuffled"])
+def test_an_epoch_of_a_pool_goes_on_where_it_stopped(tmp_path: Path, reuse: str) -> None:
+    _, feed = pool_of(tmp_path, PLAIN, reuse)
+    whole, left = list(feed(5, 0)), list(feed(5, 3))
+    assert len(left) == 1
+    assert torch.equal(left[0][0], whole[3][0])
 
 
 @pytest.mark.parametrize(("form", "steps"), [("int8", 0.5), ("topk:3", 0.0)])
